@@ -1,0 +1,249 @@
+"""What the host and a sandbox say to each other, typed, and imported by both sides.
+
+The host writes documents (`RunInput`, then `FollowUp`s); the agent writes records, each a
+single JSON line between two marker lines; whatever else stands on its output is noise. No
+record carries authority: there is no group, right or cost in any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+VERSION = 1
+START = b"---PYNCHY_OUTPUT_START---"
+END = b"---PYNCHY_OUTPUT_END---"
+RECORD_LIMIT = 1 << 20
+"""Bytes in one record; a longer one is noise."""
+
+INPUT = "input"
+OUTPUT = "output"
+REQUESTS = "requests"
+RESPONSES = "responses"
+CLOSE = "_close"
+"""Its presence among the input documents asks the agent to leave."""
+
+
+class RunInput(msgspec.Struct, tag="run", forbid_unknown_fields=True, kw_only=True):
+    """The first document: who the agent is and its first turn.
+
+    `turn` names the turn in every record that belongs to it. `session_id` continues an
+    earlier conversation. `system_prompt` is appended to the core's own.
+    """
+
+    turn: str
+    prompt: str
+    core: str = "claude"
+    session_id: str | None = None
+    model: str | None = None
+    system_prompt: str = ""
+    version: int = VERSION
+    stay: bool = False
+    """Wait for follow-ups after the turn (a folder of documents), or leave."""
+
+
+class FollowUp(msgspec.Struct, tag="follow_up", forbid_unknown_fields=True, kw_only=True):
+    """A later turn of the same conversation."""
+
+    turn: str
+    prompt: str
+
+
+Document = RunInput | FollowUp
+
+
+class Started(msgspec.Struct, tag="started", kw_only=True):
+    """The core is up. `session_id` is the conversation's name, once it is known."""
+
+    turn: str
+    session_id: str | None = None
+    version: int = VERSION
+
+
+class Text(msgspec.Struct, tag="text", kw_only=True):
+    """A further piece of the answer as it is being written."""
+
+    turn: str
+    text: str
+
+
+class Thinking(msgspec.Struct, tag="thinking", kw_only=True):
+    """What the model thinks aloud."""
+
+    turn: str
+    text: str
+
+
+class ToolUse(msgspec.Struct, tag="tool_use", kw_only=True):
+    """The agent calls a tool."""
+
+    turn: str
+    tool_id: str
+    name: str
+    input: dict[str, Any] = {}
+
+
+class ToolResult(msgspec.Struct, tag="tool_result", kw_only=True):
+    """What a tool gave; `content` is cut to a bound by the agent's side."""
+
+    turn: str
+    tool_id: str
+    content: str
+    is_error: bool = False
+
+
+class Notice(msgspec.Struct, tag="notice", kw_only=True):
+    """Something about the conversation itself: a retry, a compaction, a warning."""
+
+    turn: str
+    subtype: str
+    data: dict[str, Any] = {}
+
+
+class TurnEnded(msgspec.Struct, tag="turn_ended", kw_only=True):
+    """The turn is over. With `error` None, `reply` is the answer in full ("" = nothing
+    to say); otherwise `error` says what failed, and `session_id` may still be good."""
+
+    turn: str
+    reply: str = ""
+    error: str | None = None
+    session_id: str | None = None
+    seconds: float = 0.0
+
+
+Record = Started | Text | Thinking | ToolUse | ToolResult | Notice | TurnEnded
+
+
+class Error(msgspec.Struct, forbid_unknown_fields=True):
+    """Why something was not done: a stable code and a sentence."""
+
+    code: str
+    message: str
+
+
+class Answer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The one envelope of everything that the host answers."""
+
+    ok: bool
+    result: Any = None
+    error: Error | None = None
+
+
+_documents = msgspec.json.Decoder(Document)
+_records = msgspec.json.Decoder(Record)
+_answers = msgspec.json.Decoder(Answer)
+_encode = msgspec.json.Encoder().encode
+
+
+def read_document(data: bytes | str) -> Document:
+    """Raises msgspec.DecodeError (ValidationError included) where it is not a document."""
+    return _documents.decode(data)
+
+
+def write_document(document: Document) -> bytes:
+    """A document as one line of JSON."""
+    return _encode(document) + b"\n"
+
+
+def read_record(line: bytes) -> Record:
+    """Raises msgspec.DecodeError where the line is not a record of this version."""
+    return _records.decode(line)
+
+
+def write_record(record: Record) -> bytes:
+    """A record with its markers, ready to be appended."""
+    return START + b"\n" + _encode(record) + b"\n" + END + b"\n"
+
+
+def read_answer(data: bytes | str) -> Answer:
+    """An answer; whatever can't be read as one is a refusal, never a yes."""
+    try:
+        answer = _answers.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Answer(ok=False, error=Error("answer_unreadable", str(error)))
+    if answer.ok and answer.error is not None:
+        return Answer(ok=False, error=answer.error)
+    if not answer.ok and answer.error is None:
+        return Answer(ok=False, error=Error("refused", "no reason was given"))
+    return answer
+
+
+def write_answer(answer: Answer) -> bytes:
+    """An answer as one line of JSON."""
+    return _encode(answer) + b"\n"
+
+
+class RecordReader:
+    """Takes an output log in pieces and gives its records.
+
+    `feed` yields (record or None for a piece of noise, bytes of the log it ends at,
+    counted from where the reader began). A record that is cut off stays inside until its
+    rest comes. Memory is bounded by `RECORD_LIMIT` and one piece.
+    """
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.noise = 0
+        self._rest = b""
+        self._payload: bytes | None = None
+        self._inside = False
+        self._skipping = False
+
+    def feed(self, piece: bytes) -> Iterator[tuple[Record, int]]:
+        """Yields each record that became whole, with the position just after it."""
+        data = self._rest + piece
+        at = 0
+        while True:
+            newline = data.find(b"\n", at)
+            if newline < 0:
+                break
+            line = data[at:newline]
+            self.position += newline + 1 - at
+            at = newline + 1
+            if self._skipping:
+                self._skipping = False
+                self._noise(len(line))
+                continue
+            record = self._line(line)
+            if record is not None:
+                yield record, self.position
+        rest = data[at:]
+        if len(rest) > RECORD_LIMIT or self._skipping:
+            # An endless line: it is forgotten as it comes.
+            self._noise(len(rest))
+            self.position += len(rest)
+            self._skipping = True
+            self._inside, self._payload = False, None
+            rest = b""
+        self._rest = rest
+
+    def _line(self, line: bytes) -> Record | None:
+        if line == START:
+            if self._inside:
+                self._noise(0)
+            self._inside, self._payload = True, None
+            return None
+        if not self._inside:
+            self._noise(len(line))
+            return None
+        if line == END:
+            payload, self._inside, self._payload = self._payload, False, None
+            if payload is None:
+                self._noise(0)
+                return None
+            try:
+                return read_record(payload)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                self._noise(len(payload))
+                return None
+        if self._payload is None and len(line) <= RECORD_LIMIT:
+            self._payload = line
+        else:
+            self._noise(len(line))
+            self._inside, self._payload = False, None
+        return None
+
+    def _noise(self, size: int) -> None:
+        self.noise += size + 1

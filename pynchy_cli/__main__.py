@@ -1,0 +1,5 @@
+"""`python -m pynchy_cli` is `pynchy`."""
+
+from pynchy_cli.cli import main
+
+main()

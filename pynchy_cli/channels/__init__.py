@@ -1,0 +1,1 @@
+"""Adapters to chat networks. One protocol; the terminal and a pipe are channels like any."""

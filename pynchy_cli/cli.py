@@ -1,0 +1,50 @@
+"""The table: verb -> module, in pipeline order, loaded when called. Nothing else is decided
+here but which home is meant, and how an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """One command: its module below `commands`, its panel in `--help`, its one line."""
+
+    module: str
+    panel: str
+    help: str
+
+
+PIPELINE, PEOPLE, KEEP = "The pipeline", "For people", "Keeping it"
+
+VERBS: dict[str, Verb] = {
+    "listen": Verb("listen", PIPELINE, "Take messages in from a channel."),
+    "route": Verb("route", PIPELINE, "Decide what is for the assistant, and queue runs."),
+    "run-agent": Verb("run_agent", PIPELINE, "Run agents in sandboxes; or one, in a shell."),
+    "gateway": Verb("gateway", PIPELINE, "Be the agents' only way to a model."),
+    "up": Verb("up", PIPELINE, "Run all stages together."),
+    "send": Verb("send", PEOPLE, "Say something to a group."),
+    "chat": Verb("chat", PEOPLE, "Talk with a group in this terminal."),
+    "tail": Verb("tail", PEOPLE, "Show what is said, as it comes."),
+    "status": Verb("status", PEOPLE, "Tell how everything is."),
+    "init": Verb("init", KEEP, "Make a home: folders, configuration, a first group."),
+    "groups": Verb("groups", KEEP, "Add, list, show and remove groups."),
+    "config": Verb("config", KEEP, "Check and show the configuration."),
+    "db": Verb("db", KEEP, "Look after the database."),
+    "retry": Verb("retry", KEEP, "Bring back what was set aside or given up."),
+    "check": Verb("check", KEEP, "Ask a rule what it would decide, carrying nothing out."),
+}
+
+
+def main() -> None:
+    """The `pynchy` command."""
+    arguments = sys.argv[1:]
+    if "status" in arguments[:3]:
+        from pynchy_cli.status_quick import answer
+
+        code = answer(arguments)
+        if code is not None:
+            sys.exit(code)
+    from pynchy_cli.commands.app import run
+
+    sys.exit(run(arguments))

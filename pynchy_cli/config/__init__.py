@@ -1,0 +1,1 @@
+"""Configuration: the settings model, where it is read from, and the home's paths."""

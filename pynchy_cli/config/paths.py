@@ -1,0 +1,93 @@
+"""Where everything of one installation lies, worked out from its home folder alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """One installation's folder. Nothing is made here; `prepare` in `config.home` does."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration file, for people."""
+        return self.root / "config.toml"
+
+    @property
+    def env(self) -> Path:
+        """Secrets, for people."""
+        return self.root / ".env"
+
+    @property
+    def data(self) -> Path:
+        """Everything that pynchy keeps."""
+        return self.root / "data"
+
+    @property
+    def database(self) -> Path:
+        """The file that is the bus."""
+        return self.data / "messages.db"
+
+    @property
+    def bell(self) -> Path:
+        """Touched after each commit; holds the number of the last one."""
+        return self.data / "bell"
+
+    @property
+    def locks(self) -> Path:
+        """Locks of stages, owners and sandboxes."""
+        return self.data / "run"
+
+    @property
+    def groups(self) -> Path:
+        """A folder for each group, which its agent can write."""
+        return self.root / "groups"
+
+    @property
+    def ipc(self) -> Path:
+        """A folder for each session: documents in, records out."""
+        return self.data / "ipc"
+
+    @property
+    def directives(self) -> Path:
+        """The installation's own directives."""
+        return self.root / "directives"
+
+    def group(self, folder: str) -> Path:
+        """The group's own folder, seen as /workspace/group."""
+        return self.groups / folder
+
+    def claude(self, folder: str) -> Path:
+        """The group's Claude state, seen as /home/agent/.claude."""
+        return self.data / "claude" / folder
+
+    def session(self, folder: str, session: str) -> Path:
+        """One session's folder of documents, records, requests and responses."""
+        return self.ipc / folder / session
+
+    @property
+    def id(self) -> str:
+        """A short name of this installation: eight hexadecimal digits."""
+        return hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:8]
+
+    def sockets(self, environ: Mapping[str, str]) -> Path:
+        """Where sockets lie; short, because a socket's path ends at 107 bytes."""
+        run = environ.get("XDG_RUNTIME_DIR", "")
+        if run and Path(run).is_dir() and os.access(run, os.W_OK):
+            return Path(run) / "pynchy" / self.id
+        if os.access("/run", os.W_OK):
+            return Path("/run/pynchy") / self.id
+        return Path(f"/tmp/pynchy-{os.getuid()}") / self.id
+
+
+def choose_home(option: str | None, environ: Mapping[str, str]) -> Home:
+    """The home that an option, PYNCHY_HOME, or the default `~/pynchy` names, in that order."""
+    named = option or environ.get("PYNCHY_HOME") or "~/pynchy"
+    return Home(Path(named).expanduser().absolute())

@@ -1,0 +1,117 @@
+"""Every setting there is, typed, with the default that works. Nothing here reads a file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Bytes = Annotated[int, msgspec.Meta(ge=1)]
+Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A table of the configuration file; unknown keys are refused."""
+
+
+class Agent(Section):
+    """Who the assistant is."""
+
+    name: Word = "pynchy"
+    """What it is called: the word after @ that wakes it."""
+    trigger_aliases: tuple[Word, ...] = ()
+    """Further words after @ that wake it."""
+    core: Word = "claude"
+    """The agent framework in the sandbox: claude or echo."""
+    model: str = ""
+    """The model's name; empty leaves the choice to the core."""
+
+
+class Sandbox(Section):
+    """Where agents live, and what they may use up."""
+
+    runtime: Word = "auto"
+    """auto, bubblewrap or unsafe."""
+    idle_timeout: Annotated[float, msgspec.Meta(ge=0)] = 1800.0
+    """Seconds for which a sandbox stays warm after a run; 0 ends it at once."""
+    max_warm: Annotated[int, msgspec.Meta(ge=0)] = 10
+    """Warm sandboxes kept at most; the oldest goes first."""
+    run_timeout: Seconds = 1800.0
+    """Seconds a turn may take in all."""
+    activity_timeout: Seconds = 600.0
+    """Seconds without a sign of life after which a turn is ended."""
+    start_timeout: Seconds = 60.0
+    """Seconds a sandbox may take until its first record."""
+    stop_grace: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+    """Seconds that working agents get when run-agent is asked to stop."""
+    memory: Bytes = 2 * 1024**3
+    """Bytes of memory for one process of a sandbox."""
+    max_processes: Count = 512
+    """Processes and threads in one sandbox."""
+    max_file: Bytes = 2 * 1024**3
+    """Bytes in one file that a sandbox writes."""
+    max_output: Bytes = 100 * 1024**2
+    """Bytes of output log after which a turn is ended with a notice."""
+    uid_base: Annotated[int, msgspec.Meta(ge=1000, le=2_000_000_000)] = 700_000
+    """Started by root, a group's sandboxes run as this uid plus the group's number."""
+
+
+class Queue(Section):
+    """How much goes on at once, and how failures are retried."""
+
+    max_concurrent: Count = 5
+    """Runs at work at the same time, over all workers of the file."""
+    max_retries: Annotated[int, msgspec.Meta(ge=0)] = 5
+    """Retries of a failed run before it is given up and said so."""
+    base_retry: Annotated[float, msgspec.Meta(ge=0)] = 5.0
+    """Seconds before the first retry; doubled each time."""
+
+
+class Gateway(Section):
+    """The agents' only way to a model."""
+
+    mode: Literal["auto", "anthropic", "rehearsal"] = "auto"
+    """auto is anthropic where there is a key, else rehearsal: a scripted model."""
+    upstream: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+$")] = (
+        "https://api.anthropic.com"
+    )
+    """Where the model is."""
+
+
+class Secrets(Section):
+    """Credentials; they belong into .env, and are never printed."""
+
+    anthropic_api_key: str = ""
+    """A key of the Anthropic API; also read from ANTHROPIC_API_KEY."""
+    claude_code_oauth_token: str = ""
+    """A Claude login's token (`claude setup-token`); also CLAUDE_CODE_OAUTH_TOKEN."""
+
+
+class Log(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important kind of line that is written."""
+    format: Literal["auto", "text", "json"] = "auto"
+    """auto is text on a terminal and JSON elsewhere."""
+
+
+class Supervise(Section):
+    """What `pynchy up` starts."""
+
+    stages: tuple[str, ...] = ("gateway", "route", "run-agent")
+    """The stages, in the order in which they are started."""
+
+
+class Settings(Section):
+    """Everything, as one object that is passed down."""
+
+    agent: Agent = Agent()
+    sandbox: Sandbox = Sandbox()
+    queue: Queue = Queue()
+    gateway: Gateway = Gateway()
+    secrets: Secrets = Secrets()
+    log: Log = Log()
+    supervise: Supervise = Supervise()

@@ -1,0 +1,130 @@
+"""Every error that a user can meet. The class says the fact; the message says what was wrong,
+with what value, and what to do. A command turns one into a sentence and an exit code."""
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+EXIT_BROKEN = 100
+EXIT_AGAIN = 111
+
+
+class PynchyError(Exception):
+    """The root. `exit_code` is what a command ends with when nobody handles it;
+    `name` is what its JSON form calls it."""
+
+    exit_code = EXIT_FAILED
+
+    @property
+    def name(self) -> str:
+        """The class's name in snake case, such as `config_invalid`."""
+        return "".join(
+            ("_" if at and letter.isupper() else "") + letter.lower()
+            for at, letter in enumerate(type(self).__name__)
+        )
+
+
+class UsageWrong(PynchyError):
+    """An option or argument that can't be."""
+
+    exit_code = EXIT_USAGE
+
+
+class ConfigInvalid(PynchyError):
+    """config.toml, .env or the environment holds something that can't be used."""
+
+    exit_code = EXIT_BROKEN
+
+
+class HomeUnusable(PynchyError):
+    """The home can't be made, read or written."""
+
+    exit_code = EXIT_BROKEN
+
+
+class DatabaseMissing(PynchyError):
+    """There is no database yet; `pynchy init` makes one."""
+
+    exit_code = EXIT_BROKEN
+
+
+class DatabaseForeign(PynchyError):
+    """The file is not a database of ours, or is damaged."""
+
+    exit_code = EXIT_BROKEN
+
+
+class SchemaTooNew(PynchyError):
+    """A newer pynchy wrote this database."""
+
+    exit_code = EXIT_BROKEN
+
+
+class SchemaTooOld(PynchyError):
+    """A migration is pending."""
+
+    exit_code = EXIT_BROKEN
+
+
+class DatabaseBusy(PynchyError):
+    """Somebody else holds the write lock for longer than we wait."""
+
+    exit_code = EXIT_AGAIN
+
+
+class DatabaseFull(PynchyError):
+    """The disk, or the place where the database lies, is full or broken."""
+
+    exit_code = EXIT_AGAIN
+
+
+class AlreadyRunning(PynchyError):
+    """Another process holds the lock of a single-instance stage."""
+
+    exit_code = EXIT_FAILED
+
+
+class GroupUnknown(PynchyError):
+    """No group of that name."""
+
+
+class GroupInvalid(PynchyError):
+    """A group that can't be made as asked."""
+
+    exit_code = EXIT_USAGE
+
+
+class ChatUnknown(PynchyError):
+    """No chat of that address."""
+
+
+class RunUnknown(PynchyError):
+    """No run of that number."""
+
+
+class PluginUnknown(PynchyError):
+    """No channel, runtime or core of that name is installed."""
+
+    exit_code = EXIT_BROKEN
+
+
+class PluginBroken(PynchyError):
+    """A plugin can't be loaded."""
+
+    exit_code = EXIT_BROKEN
+
+
+class SandboxUnavailable(PynchyError):
+    """The runtime can't make sandboxes here."""
+
+
+class SandboxDied(PynchyError):
+    """The sandbox ended before its turn did."""
+
+
+class AgentFailed(PynchyError):
+    """The agent reported that its turn failed."""
+
+
+class GatewayUnavailable(PynchyError):
+    """The sandbox's way to the model isn't there."""

@@ -1,0 +1,79 @@
+"""Locks that die with their process and can be asked without being taken (open-file-
+description record locks). Whoever holds the lock is alive; there are no pid files."""
+
+import contextlib
+import fcntl
+import os
+import struct
+from pathlib import Path
+
+# struct flock on 64-bit Linux: type, whence, (padding), start, length, pid.
+_FLOCK = "hhqqi4x"
+_GETLK = getattr(fcntl, "F_OFD_GETLK", 36)
+_SETLK = getattr(fcntl, "F_OFD_SETLK", 37)
+
+
+def _request(kind: int) -> bytes:
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
+
+
+class Lock:
+    """A held lock; it is let go by `release`, or by the kernel when the last process
+    that shares its descriptor ends."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+
+    def release(self, *, remove: bool = False) -> None:
+        """Let go; with `remove` also take the file away, first, so that nobody sees it free."""
+        if self.fd < 0:
+            return
+        if remove:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+        os.close(self.fd)
+        self.fd = -1
+
+
+def take(path: Path, *, shared: bool = False) -> Lock | None:
+    """Take the lock, or None where somebody else holds it.
+
+    A shared lock is opened read-only, so that its descriptor can be handed to a process
+    that isn't trusted: as long as any copy is open, the lock is held.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        if shared:
+            os.close(fd)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.fcntl(fd, _SETLK, _request(fcntl.F_RDLCK if shared else fcntl.F_WRLCK))
+        except (BlockingIOError, PermissionError):
+            os.close(fd)
+            return None
+        # Its holder may have taken the file away between our open and our lock.
+        try:
+            same = os.path.samestat(os.fstat(fd), path.stat())
+        except FileNotFoundError:
+            same = False
+        if same:
+            return Lock(path, fd)
+        os.close(fd)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock. A missing file is a lock that nobody holds."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        answer = fcntl.fcntl(fd, _GETLK, _request(fcntl.F_WRLCK))
+    finally:
+        os.close(fd)
+    kind: int = struct.unpack(_FLOCK, answer)[0]
+    return kind != fcntl.F_UNLCK

@@ -1,0 +1,136 @@
+"""The nouns that pass between the layers, as plain values. They hold no behaviour that
+reads or writes anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Audience = Literal["agent", "chat", "both"]
+Verdict = Literal["allowed", "refused"]
+TriggerMode = Literal["mention", "always"]
+RunState = Literal["queued", "running", "done", "failed", "cancelled", "superseded"]
+
+CHAT_LANE = "chat"
+SHELL_LANE = "shell"
+OWN_ID = "pynchy:"
+"""Ids of messages that we write ourselves begin so; a network's message may not."""
+
+
+@dataclass(frozen=True)
+class Chat:
+    """One conversation place on a channel; `jid` is `channel:name`."""
+
+    jid: str
+    name: str | None = None
+
+    @property
+    def channel(self) -> str:
+        """The channel's name: what stands before the first colon."""
+        return self.jid.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Group:
+    """An agent's own folder, memory and permissions."""
+
+    folder: str
+    name: str
+    jid: str
+    is_admin: bool
+    trigger_mode: TriggerMode
+    trigger_pattern: str | None
+    allowed_users: tuple[str, ...]
+    number: int
+    routed_seq: int
+    answered_seq: int
+    added_at: str
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """Something said, before it has a place in the file.
+
+    `id` is the network's and unique in its chat; `timestamp` the network's time.
+    """
+
+    id: str
+    chat_jid: str
+    sender: str
+    sender_name: str
+    content: str
+    timestamp: str
+    message_type: str = "user"
+    audience: Audience = "both"
+    verdict: Verdict = "allowed"
+    is_from_me: bool = False
+    run_id: int | None = None
+    metadata: str | None = None
+
+
+@dataclass(frozen=True)
+class Message(NewMessage):
+    """A message with its place: `seq` orders everything."""
+
+    seq: int = 0
+    received_at: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One unit of agent work for one group, in one lane."""
+
+    id: int
+    group_folder: str
+    lane: str
+    kind: str
+    state: RunState
+    attempts: int
+    takeovers: int
+    first_seq: int
+    last_seq: int
+    chat_jid: str | None
+    prompt: str | None
+    owner: int | None
+    not_before: str | None
+    error: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+
+    @property
+    def turn(self) -> str:
+        """The name of this attempt in documents and records."""
+        return f"{self.id}.{self.attempts}.{self.takeovers}"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One lane's conversation. `folder`, `owner` and `output_offset` belong to the live
+    sandbox, where there is one; `session_id` to the conversation with the model."""
+
+    group_folder: str
+    lane: str
+    session_id: str | None
+    generation: int
+    folder: str | None
+    owner: int | None
+    sandbox: str | None
+    output_offset: int
+    last_used_at: str | None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A row of the outbound ledger."""
+
+    id: int
+    key: str
+    chat_jid: str
+    group_folder: str | None
+    run_id: int | None
+    content: str
+    version: int
+    is_final: bool
+    source: str
+    created_at: str

@@ -1,0 +1,24 @@
+"""What a plugin may offer. Each hook is asked with the name that was chosen, and gives the
+object or None."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from pynchy_cli.channels.base import Channel
+    from pynchy_cli.sandbox.base import Runtime
+
+hookspec = pluggy.HookspecMarker("pynchy")
+
+
+@hookspec
+def pynchy_channel(name: str) -> Channel | None:  # type: ignore[empty-body]
+    """A channel of this name."""
+
+
+@hookspec
+def pynchy_runtime(name: str) -> Runtime | None:  # type: ignore[empty-body]
+    """A runtime of this name."""

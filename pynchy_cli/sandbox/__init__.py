@@ -1,0 +1,1 @@
+"""Where agents live: one protocol, and a runtime for each way to make such a place."""

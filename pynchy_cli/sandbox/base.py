@@ -1,0 +1,96 @@
+"""What a runtime is: something that makes isolated places for agents. A runtime decides
+nothing about groups or messages; it is told what to bind and what to start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A host folder or file, seen at `target` inside."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a sandbox may use up. Sizes in bytes."""
+
+    memory: int
+    processes: int
+    file_size: int
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One sandbox to be made.
+
+    `mounts` are all that it sees of the host besides the read-only system; `command` starts
+    the agent in `workdir`, with `environment` and nothing else in its environment. `uid` is
+    the host uid of a sandbox whose runtime was started by root. `lease` is a descriptor of a
+    read lock that the sandbox keeps open as long as any of its processes lives. Standard
+    input is a pipe that ends when the host dies; standard error goes to `log`.
+    """
+
+    name: str
+    mounts: tuple[Mount, ...]
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    workdir: str
+    limits: Limits
+    uid: int
+    lease: int
+    log: Path
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Place(Protocol):
+    """A sandbox that was started."""
+
+    @property
+    def name(self) -> str:
+        """What people see: `pynchy-<group>`, with the lane for any but the chat lane."""
+
+    async def wait(self) -> int:
+        """The exit code, once it has ended; safe to be called by several at once."""
+
+    async def stop(self, grace: float) -> int:
+        """Ask it to end, kill it after `grace` seconds with all its processes, and give
+        the exit code. Safe to be called again."""
+
+
+class Runtime(Protocol):
+    """One way to make sandboxes."""
+
+    name: str
+    is_isolated: bool
+    """Whether it may be used with a real key."""
+
+    def problem(self) -> str | None:
+        """Why it can't be used here, as a sentence that says what to do; None if it can."""
+
+    def missing(self) -> list[str]:
+        """Protections that can't be had here, each a phrase for `status` and the log."""
+
+    def prepare(self, data: Path, say: Callable[[str], None]) -> None:
+        """Make what all sandboxes share (the agent's site folder below `data`), once. Safe
+        to be called by several processes at once; `say` gets a line where it takes long.
+
+        Raises SandboxUnavailable.
+        """
+
+    def inside(self, path: str, spec_mounts: tuple[Mount, ...]) -> str:
+        """How the agent itself sees a path that the specification calls `path`: the same in
+        a real sandbox, the host's path where nothing is isolated."""
+
+    async def start(self, spec: Spec) -> Place:
+        """Start a sandbox; it runs when this returns. Called on the main thread.
+
+        Raises SandboxUnavailable with the reason.
+        """

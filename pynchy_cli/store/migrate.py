@@ -1,0 +1,111 @@
+"""Brings the file to the schema of this code. Whoever comes first does it, under an
+exclusive lock, in one transaction for each change; the others wait and find it done."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pynchy_cli import locks
+from pynchy_cli.errors import DatabaseBusy, DatabaseForeign, HomeUnusable, SchemaTooNew
+from pynchy_cli.store.bell import Bell
+from pynchy_cli.store.connection import APPLICATION_ID, SCHEMA, connect, schema_of, translated
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+Change = tuple[str, Callable[["Database"], None]]
+NAMES = ("m001_pipeline",)
+WAIT_SECONDS = 60.0
+
+
+def changes() -> list[Change]:
+    """All changes in order, as (name, function)."""
+    return [(name, import_module(f"{__package__}.migrations.{name}").apply) for name in NAMES]
+
+
+def migrate(path: Path, steps: Sequence[Change] | None = None) -> list[str]:
+    """Apply what is pending; the names of what was applied. Makes the file if it is missing.
+
+    Raises SchemaTooNew, DatabaseForeign, DatabaseBusy, HomeUnusable.
+    """
+    todo = list(steps) if steps is not None else changes()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeUnusable(f"{path.parent} can't be made: {error.strerror}.") from error
+    lock = _exclusive(path.with_name("migrate.lock"))
+    try:
+        db = connect(path, create=True)
+        try:
+            number = schema_of(db, path)
+            if number > len(todo):
+                raise SchemaTooNew(
+                    f"{path} has schema {number}; this pynchy knows {len(todo)}. "
+                    "Install the newer pynchy."
+                )
+            return _apply(db, path, todo, number)
+        finally:
+            db.close()
+    finally:
+        lock.release()
+
+
+def _apply(db: sqlite3.Connection, path: Path, todo: list[Change], number: int) -> list[str]:
+    import sqlite_utils  # heavy, and only needed where a change is pending
+
+    done = []
+    bell = Bell(path.with_name("bell"))
+    wrapped = sqlite_utils.Database(db, execute_plugins=False)
+    for index, (name, change) in enumerate(todo[number:], start=number + 1):
+        with translated(path):
+            # A rebuilt parent table would otherwise empty its children.
+            db.execute("PRAGMA foreign_keys=OFF")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                change(wrapped)
+                broken = db.execute("PRAGMA foreign_key_check").fetchall()
+                if broken:
+                    raise DatabaseForeign(
+                        f"{path}: change {name} would break {len(broken)} references, the first "
+                        f"in {broken[0][0]}. Nothing was changed; please report this."
+                    )
+                db.execute(f"PRAGMA user_version={index}")
+                db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                row = db.execute(
+                    "UPDATE counters SET value = value + 1 WHERE name = 'commits' RETURNING value"
+                ).fetchone()
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+            finally:
+                db.execute("PRAGMA foreign_keys=ON")
+        bell.ring(int(row[0]))
+        done.append(name)
+    bell.close()
+    return done
+
+
+def _exclusive(path: Path) -> locks.Lock:
+    """The migration lock; waits for another migration to end."""
+    import time
+
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            lock = locks.take(path)
+        except OSError as error:
+            raise HomeUnusable(f"{path.parent} can't be written: {error.strerror}.") from error
+        if lock is not None:
+            return lock
+        if time.monotonic() > until:
+            raise DatabaseBusy(f"Another migration of {path.parent} takes too long. Try again.")
+        time.sleep(0.02)
+
+
+assert len(NAMES) == SCHEMA

@@ -1,0 +1,59 @@
+"""A home of its own for each test, and the command as people run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+Pynchy = Callable[..., subprocess.CompletedProcess[str]]
+
+KEPT = ("PATH", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CI")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment without anybody's keys, settings or home."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    person = tmp_path / "person"
+    person.mkdir(exist_ok=True)
+    return {**kept, "HOME": str(person), "PYNCHY_AGENT__CORE": "echo"}
+
+
+@pytest.fixture
+def pynchy(tmp_path: Path, environment: dict[str, str]) -> Pynchy:
+    """Runs `pynchy` with this test's home; asserts the exit code, gives the finished process."""
+
+    def run(
+        *arguments: str,
+        input: str | None = None,
+        env: Mapping[str, str] | None = None,
+        code: int | None = 0,
+        timeout: float = 60,
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "pynchy_cli", *arguments],
+            input=input if input is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**environment, "PYNCHY_HOME": str(tmp_path / "home"), **(env or {})},
+        )
+        if code is not None:
+            assert done.returncode == code, (
+                f"{arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    return run
+
+
+@pytest.fixture
+def home(tmp_path: Path, pynchy: Pynchy) -> Path:
+    """A home as `pynchy init --yes` makes it."""
+    pynchy("init", "--yes")
+    return tmp_path / "home"
