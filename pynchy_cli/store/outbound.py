@@ -1,0 +1,157 @@
+"""Replies: what is to be said in a chat, and each chat's delivery of it. A reply, its
+deliveries and its row among the messages are written together."""
+
+from __future__ import annotations
+
+from pynchy_cli.model import Message, Reply
+from pynchy_cli.store import counters
+from pynchy_cli.store.connection import Connection, Row
+
+INBOXES = ("local", "stdin")
+"""Channels whose inbox is the file itself: their deliveries are born delivered."""
+
+_COLUMNS = "id, key, chat_jid, group_folder, run_id, content, version, is_final, source, created_at"
+
+
+def _reply(row: Row) -> Reply:
+    return Reply(*row[:7], bool(row[7]), *row[8:])
+
+
+def say(
+    db: Connection,
+    *,
+    key: str,
+    chat_jid: str,
+    content: str,
+    source: str,
+    now: str,
+    group_folder: str | None = None,
+    run_id: int | None = None,
+) -> int:
+    """Say something in a chat, and in its group's others, once for each key.
+
+    `source` is `agent` or `host`. An open reply of the same key is finished by it. Gives
+    the reply's id.
+    """
+    _write(db, key, chat_jid, content, source, now, group_folder, run_id, final=True)
+    row = db.execute("SELECT id FROM outbound_ledger WHERE key = ?", (key,)).fetchone()
+    _deliver(db, int(row[0]), chat_jid, group_folder, now)
+    _remember(db, key, chat_jid, content, source, now, run_id)
+    return int(row[0])
+
+
+def grow(
+    db: Connection,
+    *,
+    key: str,
+    chat_jid: str,
+    content: str,
+    now: str,
+    group_folder: str,
+    run_id: int,
+) -> None:
+    """An answer that is still being written: the whole text so far. It is no reply yet."""
+    _write(db, key, chat_jid, content, "agent", now, group_folder, run_id, final=False)
+
+
+def _write(
+    db: Connection,
+    key: str,
+    chat_jid: str,
+    content: str,
+    source: str,
+    now: str,
+    group_folder: str | None,
+    run_id: int | None,
+    *,
+    final: bool,
+) -> None:
+    db.execute(
+        """
+        INSERT INTO outbound_ledger(key, chat_jid, group_folder, run_id, content, is_final, source,
+          created_at, finished_at)
+        VALUES (:key, :jid, :group, :run, :content, :final, :source, :now, :finished)
+        ON CONFLICT(key) DO UPDATE SET content = excluded.content, version = version + 1,
+          is_final = excluded.is_final, source = excluded.source,
+          finished_at = excluded.finished_at
+        WHERE is_final = 0
+        """,
+        {
+            "key": key,
+            "jid": chat_jid,
+            "group": group_folder,
+            "run": run_id,
+            "content": content,
+            "final": int(final),
+            "source": source,
+            "now": now,
+            "finished": now if final else None,
+        },
+    )
+
+
+def _deliver(
+    db: Connection, ledger_id: int, chat_jid: str, group_folder: str | None, now: str
+) -> None:
+    born = db.execute(
+        """
+        INSERT INTO outbound_deliveries(ledger_id, chat_jid, channel, state, delivered_version,
+          delivered_at)
+        SELECT :id, jid, channel,
+          CASE WHEN channel IN ('local', 'stdin') THEN 'delivered' ELSE 'pending' END,
+          CASE WHEN channel IN ('local', 'stdin') THEN 1 ELSE 0 END,
+          CASE WHEN channel IN ('local', 'stdin') THEN :now END
+        FROM chats WHERE jid = :jid
+          OR jid IN (SELECT jid FROM registered_groups WHERE folder = :group)
+          OR jid IN (SELECT jid FROM group_chats WHERE group_folder = :group)
+        ON CONFLICT DO NOTHING RETURNING state
+        """,
+        {"id": ledger_id, "jid": chat_jid, "group": group_folder, "now": now},
+    ).fetchall()
+    delivered = sum(1 for row in born if row[0] == "delivered")
+    if delivered:
+        counters.bump(db, "messages_outbound", now, delivered)
+
+
+def _remember(
+    db: Connection, key: str, chat_jid: str, content: str, source: str, now: str, run_id: int | None
+) -> None:
+    db.execute(
+        """
+        INSERT INTO messages(id, chat_jid, sender, sender_name, content, timestamp, received_at,
+          is_from_me, message_type, audience, run_id)
+        VALUES (?, ?, 'pynchy', 'pynchy', ?, ?, ?, 1, ?, 'chat', ?)
+        ON CONFLICT DO NOTHING
+        """,
+        (
+            f"pynchy:{key}",
+            chat_jid,
+            content,
+            now,
+            now,
+            "assistant" if source == "agent" else "host",
+            run_id,
+        ),
+    )
+
+
+def of_run(db: Connection, run_id: int) -> list[Reply]:
+    """What a run has said, in order; the last may still be open."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM outbound_ledger WHERE run_id = ? ORDER BY id", (run_id,)
+    ).fetchall()
+    return [_reply(row) for row in rows]
+
+
+def open_replies(db: Connection, chat_jid: str) -> list[Reply]:
+    """The answers that are being written in a chat just now."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM outbound_ledger WHERE chat_jid = ? AND is_final = 0 ORDER BY id",
+        (chat_jid,),
+    ).fetchall()
+    return [_reply(row) for row in rows]
+
+
+def answer_to(message: Message) -> str:
+    """The key under which the host itself answers one message, such as a chat command."""
+    return f"message:{message.seq}:0"

@@ -1,0 +1,226 @@
+"""Agent work: queued, claimed, finished, given back. Unique indexes decide every race: one
+running run and one queued chat run for each lane. Whoever writes a run must still own it."""
+
+from __future__ import annotations
+
+from pynchy_cli.errors import RunUnknown, UsageWrong
+from pynchy_cli.model import CHAT_LANE, Run
+from pynchy_cli.store.connection import Connection, Row
+
+FREE_TAKEOVERS = 3
+"""So often a run goes back after its worker's death without costing an attempt."""
+
+_COLUMNS = (
+    "id, group_folder, lane, kind, state, attempts, takeovers, first_seq, last_seq, chat_jid,"
+    " prompt, owner, not_before, error, created_at, started_at, finished_at"
+)
+
+
+def _run(row: Row) -> Run:
+    return Run(*row)
+
+
+def queue_chat(
+    db: Connection, group_folder: str, first_seq: int, last_seq: int, chat_jid: str, now: str
+) -> int:
+    """Queue a run for messages of a group's chats; the one that waits already takes them."""
+    row = db.execute(
+        """
+        INSERT INTO runs(group_folder, lane, kind, state, first_seq, last_seq, chat_jid, created_at)
+        VALUES (:group, :lane, 'chat', 'queued', :first, :last, :jid, :now)
+        ON CONFLICT(group_folder, lane) WHERE state = 'queued' AND kind = 'chat' DO UPDATE SET
+          first_seq = min(first_seq, excluded.first_seq),
+          last_seq = max(last_seq, excluded.last_seq),
+          chat_jid = excluded.chat_jid
+        RETURNING id
+        """,
+        {
+            "group": group_folder,
+            "lane": CHAT_LANE,
+            "first": first_seq,
+            "last": last_seq,
+            "jid": chat_jid,
+            "now": now,
+        },
+    ).fetchone()
+    return int(row[0])
+
+
+def start_now(
+    db: Connection, group_folder: str, lane: str, kind: str, prompt: str, owner: int, now: str
+) -> Run | None:
+    """A run that its maker drives itself, at once; None where the lane is at work."""
+    row = db.execute(
+        f"""
+        INSERT INTO runs(group_folder, lane, kind, state, attempts, prompt, owner, created_at,
+          started_at)
+        VALUES (?, ?, ?, 'running', 1, ?, ?, ?, ?)
+        ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
+        """,
+        (group_folder, lane, kind, prompt, owner, now, now),
+    ).fetchone()
+    return _run(row) if row else None
+
+
+def claim(db: Connection, owner: int, max_concurrent: int, now: str) -> Run | None:
+    """Take the queued run that has waited longest, if the limit allows one more.
+
+    A lane whose sandbox is warm belongs to that sandbox's owner.
+    """
+    row = db.execute(
+        f"""
+        UPDATE runs SET state = 'running', owner = :owner, started_at = :now,
+          attempts = attempts + 1, not_before = NULL
+        WHERE id = (
+          SELECT waiting.id FROM runs AS waiting
+          WHERE waiting.state = 'queued'
+            AND (waiting.not_before IS NULL OR waiting.not_before <= :now)
+            AND (SELECT count(*) FROM runs WHERE state = 'running') < :limit
+            AND NOT EXISTS (
+              SELECT 1 FROM runs AS busy WHERE busy.state = 'running'
+                AND busy.group_folder = waiting.group_folder AND busy.lane = waiting.lane)
+            AND NOT EXISTS (
+              SELECT 1 FROM sessions AS warm WHERE warm.group_folder = waiting.group_folder
+                AND warm.lane = waiting.lane AND warm.owner IS NOT NULL AND warm.owner <> :owner)
+          ORDER BY waiting.id LIMIT 1)
+        RETURNING {_COLUMNS}
+        """,
+        {"owner": owner, "limit": max_concurrent, "now": now},
+    ).fetchone()
+    return _run(row) if row else None
+
+
+def is_mine(db: Connection, run: Run) -> bool:
+    """Whether the run is still at work under the owner that claimed it."""
+    row = db.execute(
+        "SELECT 1 FROM runs WHERE id = ? AND state = 'running' AND owner = ? AND attempts = ?",
+        (run.id, run.owner, run.attempts),
+    ).fetchone()
+    return row is not None
+
+
+def finish(db: Connection, run: Run, state: str, now: str, error: str | None = None) -> None:
+    """End a run that is ours: done, failed or cancelled."""
+    db.execute(
+        "UPDATE runs SET state = ?, finished_at = ?, error = ?, owner = NULL"
+        " WHERE id = ? AND state = 'running' AND owner = ?",
+        (state, now, error, run.id, run.owner),
+    )
+
+
+def give_back(
+    db: Connection, run: Run, *, now: str, not_before: str | None, error: str | None, free: bool
+) -> int:
+    """Put a run that is ours back into the queue; the number of the run that now waits.
+
+    With `free` its attempt does not count, `FREE_TAKEOVERS` times at most. A queued run of
+    the lane takes it over instead: the range, the attempts and the later time are merged.
+    """
+    costless = free and run.takeovers < FREE_TAKEOVERS
+    attempts = run.attempts - (1 if costless else 0)
+    takeovers = run.takeovers + (1 if free else 0)
+    waiting = db.execute(
+        """
+        UPDATE runs SET first_seq = min(first_seq, :first), last_seq = max(last_seq, :last),
+          attempts = max(attempts, :attempts), takeovers = max(takeovers, :takeovers),
+          not_before = max(coalesce(not_before, ''), coalesce(:not_before, '')), error = :error
+        WHERE group_folder = :group AND lane = :lane AND state = 'queued' AND kind = 'chat'
+          AND :kind = 'chat'
+        RETURNING id
+        """,
+        {
+            "first": run.first_seq,
+            "last": run.last_seq,
+            "attempts": attempts,
+            "takeovers": takeovers,
+            "not_before": not_before,
+            "error": error,
+            "group": run.group_folder,
+            "lane": run.lane,
+            "kind": run.kind,
+        },
+    ).fetchone()
+    if waiting is not None:
+        db.execute(
+            "UPDATE runs SET state = 'superseded', superseded_by = ?, finished_at = ?,"
+            " error = ?, owner = NULL WHERE id = ? AND state = 'running' AND owner = ?",
+            (waiting[0], now, error, run.id, run.owner),
+        )
+        return int(waiting[0])
+    db.execute(
+        "UPDATE runs SET state = 'queued', owner = NULL, attempts = ?, takeovers = ?,"
+        " not_before = ?, error = ? WHERE id = ? AND state = 'running' AND owner = ?",
+        (attempts, takeovers, not_before, error, run.id, run.owner),
+    )
+    return run.id
+
+
+def adopt(db: Connection, dead: int, owner: int) -> list[Run]:
+    """Take over what a dead owner had at work; the runs, now ours."""
+    rows = db.execute(
+        f"UPDATE runs SET owner = ? WHERE owner = ? AND state = 'running' RETURNING {_COLUMNS}",
+        (owner, dead),
+    ).fetchall()
+    return [_run(row) for row in rows]
+
+
+def owners(db: Connection) -> set[int]:
+    """Everybody who has a run at work or a sandbox."""
+    rows = db.execute(
+        "SELECT owner FROM runs WHERE state = 'running' AND owner IS NOT NULL"
+        " UNION SELECT owner FROM sessions WHERE owner IS NOT NULL"
+    ).fetchall()
+    return {int(row[0]) for row in rows}
+
+
+def get(db: Connection, run_id: int) -> Run:
+    """The run of this number. Raises RunUnknown."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise RunUnknown(f"There is no run {run_id}.")
+    return _run(row)
+
+
+def covering(db: Connection, group_folder: str, seq: int) -> list[Run]:
+    """The chat runs whose range holds a message, oldest first."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM runs WHERE group_folder = ? AND kind = 'chat'"
+        " AND first_seq <= ? AND last_seq >= ? ORDER BY id",
+        (group_folder, seq, seq),
+    ).fetchall()
+    return [_run(row) for row in rows]
+
+
+def unfinished(db: Connection, group_folder: str) -> int:
+    """How many of a group's runs are queued or at work."""
+    row = db.execute(
+        "SELECT count(*) FROM runs WHERE group_folder = ? AND state IN ('queued', 'running')",
+        (group_folder,),
+    ).fetchone()
+    return int(row[0])
+
+
+def next_due(db: Connection) -> str | None:
+    """When the next backed-off run may start; None where no run waits for its time."""
+    row = db.execute(
+        "SELECT min(not_before) FROM runs WHERE state = 'queued' AND not_before > ''"
+    ).fetchone()
+    return str(row[0]) if row and row[0] else None
+
+
+def retry(db: Connection, run_id: int, now: str) -> int:
+    """Queue a failed run's work once more, from the start; the number of the new run.
+
+    Raises RunUnknown, or UsageWrong where the run didn't fail or was retried already.
+    """
+    run = get(db, run_id)
+    if run.state != "failed":
+        raise UsageWrong(f"Run {run_id} is {run.state}; only a failed run can be retried.")
+    taken = db.execute("SELECT superseded_by FROM runs WHERE id = ?", (run_id,)).fetchone()[0]
+    if taken is not None:
+        raise UsageWrong(f"Run {run_id} was retried already, as run {taken}.")
+    if run.kind != "chat":
+        raise UsageWrong(f"Run {run_id} came from a shell; run it there again.")
+    new = queue_chat(db, run.group_folder, run.first_seq, run.last_seq, run.chat_jid or "", now)
+    db.execute("UPDATE runs SET superseded_by = ? WHERE id = ?", (new, run_id))
+    return new

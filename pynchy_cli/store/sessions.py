@@ -1,0 +1,100 @@
+"""One row for each lane's conversation: what the model calls it, and the live sandbox, if
+there is one: its folder, its owner, and how far its output has been stored."""
+
+from __future__ import annotations
+
+from pynchy_cli.model import Session
+from pynchy_cli.store.connection import Connection, Row
+
+_COLUMNS = (
+    "group_folder, lane, session_id, generation, folder, owner, sandbox, output_offset,"
+    " last_used_at"
+)
+
+
+def _session(row: Row) -> Session:
+    return Session(*row)
+
+
+def get(db: Connection, group_folder: str, lane: str) -> Session:
+    """The lane's conversation; one that never was is a new one."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM sessions WHERE group_folder = ? AND lane = ?",
+        (group_folder, lane),
+    ).fetchone()
+    return _session(row) if row else Session(group_folder, lane, None, 0, None, None, None, 0, None)
+
+
+def live(db: Connection) -> list[Session]:
+    """Every conversation that has a sandbox, or is about to get one."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM sessions WHERE owner IS NOT NULL").fetchall()
+    return [_session(row) for row in rows]
+
+
+def begin(
+    db: Connection, group_folder: str, lane: str, *, folder: str, owner: int, sandbox: str, now: str
+) -> None:
+    """A sandbox is about to be made for the lane, with an empty output log."""
+    db.execute(
+        """
+        INSERT INTO sessions(group_folder, lane, folder, owner, sandbox, started_at, last_used_at)
+        VALUES (:group, :lane, :folder, :owner, :sandbox, :now, :now)
+        ON CONFLICT(group_folder, lane) DO UPDATE SET folder = :folder, owner = :owner,
+          sandbox = :sandbox, output_offset = 0, started_at = :now, last_used_at = :now
+        """,
+        {
+            "group": group_folder,
+            "lane": lane,
+            "folder": folder,
+            "owner": owner,
+            "sandbox": sandbox,
+            "now": now,
+        },
+    )
+
+
+def advance(db: Connection, session: Session, offset: int, now: str) -> None:
+    """The output log is stored up to `offset`."""
+    db.execute(
+        "UPDATE sessions SET output_offset = ?, last_used_at = ?"
+        " WHERE group_folder = ? AND lane = ? AND folder = ?",
+        (offset, now, session.group_folder, session.lane, session.folder),
+    )
+
+
+def named(db: Connection, session: Session, session_id: str) -> None:
+    """The model's name of the conversation; ignored if it was forgotten meanwhile."""
+    db.execute(
+        "UPDATE sessions SET session_id = ? WHERE group_folder = ? AND lane = ?"
+        " AND generation = ? AND session_id IS NOT ?",
+        (session_id, session.group_folder, session.lane, session.generation, session_id),
+    )
+
+
+def end(db: Connection, session: Session) -> None:
+    """The lane's sandbox is gone, and all that it wrote is stored."""
+    db.execute(
+        "UPDATE sessions SET owner = NULL, sandbox = NULL, folder = NULL, output_offset = 0,"
+        " started_at = NULL WHERE group_folder = ? AND lane = ? AND folder = ?",
+        (session.group_folder, session.lane, session.folder),
+    )
+
+
+def adopt(db: Connection, dead: int, owner: int) -> list[Session]:
+    """Take over the sandboxes of a dead owner; the sessions, now ours."""
+    rows = db.execute(
+        f"UPDATE sessions SET owner = ? WHERE owner = ? RETURNING {_COLUMNS}", (owner, dead)
+    ).fetchall()
+    return [_session(row) for row in rows]
+
+
+def forget(db: Connection, group_folder: str, lane: str, now: str) -> None:
+    """Start the lane's conversation anew; a turn at work can't bring the old one back."""
+    db.execute(
+        """
+        INSERT INTO sessions(group_folder, lane, generation, last_used_at) VALUES (?, ?, 1, ?)
+        ON CONFLICT(group_folder, lane) DO UPDATE SET session_id = NULL,
+          generation = generation + 1, last_used_at = excluded.last_used_at
+        """,
+        (group_folder, lane, now),
+    )
