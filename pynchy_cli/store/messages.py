@@ -1,0 +1,209 @@
+"""What is said in chats: immutable rows in one order. A network's message has one row however
+often it comes, and nobody's id can take the place of a reply's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pynchy_cli.model import OWN_ID, Message, NewMessage
+from pynchy_cli.store import counters
+from pynchy_cli.store.connection import Connection, Row
+
+_COLUMNS = (
+    "m.id, m.chat_jid, m.sender, m.sender_name, m.content, m.timestamp, m.message_type,"
+    " m.audience, m.verdict, m.is_from_me, m.run_id, m.metadata, m.seq, m.received_at"
+)
+# Word for word the index's condition, so that SQLite uses it.
+_FOR_AGENT = (
+    "m.audience IN ('agent', 'both') AND m.verdict = 'allowed' AND m.message_type <> 'assistant'"
+)
+
+
+def _message(row: Row) -> Message:
+    values = list(row)
+    values[9] = bool(values[9])
+    return Message(*values)
+
+
+def add(db: Connection, m: NewMessage, now: str) -> int | None:
+    """Store a message that came from outside, and its chat; its `seq`, or None where the chat
+    has it already. What SQLite can't hold as text is replaced by U+FFFD."""
+    jid = plain(m.chat_jid)
+    _chat(db, jid, now)
+    row = db.execute(
+        """
+        INSERT INTO messages(id, chat_jid, sender, sender_name, content, timestamp, received_at,
+          is_from_me, message_type, audience, verdict, run_id, metadata)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT(chat_jid, id) DO NOTHING RETURNING seq
+        """,
+        (
+            stored_id(m.id),
+            jid,
+            plain(m.sender),
+            plain(m.sender_name),
+            plain(m.content),
+            plain(m.timestamp),
+            now,
+            int(m.is_from_me),
+            m.message_type,
+            m.audience,
+            m.verdict,
+            m.run_id,
+            plain(m.metadata) if m.metadata is not None else None,
+        ),
+    ).fetchone()
+    if row is None:
+        return None
+    db.execute("UPDATE chats SET last_message_at = ? WHERE jid = ?", (now, jid))
+    counters.bump(db, "messages_inbound", now)
+    return int(row[0])
+
+
+def _chat(db: Connection, jid: str, now: str) -> None:
+    db.execute(
+        "INSERT INTO chats(jid, channel, first_seen_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (jid, jid.partition(":")[0], now),
+    )
+
+
+def plain(text: str) -> str:
+    """The text as a row can hold it: lone surrogates and NUL become U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Two halves that belong together are one character; what is left alone is none.
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def stored_id(network_id: str) -> str:
+    """A network's id as a row holds it: different ids stay different, and none is like ours."""
+    clean = network_id.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return f"~{clean}" if clean.lstrip("~").startswith(OWN_ID) else clean
+
+
+def by_id(db: Connection, jid: str, network_id: str) -> Message | None:
+    """The row of a network's message, where there is one."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM messages m WHERE chat_jid = ? AND id = ?",
+        (plain(jid), stored_id(network_id)),
+    ).fetchone()
+    return _message(row) if row else None
+
+
+def get(db: Connection, seq: int) -> Message | None:
+    """The message with this place, where there is one."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM messages m WHERE seq = ?", (seq,)).fetchone()
+    return _message(row) if row else None
+
+
+def highest(db: Connection) -> int:
+    """The place of the newest message; 0 where there is none."""
+    return int(db.execute("SELECT coalesce(max(seq), 0) FROM messages").fetchone()[0])
+
+
+def waiting_groups(db: Connection) -> list[str]:
+    """The folders of the groups that have something to route."""
+    rows = db.execute(
+        f"""
+        SELECT folder FROM registered_groups g WHERE EXISTS (
+            SELECT 1 FROM messages m
+            WHERE m.chat_jid = g.jid AND m.seq > g.routed_seq AND {_FOR_AGENT})
+          OR EXISTS (
+            SELECT 1 FROM group_chats c JOIN messages m ON m.chat_jid = c.jid
+            WHERE c.group_folder = g.folder AND m.seq > g.routed_seq AND {_FOR_AGENT})
+        ORDER BY number
+        """
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def pending(
+    db: Connection, jids: Iterable[str], after_seq: int, limit: int = 1000
+) -> list[Message]:
+    """The first `limit` messages of the chats after a place that an agent may see, in order."""
+    return _first(db, jids, after_seq, limit, f"AND {_FOR_AGENT}")
+
+
+def for_agent(db: Connection, folder: str, after_seq: int, through_seq: int) -> list[Message]:
+    """What a group's agent is to read of a range of places (first excluded, last included).
+
+    Never what a refused sender said, what `route` set aside, or what the host itself has
+    answered, such as a chat command.
+    """
+    rows = db.execute(
+        f"""
+        SELECT {_COLUMNS} FROM messages m
+        WHERE m.chat_jid IN (
+            SELECT jid FROM registered_groups WHERE folder = :folder
+            UNION SELECT jid FROM group_chats WHERE group_folder = :folder)
+          AND m.seq > :after AND m.seq <= :through AND {_FOR_AGENT}
+          AND NOT EXISTS (
+            SELECT 1 FROM failures WHERE stage = 'route'
+              AND subject = 'message:' || m.seq AND state = 'set_aside')
+          AND NOT EXISTS (
+            SELECT 1 FROM outbound_ledger WHERE key = 'message:' || m.seq || ':0')
+        ORDER BY m.seq
+        """,
+        {"folder": folder, "after": after_seq, "through": through_seq},
+    ).fetchall()
+    return [_message(row) for row in rows]
+
+
+def first_unread(db: Connection, folder: str, through_seq: int) -> int:
+    """Where the range of a group's next run begins: at the first message that is in no run yet,
+    was not answered and not cleared away; at `through_seq` where there is none before."""
+    row = db.execute(
+        f"""
+        SELECT min(m.seq) FROM messages m JOIN (
+            SELECT jid, max(cleared_seq, routed.seq) AS seq FROM chats, (
+                SELECT max(g.answered_seq, coalesce((
+                    SELECT max(last_seq) FROM runs
+                    WHERE group_folder = :folder AND kind = 'chat'), 0)) AS seq
+                FROM registered_groups g WHERE g.folder = :folder) AS routed
+            WHERE jid IN (
+                SELECT jid FROM registered_groups WHERE folder = :folder
+                UNION SELECT jid FROM group_chats WHERE group_folder = :folder)) AS chat
+          ON m.chat_jid = chat.jid
+        WHERE m.seq > chat.seq AND m.seq <= :through AND {_FOR_AGENT}
+        """,
+        {"folder": folder, "through": through_seq},
+    ).fetchone()
+    return int(row[0]) if row[0] is not None else through_seq
+
+
+def last(db: Connection, jids: Iterable[str], n: int) -> list[Message]:
+    """The newest `n` messages of the chats that people may see, oldest first."""
+    found: list[Message] = []
+    for jid in dict.fromkeys(jids):
+        rows = db.execute(
+            f"SELECT {_COLUMNS} FROM messages m WHERE m.chat_jid = ? AND m.audience <> 'agent'"
+            " ORDER BY m.seq DESC LIMIT ?",
+            (jid, n),
+        ).fetchall()
+        found += (_message(row) for row in rows)
+    return sorted(found, key=lambda m: m.seq)[-n:] if n > 0 else []
+
+
+def after(db: Connection, jids: Iterable[str], seq: int, limit: int = 1000) -> list[Message]:
+    """The first `limit` messages of the chats after a place that people may see, in order."""
+    return _first(db, jids, seq, limit, "AND m.audience <> 'agent'")
+
+
+def _first(
+    db: Connection, jids: Iterable[str], after_seq: int, limit: int, condition: str
+) -> list[Message]:
+    # Chat by chat, so that each is read off its index and never sorted as a whole.
+    found: list[Message] = []
+    wanted: Sequence[str] = list(dict.fromkeys(jids))
+    for jid in wanted:
+        rows = db.execute(
+            f"SELECT {_COLUMNS} FROM messages m WHERE m.chat_jid = ? AND m.seq > ? {condition}"
+            " ORDER BY m.seq LIMIT ?",
+            (jid, after_seq, limit),
+        ).fetchall()
+        found += (_message(row) for row in rows)
+    if len(wanted) > 1:
+        found.sort(key=lambda m: m.seq)
+    return found[:limit]
