@@ -94,6 +94,10 @@ class GroupInvalid(PynchyError):
     exit_code = EXIT_USAGE
 
 
+class GroupBusy(PynchyError):
+    """A group that can't be changed while it works."""
+
+
 class ChatUnknown(PynchyError):
     """No chat of that address."""
 

@@ -16,7 +16,7 @@ class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """A table of the configuration file; unknown keys are refused."""
 
 
-class Agent(Section):
+class Agent(Section, frozen=True):
     """Who the assistant is."""
 
     name: Word = "pynchy"
@@ -29,7 +29,7 @@ class Agent(Section):
     """The model's name; empty leaves the choice to the core."""
 
 
-class Sandbox(Section):
+class Sandbox(Section, frozen=True):
     """Where agents live, and what they may use up."""
 
     runtime: Word = "auto"
@@ -58,7 +58,7 @@ class Sandbox(Section):
     """Started by root, a group's sandboxes run as this uid plus the group's number."""
 
 
-class Queue(Section):
+class Queue(Section, frozen=True):
     """How much goes on at once, and how failures are retried."""
 
     max_concurrent: Count = 5
@@ -69,7 +69,7 @@ class Queue(Section):
     """Seconds before the first retry; doubled each time."""
 
 
-class Gateway(Section):
+class Gateway(Section, frozen=True):
     """The agents' only way to a model."""
 
     mode: Literal["auto", "anthropic", "rehearsal"] = "auto"
@@ -80,7 +80,7 @@ class Gateway(Section):
     """Where the model is."""
 
 
-class Secrets(Section):
+class Secrets(Section, frozen=True):
     """Credentials; they belong into .env, and are never printed."""
 
     anthropic_api_key: str = ""
@@ -89,7 +89,7 @@ class Secrets(Section):
     """A Claude login's token (`claude setup-token`); also CLAUDE_CODE_OAUTH_TOKEN."""
 
 
-class Log(Section):
+class Log(Section, frozen=True):
     """What is written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -98,14 +98,14 @@ class Log(Section):
     """auto is text on a terminal and JSON elsewhere."""
 
 
-class Supervise(Section):
+class Supervise(Section, frozen=True):
     """What `pynchy up` starts."""
 
     stages: tuple[str, ...] = ("gateway", "route", "run-agent")
     """The stages, in the order in which they are started."""
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """Everything, as one object that is passed down."""
 
     agent: Agent = Agent()

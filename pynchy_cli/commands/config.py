@@ -1,0 +1,53 @@
+"""`pynchy config`: tells whether the configuration is well, and what is in force."""
+
+from __future__ import annotations
+
+import typer
+
+from pynchy_cli.commands.app import here
+from pynchy_cli.config.load import config_hash, shown
+from pynchy_cli.output import print_json, print_text, say, wants_json
+
+app = typer.Typer(help="Check and show the configuration.\n\nExample: pynchy config check")
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Read config.toml, .env and the environment, and say what is wrong with them.
+
+    Ends with 0 where all is well, with 100 where something can't be used.
+
+    Example: pynchy config check
+    """
+    context = here(ctx)
+    digest = config_hash(context.settings)
+    home = context.home
+    if home.env.exists() and home.env.stat().st_mode & 0o077:
+        say(f"{home.env} can be read by others. `chmod 600 {home.env}` keeps it to yourself.")
+    read = [str(path) for path in (home.config, home.env) if path.exists()]
+    if wants_json(as_json):
+        print_json({"ok": True, "home": str(home.root), "files": read, "config_hash": digest})
+    else:
+        print_text(f"The configuration is well ({', '.join(read) or 'all defaults'}).")
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Show every setting that is in force. Secrets are only said to be set, or not.
+
+    Example: pynchy config show --json
+    """
+    document = shown(here(ctx).settings)
+    if wants_json(as_json):
+        print_json(document)
+        return
+    for section, values in document.items():
+        print_text(f"[{section}]")
+        for key, value in values.items():
+            print_text(f"{key} = {value!r}" if isinstance(value, str) else f"{key} = {value}")

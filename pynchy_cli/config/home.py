@@ -1,0 +1,57 @@
+"""Chooses the home and makes its folders. It makes nothing outside the home, and changes
+nothing that stands but the rights of pynchy's own data folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pynchy_cli.config.paths import Home, choose_home
+from pynchy_cli.errors import HomeUnusable
+
+
+def open_home(option: str | None, environ: Mapping[str, str]) -> Home:
+    """The chosen home; it need not exist yet.
+
+    Raises HomeUnusable where something else stands in its place, or nobody may enter it.
+    """
+    try:
+        home = choose_home(option, environ)
+    except RuntimeError as error:  # ~nobody-of-that-name
+        raise HomeUnusable(f"The home can't be found: {error}. Name it with --home DIR.") from error
+    try:
+        exists = home.root.exists()
+    except (OSError, ValueError) as error:
+        raise _unusable(home.root, error) from error
+    if exists and not home.root.is_dir():
+        raise HomeUnusable(f"{home.root} is not a folder. Choose another home with --home DIR.")
+    if exists and not os.access(home.root, os.R_OK | os.X_OK):
+        raise HomeUnusable(f"{home.root} can't be read by you. Check its rights, or use --home.")
+    return home
+
+
+def prepare(home: Home) -> None:
+    """Make the folders of a home that are missing, readable by their owner alone.
+
+    Raises HomeUnusable.
+    """
+    folders = (home.data, home.locks, home.ipc, home.data / "claude", home.groups, home.directives)
+    at = home.root
+    try:
+        home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in folders:
+            at = folder
+            folder.mkdir(mode=0o700, exist_ok=True)
+        at = home.data
+        if home.data.stat().st_mode & 0o077:
+            home.data.chmod(0o700)
+        if not os.access(home.data, os.W_OK | os.X_OK):
+            raise HomeUnusable(f"{home.data} can't be written by you. Check its rights.")
+    except (OSError, ValueError) as error:
+        raise _unusable(at, error) from error
+
+
+def _unusable(path: Path, error: OSError | ValueError) -> HomeUnusable:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return HomeUnusable(f"{path} can't be used: {reason}. Choose another home with --home DIR.")

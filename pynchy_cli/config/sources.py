@@ -1,0 +1,45 @@
+"""What somebody gave for a setting, and where in a TOML text it stands."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+_HEADER = re.compile(r"\s*\[+\s*([^\[\]]+?)\s*\]+")
+_ASSIGNMENT = re.compile(r"\s*([A-Za-z0-9_.\-\"' ]+?)\s*=")
+
+
+class Given(NamedTuple):
+    """A value for one setting. `where` names it to a person; `is_text` says that it comes
+    from a variable and is still to be read as a number, a list or a boolean."""
+
+    section: str
+    key: str
+    value: Any
+    where: str
+    is_text: bool
+
+
+def find_line(text: str, section: str, key: str | None) -> int | None:
+    """The line (from 1) of a section, or of a key in it; None where it isn't written plainly."""
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = _HEADER.match(line)
+        if header:
+            current = _bare(header[1])
+            if key is None and current.partition(".")[0] == section:
+                return number
+            continue
+        name = _ASSIGNMENT.match(line)
+        if name is None:
+            continue
+        full = f"{current}.{_bare(name[1])}".lstrip(".")
+        if full == (section if key is None else f"{section}.{key}"):
+            return number
+        if key is None and full.startswith(f"{section}."):
+            return number
+    return None
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s\"']", "", name)

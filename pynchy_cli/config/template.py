@@ -1,0 +1,82 @@
+"""The files that `pynchy init` writes for people: config.toml with every setting commented
+out and explained, made from the settings' own source so that the two can't differ, and .env."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from pynchy_cli.config import settings as source
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.config.values import wanted
+
+HEAD = """\
+# Pynchy's configuration. Everything here is optional: what is commented out shows the default.
+# A variable of the environment wins over this file: PYNCHY_QUEUE__MAX_CONCURRENT=3 is
+# max_concurrent below [queue]. `pynchy config check` tells whether all is well.
+"""
+
+ENV = """\
+# Secrets, one NAME=value a line; keep this file to yourself. The environment wins over it.
+# With neither of these, a scripted model stands in (the gateway's rehearsal mode).
+# ANTHROPIC_API_KEY=
+# CLAUDE_CODE_OAUTH_TOKEN=
+"""
+
+
+def config_toml() -> str:
+    """A config.toml that changes nothing, and explains every setting."""
+    notes = explanations()
+    parts = [HEAD]
+    for section in msgspec.structs.fields(Settings):
+        if section.name == "secrets":
+            continue  # they belong into .env
+        parts.append(f"\n# {notes[section.type.__name__, '']}\n[{section.name}]\n")
+        for field in msgspec.structs.fields(section.type):
+            note = notes[section.type.__name__, field.name]
+            parts.append(f"# {note}{_kind(field.type, note)}\n")
+            parts.append(f"# {field.name} = {_toml(field.default)}\n")
+    return "".join(parts)
+
+
+def explanations() -> dict[tuple[str, str], str]:
+    """What each section (key empty) and each setting is for: (class, key) -> one line."""
+    found = {}
+    for kind in ast.parse(inspect.getsource(source)).body:
+        if not isinstance(kind, ast.ClassDef):
+            continue
+        found[kind.name, ""] = _line(ast.get_docstring(kind) or "")
+        for field, after in zip(kind.body, kind.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                found[kind.name, field.target.id] = _line(_text(after))
+    return found
+
+
+def _text(node: ast.stmt) -> str:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return str(node.value.value)
+    return ""
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _kind(kind: Any, note: str) -> str:
+    """What a setting takes, where its explanation doesn't say so."""
+    words = wanted(kind)
+    choices = [str(one) for one in get_args(kind) if isinstance(one, str)]
+    if get_origin(kind) is tuple or (choices and not all(one in note for one in choices)):
+        return f" ({words}.)"
+    return ""
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,112 @@
+"""Turns what was given for one setting into its type, strictly, and says in plain words what
+was wanted. A secret, and what looks like one, is never repeated."""
+
+from __future__ import annotations
+
+import math
+import re
+from difflib import get_close_matches
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+
+from pynchy_cli.config.sources import Given
+from pynchy_cli.errors import ConfigInvalid
+from pynchy_cli.log import masked
+
+_LARGEST = 2**63 - 1
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
+_BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
+_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def convert(given: Given, kind: Any) -> Any:
+    """The value in the setting's type. Raises ConfigInvalid."""
+    value = _from_text(given.value, kind) if given.is_text else given.value
+    try:
+        made = msgspec.convert(value, kind, strict=not given.is_text)
+    except msgspec.ValidationError as error:
+        raise ConfigInvalid(_refusal(given, kind)) from error
+    if not _is_sound(made) or (given.section == "secrets" and re.search(r"\s", made)):
+        raise ConfigInvalid(_refusal(given, kind))
+    return made
+
+
+def toml_reason(error: Exception) -> str:
+    """What a TOML reader found wrong, as a sentence with the line."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply."
+    return masked(str(error)).rstrip(".") + "."
+
+
+def wanted(kind: Any) -> str:
+    """In words what a setting takes, such as `a whole number of at least 1`."""
+    if get_origin(kind) is Annotated:
+        base, *metas = get_args(kind)
+        return wanted(base) + "".join(_limits(meta) for meta in metas)
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+        return f"{', '.join(choices[:-1])} or {choices[-1]}"
+    if get_origin(kind) is tuple:
+        return "a list, of each " + wanted(get_args(kind)[0])
+    return _NAMES[kind]
+
+
+def _limits(meta: msgspec.Meta) -> str:
+    words = ""
+    if meta.ge is not None:
+        words += f" of at least {meta.ge}"
+    if meta.gt is not None:
+        words += f" above {meta.gt}"
+    if meta.le is not None:
+        words += f" and at most {meta.le}"
+    if meta.pattern == r"^https?://[^\s]+$":
+        words += " that is an address beginning with https:// or http://"
+    elif meta.pattern is not None:
+        words += " of letters, digits, '_', '.' and '-'"
+    return words
+
+
+def _from_text(text: str, kind: Any) -> Any:
+    text = text.strip()
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if kind is bool:
+        return _BOOLEANS.get(text.lower(), text)
+    if get_origin(kind) is not tuple:
+        return text
+    if text.startswith("["):
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _is_sound(value: Any) -> bool:
+    """Neither infinite, nor too large for the kernel, nor holding control characters."""
+    if isinstance(value, tuple):
+        return all(_is_sound(one) for one in value)
+    if isinstance(value, str):
+        return not re.search(r"[\x00-\x1f\x7f]", value)
+    return not isinstance(value, int | float) or (math.isfinite(value) and value <= _LARGEST)
+
+
+def _refusal(given: Given, kind: Any) -> str:
+    hint = ""
+    if get_origin(kind) is Literal and isinstance(given.value, str):
+        near = get_close_matches(given.value, get_args(kind), n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+    wants = f"it must be {wanted(kind)}"
+    if given.section == "secrets":
+        return f"{given.where} can't be used: {wants} without spaces."
+    return f"{given.where} can't be {_repeat(given.value)}: {wants}.{hint}"
+
+
+def _repeat(value: Any) -> str:
+    if isinstance(value, bool | NoneType):
+        return str(value).lower()
+    text = masked(value if isinstance(value, str) else str(value))
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return repr(text) if isinstance(value, str) else text

@@ -1,0 +1,88 @@
+"""What commands print: data on standard output, talk on standard error. What came from a
+chat is never let through to a terminal as control characters."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+# C0 and C1 controls but tab and newline, and the marks that turn the direction of text.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """The text with control characters made visible, so that a terminal obeys none of them."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def wants_json(flag: bool) -> bool:
+    """Whether to print JSON: asked for by `--json`, or because no terminal reads along."""
+    return flag or sys.stdout is None or not sys.stdout.isatty()
+
+
+def print_json(document: object) -> None:
+    """One JSON document, indented, on standard output."""
+    _out(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_line(row: object) -> None:
+    """One row as a line of NDJSON, written out at once."""
+    _out(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def print_lines(rows: Iterable[object]) -> None:
+    """Rows as NDJSON, one a line."""
+    for row in rows:
+        print_line(row)
+
+
+def print_text(text: str) -> None:
+    """One or more lines of text for a person, on standard output."""
+    _out(plain(text) + "\n")
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Rows below their headers, in columns as wide as needed; cells are made one line each."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [
+        max([len(header), *(len(row[at]) for row in cells)]) for at, header in enumerate(headers)
+    ]
+    for row in [[header.upper() for header in headers], *cells]:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _out(line.rstrip() + "\n")
+
+
+def say(text: str) -> None:
+    """A line of talk for a person, on standard error. Never fails."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(plain(text) + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return plain(str(value)).replace("\n", " ").replace("\t", " ")
+
+
+def _out(text: str) -> None:
+    if sys.stdout is None:
+        return
+    # In UTF-8 whatever the locale; a lone surrogate becomes its escape, which JSON reads back.
+    data = text.encode("utf-8", "backslashreplace")
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None:
+        sys.stdout.write(data.decode("utf-8"))
+        return
+    sys.stdout.flush()
+    binary.write(data)
+    binary.flush()
