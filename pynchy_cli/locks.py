@@ -1,11 +1,16 @@
 """Locks that die with their process and can be asked without being taken (open-file-
 description record locks). Whoever holds the lock is alive; there are no pid files."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
 import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # struct flock on 64-bit Linux: type, whence, (padding), start, length, pid.
 _FLOCK = "hhqqi4x"
@@ -63,14 +68,13 @@ def take(path: Path, *, shared: bool = False) -> Lock | None:
         os.close(fd)
 
 
-def is_held(path: Path) -> bool:
+def is_held(path: Path | str) -> bool:
     """Whether somebody holds the lock. A missing file is a lock that nobody holds."""
+    # Read-only: who watches the folder for locks let go must not hear the asking.
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
-    except PermissionError:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         answer = fcntl.fcntl(fd, _GETLK, _request(fcntl.F_WRLCK))
     finally:

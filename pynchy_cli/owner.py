@@ -1,0 +1,68 @@
+"""A process's standing in the file: a row in `processes` and a lock that dies with it. What it
+owns carries the row's number; whoever finds the lock free may take that over."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pynchy_cli import __version__, clock, locks
+from pynchy_cli.config.load import config_hash, shown
+from pynchy_cli.config.paths import Home
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.errors import AlreadyRunning, HomeUnusable
+from pynchy_cli.store import processes
+from pynchy_cli.store.connection import Store
+
+
+@contextmanager
+def only_one(home: Home, stage: str) -> Iterator[None]:
+    """Hold the lock of a stage that may run once. Raises AlreadyRunning, HomeUnusable."""
+    lock = _take(home, f"{stage}.lock")
+    if lock is None:
+        raise AlreadyRunning(
+            f"{stage} already runs in {home.root}, and one is enough. "
+            "`pynchy status` shows it; stop it first, or choose another home with --home."
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def present(store: Store, home: Home, stage: str, settings: Settings) -> Iterator[int]:
+    """Be in `processes`, with the owner's lock held, from before the row can be seen until
+    after it is ended; gives the owner's number."""
+    lock: locks.Lock | None = None
+    try:
+        with store.atomic() as db:
+            now = clock.now()
+            processes.sweep(db, home.locks, now)
+            owner = processes.start(
+                db,
+                stage=stage,
+                pid=os.getpid(),
+                version=__version__,
+                config_hash=config_hash(settings),
+                settings=json.dumps(shown(settings)),
+                now=now,
+            )
+            lock = _take(home, processes.owner_lock(home.locks, owner).name)
+            if lock is None:
+                raise AlreadyRunning(f"Somebody holds the lock of process {owner}. Try again.")
+        yield owner
+        with store.atomic() as db:
+            processes.end(db, owner, clock.now())
+    finally:
+        if lock is not None:
+            lock.release(remove=True)
+
+
+def _take(home: Home, name: str) -> locks.Lock | None:
+    try:
+        return locks.take(home.locks / name)
+    except OSError as error:
+        raise HomeUnusable(f"{home.locks} can't be written: {error.strerror}.") from error

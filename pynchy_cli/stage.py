@@ -1,0 +1,82 @@
+"""The lean entry of every stage process: `python -m pynchy_cli.stage NAME JSON`. It loads what
+the stage needs and nothing for people: neither Typer nor pydantic nor sqlite_utils."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from pynchy_cli import log, loop
+from pynchy_cli.config.load import load, secrets
+from pynchy_cli.config.paths import Home
+from pynchy_cli.errors import EXIT_USAGE, PynchyError, SchemaTooOld
+from pynchy_cli.store.connection import Store
+
+STAGES = {
+    "listen": "listen",
+    "route": "route",
+    "run-agent": "run_agent",
+    "gateway": "gateway",
+}
+"""Name -> module in `pipeline`; `listen@stdin` is a stage `listen`."""
+SUPERVISOR = "PYNCHY_SUPERVISOR"
+"""Environment: the supervisor's process id; the stage stops when that process has gone."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stage that the arguments name; the exit code."""
+    try:
+        name, document = arguments
+        asked = json.loads(document)
+        module = import_module(f"pynchy_cli.pipeline.{STAGES[name.partition('@')[0]]}")
+    except (ValueError, KeyError) as error:
+        print(f"python -m pynchy_cli.stage NAME JSON: {error!r}", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        follow_supervisor()
+        home = Home(Path(asked["home"]))
+        settings = load(home, os.environ)
+        log.configure(settings.log, name, secrets(settings))
+        migrated(home)
+        make = partial(module.make, options=asked.get("options", {}))
+        return asyncio.run(
+            loop.run(name, make, home, settings, single=module.SINGLE, once=bool(asked.get("once")))
+        )
+    except PynchyError as error:
+        print(f"pynchy {name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def migrated(home: Home) -> None:
+    """Have a pending migration done by a child, which needs sqlite_utils so that we don't."""
+    try:
+        Store.open(home.database).close()
+    except SchemaTooOld:
+        command = [sys.executable, "-m", "pynchy_cli", "--home", str(home.root), "db", "migrate"]
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+
+
+def follow_supervisor() -> None:
+    """Be asked to stop by the kernel when the supervisor that started us dies."""
+    parent = os.environ.pop(SUPERVISOR, "")
+    if not parent or sys.platform != "linux":
+        return
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    if os.getppid() != int(parent):
+        raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
