@@ -1,0 +1,111 @@
+"""Reads what a Messages request says: who said what, which tools were called in the turn at
+hand, and what they gave. It decides nothing."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+
+class Spoken(msgspec.Struct):
+    """One entry of a conversation."""
+
+    role: str
+    content: str | list[dict[str, Any]]
+
+    def blocks(self) -> list[dict[str, Any]]:
+        """The content as blocks, whichever way it was written."""
+        if isinstance(self.content, str):
+            return [{"type": "text", "text": self.content}]
+        return self.content
+
+
+class Asked(msgspec.Struct):
+    """A Messages request, as far as the rehearsal reads it."""
+
+    messages: list[Spoken]
+    model: str
+    stream: bool = False
+    max_tokens: int = 1024
+    tools: list[dict[str, Any]] = []
+    tool_choice: dict[str, Any] | None = None
+
+    def tool_names(self) -> frozenset[str]:
+        """The tools that may be called."""
+        if self.tool_choice is not None and self.tool_choice.get("type") == "none":
+            return frozenset()
+        return frozenset(str(tool.get("name", "")) for tool in self.tools)
+
+
+@dataclass(frozen=True)
+class Used:
+    """A tool that was called in the turn at hand, and what it gave."""
+
+    name: str
+    input: dict[str, Any]
+    result: str
+    is_error: bool
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a conversation stands: all that people said before this turn, what they say in
+    it, and what its tools gave."""
+
+    before: tuple[str, ...]
+    now: tuple[str, ...]
+    used: tuple[Used, ...]
+
+
+_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+_MESSAGE = re.compile(r"<message\b[^>]*>(.*?)</message>", re.DOTALL)
+_LINE_NUMBER = re.compile(r"^ *\d+(?:→|\t)", re.MULTILINE)
+
+
+def moment_of(messages: list[Spoken]) -> Moment:
+    """Where the conversation stands."""
+    before: list[str] = []
+    now: list[str] = []
+    calls: dict[str, dict[str, Any]] = {}
+    used: list[Used] = []
+    for entry in messages:
+        blocks = entry.blocks()
+        if entry.role == "assistant":
+            called = {str(b.get("id")): b for b in blocks if b.get("type") == "tool_use"}
+            if not called:  # an answer: the turn was over
+                before += now
+                now, used = [], []
+            calls.update(called)
+            continue
+        for block in blocks:
+            if block.get("type") == "tool_result":
+                used.append(_used(block, calls.get(str(block.get("tool_use_id")), {})))
+            elif block.get("type") == "text":
+                now += said_in(str(block.get("text", "")))
+    return Moment(tuple(before), tuple(now), tuple(used))
+
+
+def said_in(text: str) -> list[str]:
+    """What people said in a text: the messages of a transcript, or the text itself."""
+    text = _REMINDER.sub("", text).strip()
+    if "<messages>" in text:
+        found = [html.unescape(part).strip() for part in _MESSAGE.findall(text)]
+    else:
+        found = [text]
+    return [part for part in found if part]
+
+
+def _used(block: dict[str, Any], call: dict[str, Any]) -> Used:
+    content = block.get("content", "")
+    if isinstance(content, list):
+        parts = [str(part.get("text", "")) for part in content if isinstance(part, dict)]
+        content = "\n".join(parts)
+    result = _REMINDER.sub("", str(content))
+    name = str(call.get("name", "a tool"))
+    if name == "Read":
+        result = _LINE_NUMBER.sub("", result)
+    return Used(name, dict(call.get("input") or {}), result.strip(), bool(block.get("is_error")))

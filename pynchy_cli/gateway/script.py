@@ -1,0 +1,100 @@
+"""The rehearsal's script: what is said or done next, decided from the conversation alone, so
+that the same conversation always goes the same way. It claims no understanding, and says so."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pynchy_cli.gateway.conversation import Moment, Used
+from pynchy_cli.gateway.mode import HOW_TO_GET_A_MODEL
+
+INTRODUCTION = "This is a rehearsal: a script answers, no model is behind it."
+FAREWELL = f"To have a real model answer, {HOW_TO_GET_A_MODEL}, and start pynchy again."
+SHOWN = 4000
+"""Characters of a tool's result that an answer repeats."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool to be called."""
+
+    name: str
+    input: dict[str, Any]
+
+
+_NAME = r"[`'\"“‘]?((?:[\w-]+/|/|\./)*[\w-]*\.?[\w-]+(?:\.\w+)+|(?:[\w.-]+/)+[\w.-]*\w)"
+_READ = re.compile(
+    r"\b(?:read|open|cat|look\s+(?:in|into|at)|show(?:\s+me)?|what(?:'s|\s+is)\s+in)\s+"
+    r"(?:the\s+|my\s+)?(?:file\s+|contents?\s+of\s+)?" + _NAME,
+    re.IGNORECASE,
+)
+_LIST = re.compile(
+    r"\blist\s+(?:all\s+|the\s+|your\s+|my\s+)*files\b|\b(?:which|what)\s+files\b", re.IGNORECASE
+)
+_RUN = re.compile(r"\brun\s+(?:the\s+command\s+)?`([^`\n]+)`", re.IGNORECASE)
+_REMEMBER = re.compile(
+    r"\bwhat\s+(?:did|have)\s+I\s+(?:say|said|tell|told|ask|asked|write|written)\b", re.IGNORECASE
+)
+
+
+def next_step(moment: Moment, tools: frozenset[str]) -> Tool | str:
+    """The next tool to call, or the answer."""
+    wanted = [tool for said in moment.now for tool in wishes(said, tools)]
+    if len(moment.used) < len(wanted):
+        return wanted[len(moment.used)]
+    return answer(moment)
+
+
+def wishes(said: str, tools: frozenset[str]) -> Iterator[Tool]:
+    """The tools that a saying asks for, as far as there are any for it."""
+    for found in _READ.finditer(said):
+        if "Read" in tools:
+            yield Tool("Read", {"file_path": found[1]})
+        elif "Bash" in tools:
+            yield _shell(f"cat -- {shlex.quote(found[1])}", "Show the file")
+    if _LIST.search(said):
+        if "Bash" in tools:
+            yield _shell("ls -A", "List the files")
+        elif "Glob" in tools:
+            yield Tool("Glob", {"pattern": "*"})
+    if "Bash" in tools:
+        for found in _RUN.finditer(said):
+            yield _shell(found[1], "Run the command")
+
+
+def _shell(command: str, description: str) -> Tool:
+    return Tool("Bash", {"command": command, "description": description})
+
+
+def answer(moment: Moment) -> str:
+    """The answer at the end of a turn."""
+    parts = [INTRODUCTION, *(report(used) for used in moment.used)]
+    if any(_REMEMBER.search(said) for said in moment.now):
+        parts.append(_memory(moment.before))
+    elif not moment.used:
+        parts.append("\n".join(f"You said: {_cut(said)}" for said in moment.now))
+    return "\n\n".join(part for part in (*parts, FAREWELL) if part)
+
+
+def report(used: Used) -> str:
+    """What a tool gave, in words."""
+    subject = used.input.get("file_path") or used.input.get("command") or used.input.get("pattern")
+    named = f"{used.name} {subject}" if subject else used.name
+    if used.is_error:
+        return f"I tried {named}; it failed:\n\n{_cut(used.result)}"
+    return f"I used {named}; it says:\n\n{_cut(used.result) or '(nothing)'}"
+
+
+def _memory(before: tuple[str, ...]) -> str:
+    if not before:
+        return "You said nothing before this; the conversation begins here."
+    lines = (f"{number}. {_cut(said)}" for number, said in enumerate(before, 1))
+    return "Before this you said:\n" + "\n".join(lines)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + " …"
