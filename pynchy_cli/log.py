@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Protocol, TextIO
 
 from pynchy_cli import clock
-from pynchy_cli.output import plain
 
 MASK = "(secret)"
 _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{4,}")
@@ -44,23 +43,23 @@ class Log:
         """A log whose every line has these facts too."""
         return Log(self._logger, {**self._facts, **facts})
 
-    def debug(self, event: str, **facts: Any) -> None:
+    def debug(self, event: str, /, **facts: Any) -> None:
         """What only helps to find a fault."""
         self._write(logging.DEBUG, event, facts)
 
-    def info(self, event: str, **facts: Any) -> None:
+    def info(self, event: str, /, **facts: Any) -> None:
         """What happened, as it should."""
         self._write(logging.INFO, event, facts)
 
-    def warning(self, event: str, **facts: Any) -> None:
+    def warning(self, event: str, /, **facts: Any) -> None:
         """What a person should know of, though work goes on."""
         self._write(logging.WARNING, event, facts)
 
-    def error(self, event: str, *, exc_info: Failure = None, **facts: Any) -> None:
+    def error(self, event: str, /, *, exc_info: Failure = None, **facts: Any) -> None:
         """What failed; `exc_info` adds the traceback."""
         self._write(logging.ERROR, event, facts, exc_info)
 
-    def exception(self, event: str, **facts: Any) -> None:
+    def exception(self, event: str, /, **facts: Any) -> None:
         """What failed, with the traceback of the exception in hand."""
         self._write(logging.ERROR, event, facts, True)
 
@@ -126,14 +125,15 @@ class _Handler(logging.Handler):
             pass  # whoever read our standard error has gone
 
     def _json(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, Any] = {
             "timestamp": clock.now(),
             "level": record.levelname.lower(),
             "stage": self._stage,
             "logger": record.name.removeprefix("pynchy."),
             "event": self._masked(record.getMessage()),
-            **{name: self._fact(value) for name, value in _facts(record).items()},
         }
+        for name, value in _facts(record).items():
+            line[f"{name}_" if name in line else name] = self._fact(value)
         if record.exc_info:
             line["traceback"] = self._masked(_traceback(record.exc_info))
         return json.dumps(line)
@@ -141,10 +141,10 @@ class _Handler(logging.Handler):
     def _text(self, record: logging.LogRecord) -> str:
         facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
         line = f"{clock.now()} {record.levelname.lower():7} {self._stage}: {record.getMessage()}"
-        line = plain(f"{line} {facts}".rstrip()).replace("\n", "\\n")
+        lines = [f"{line} {facts}".rstrip()]
         if record.exc_info:
-            line += "\n" + plain(_traceback(record.exc_info))
-        return self._masked(line)
+            lines += _traceback(record.exc_info).splitlines()
+        return self._masked("\n".join(_visible(one) for one in lines))
 
     def _fact(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
@@ -157,6 +157,11 @@ class _Handler(logging.Handler):
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
     return getattr(record, "facts", {})
+
+
+def _visible(line: str) -> str:
+    """A line that a terminal shows and doesn't obey, and that stays one line."""
+    return line if line.isprintable() else repr(line)[1:-1]
 
 
 def _traceback(

@@ -133,18 +133,24 @@ def _run(arguments: list[str]) -> int:
 
 
 def _run_verb(context: Context, arguments: list[str]) -> int:
+    import sqlite3
+
     import typer
 
     from pynchy_cli.commands.verbs import program
+    from pynchy_cli.store.connection import translate
 
     try:
         result = program().main(
             args=arguments, prog_name="pynchy", standalone_mode=False, obj=context
         )
+    except sqlite3.Error as error:
+        raise translate(context.home.database, error) from error
     except typer.Exit as stop:
         return stop.exit_code
     except typer.Abort:
-        raise UsageWrong("Stopped; nothing was changed.") from None
+        say("Stopped; nothing was changed.")
+        return EXIT_FAILED
     except typer.TyperException as error:
         return _misused(error, "--json" in _before_dashes(arguments))
     return result if isinstance(result, int) else EXIT_DONE

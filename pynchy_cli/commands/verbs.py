@@ -57,7 +57,6 @@ def load_verb(name: str) -> Any:
         _make_plain(program)
         group = get_group(program)
         group.name, group.help = name, group.help or VERBS[name].help
-        group.no_args_is_help = True
         return group
     program = typer.Typer()
     _make_plain(program)

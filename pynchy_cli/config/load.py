@@ -18,6 +18,7 @@ from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Section, Settings
 from pynchy_cli.config.sources import Given, find_line
 from pynchy_cli.errors import ConfigInvalid
+from pynchy_cli.log import masked
 
 PREFIX = "PYNCHY_"
 PLAIN_SECRETS = {
@@ -91,13 +92,13 @@ def _from_toml(home: Home) -> Iterator[Given]:
     for section, table in document.items():
         where = _place(home, text, section, None)
         if section not in _sections():
-            raise ConfigInvalid(_unknown_section(where, section))
+            raise ConfigInvalid(masked(_unknown_section(where, section)))
         if not isinstance(table, dict):
             raise ConfigInvalid(f"{where}: {section} must be a section: [{section}].")
         for key, value in table.items():
             where = _place(home, text, section, key)
             if key not in _keys(section):
-                raise ConfigInvalid(_unknown_key(where, section, key))
+                raise ConfigInvalid(masked(_unknown_key(where, section, key)))
             yield Given(section, key, value, f"{where}: [{section}] {key}", is_text=False)
 
 
@@ -113,7 +114,7 @@ def _from_variables(variables: Mapping[str, str], places: Mapping[str, str]) -> 
         where = places.get(name, "The environment")
         section, key = section.lower(), key.lower()
         if section not in _sections() or key not in _keys(section):
-            raise ConfigInvalid(_unknown_variable(where, name))
+            raise ConfigInvalid(masked(_unknown_variable(where, name)))
         yield Given(section, key, value, f"{where}: {name}", is_text=True)
 
 

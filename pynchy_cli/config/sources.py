@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 _HEADER = re.compile(r"\s*\[+\s*([^\[\]]+?)\s*\]+")
 _ASSIGNMENT = re.compile(r"\s*([A-Za-z0-9_.\-\"' ]+?)\s*=")
 
+LONGEST = 200
+"""Characters of a line that are looked at."""
+
 
 class Given(NamedTuple):
     """A value for one setting. `where` names it to a person; `is_text` says that it comes
@@ -24,13 +27,13 @@ def find_line(text: str, section: str, key: str | None) -> int | None:
     """The line (from 1) of a section, or of a key in it; None where it isn't written plainly."""
     current = ""
     for number, line in enumerate(text.splitlines(), start=1):
-        header = _HEADER.match(line)
+        header = _HEADER.match(line[:LONGEST])
         if header:
             current = _bare(header[1])
             if key is None and current.partition(".")[0] == section:
                 return number
             continue
-        name = _ASSIGNMENT.match(line)
+        name = _ASSIGNMENT.match(line[:LONGEST])
         if name is None:
             continue
         full = f"{current}.{_bare(name[1])}".lstrip(".")

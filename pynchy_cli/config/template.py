@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 import msgspec
 
@@ -67,11 +67,10 @@ def _line(text: str) -> str:
 
 def _kind(kind: Any, note: str) -> str:
     """What a setting takes, where its explanation doesn't say so."""
-    words = wanted(kind)
     choices = [str(one) for one in get_args(kind) if isinstance(one, str)]
-    if get_origin(kind) is tuple or (choices and not all(one in note for one in choices)):
-        return f" ({words}.)"
-    return ""
+    if all(one in note for one in choices):
+        return ""
+    return f" One of {wanted(kind)}."
 
 
 def _toml(value: Any) -> str:

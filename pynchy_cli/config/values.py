@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 import re
 from difflib import get_close_matches
-from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -49,7 +48,7 @@ def wanted(kind: Any) -> str:
         choices = get_args(kind)
         return f"{', '.join(choices[:-1])} or {choices[-1]}"
     if get_origin(kind) is tuple:
-        return "a list, of each " + wanted(get_args(kind)[0])
+        return "a list, each of it " + wanted(get_args(kind)[0])
     return _NAMES[kind]
 
 
@@ -105,8 +104,10 @@ def _refusal(given: Given, kind: Any) -> str:
 
 
 def _repeat(value: Any) -> str:
-    if isinstance(value, bool | NoneType):
+    if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return "a table"
     text = masked(value if isinstance(value, str) else str(value))
     text = text if len(text) <= 60 else text[:57] + "..."
     return repr(text) if isinstance(value, str) else text
