@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pynchy_cli import __version__, clock, locks
+from pynchy_cli import __version__, clock, locks, log
 from pynchy_cli.config.load import config_hash, shown
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import AlreadyRunning, HomeUnusable
-from pynchy_cli.store import processes
+from pynchy_cli.store import check, processes
 from pynchy_cli.store.connection import Store
 
 
@@ -40,6 +40,7 @@ def present(store: Store, home: Home, stage: str, settings: Settings) -> Iterato
     try:
         with store.atomic() as db:
             now = clock.now()
+            lost = check.note_lost(db, store.bell, now)
             processes.sweep(db, home.locks, now)
             owner = processes.start(
                 db,
@@ -53,6 +54,8 @@ def present(store: Store, home: Home, stage: str, settings: Settings) -> Iterato
             lock = _take(home, processes.owner_lock(home.locks, owner).name)
             if lock is None:
                 raise AlreadyRunning(f"Somebody holds the lock of process {owner}. Try again.")
+        if lost:
+            log.get(stage).error("the database lost its last commits", lost=lost)
         yield owner
         with store.atomic() as db:
             processes.end(db, owner, clock.now())

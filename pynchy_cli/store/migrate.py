@@ -4,6 +4,7 @@ exclusive lock, in one transaction for each change; the others wait and find it 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -55,46 +56,65 @@ def migrate(path: Path, steps: Sequence[Change] | None = None) -> list[str]:
 
 
 def _apply(db: sqlite3.Connection, path: Path, todo: list[Change], number: int) -> list[str]:
+    """Apply the changes after the `number` that were applied; their names."""
+    if number == len(todo):
+        return []
     import sqlite_utils  # heavy, and only needed where a change is pending
 
-    done = []
     bell = Bell(path.with_name("bell"))
     wrapped = sqlite_utils.Database(db, execute_plugins=False)
-    for index, (name, change) in enumerate(todo[number:], start=number + 1):
-        with translated(path):
-            # A rebuilt parent table would otherwise empty its children.
-            db.execute("PRAGMA foreign_keys=OFF")
+    try:
+        for upto in range(number + 1, len(todo) + 1):
+            bell.ring(_apply_one(wrapped, path, todo[:upto]))
+    finally:
+        bell.close()
+    return [name for name, _ in todo[number:]]
+
+
+def _apply_one(wrapped: Database, path: Path, steps: list[Change]) -> int:
+    """Apply the last of the steps, and note that in the same transaction; its commit's number."""
+    db = wrapped.conn
+    with translated(path):
+        # A rebuilt parent table would otherwise empty its children.
+        db.execute("PRAGMA foreign_keys=OFF")
+        try:
             db.execute("BEGIN IMMEDIATE")
-            try:
-                change(wrapped)
-                broken = db.execute("PRAGMA foreign_key_check").fetchall()
-                if broken:
-                    raise DatabaseForeign(
-                        f"{path}: change {name} would break {len(broken)} references, the first "
-                        f"in {broken[0][0]}. Nothing was changed; please report this."
-                    )
-                db.execute(f"PRAGMA user_version={index}")
-                db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                row = db.execute(
-                    "UPDATE counters SET value = value + 1 WHERE name = 'commits' RETURNING value"
-                ).fetchone()
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-            finally:
-                db.execute("PRAGMA foreign_keys=ON")
-        bell.ring(int(row[0]))
-        done.append(name)
-    bell.close()
-    return done
+            _record(wrapped, steps)
+            _require_references(db, path, steps[-1][0])
+            db.execute(f"PRAGMA user_version={len(steps)}")
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            row = db.execute(
+                "UPDATE counters SET value = value + 1 WHERE name = 'commits' RETURNING value"
+            ).fetchone()
+            db.execute("COMMIT")
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            db.execute("PRAGMA foreign_keys=ON")
+    return int(row[0])
+
+
+def _record(wrapped: Database, steps: list[Change]) -> None:
+    """Have sqlite-utils apply what it has no record of; our transaction is around it."""
+    from sqlite_utils.migrations import Migrations
+
+    known = Migrations("pynchy")
+    for name, change in steps:
+        known(name=name)(change)
+    known.apply(wrapped)
+
+
+def _require_references(db: sqlite3.Connection, path: Path, name: str) -> None:
+    broken = db.execute("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise DatabaseForeign(
+            f"{path}: change {name} would break {len(broken)} references, the first "
+            f"in {broken[0][0]}. Nothing was changed; please report this."
+        )
 
 
 def _exclusive(path: Path) -> locks.Lock:
     """The migration lock; waits for another migration to end."""
-    import time
-
     until = time.monotonic() + WAIT_SECONDS
     while True:
         try:

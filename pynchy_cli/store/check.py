@@ -1,0 +1,132 @@
+"""Everything that can be wrong with the file and be seen from it: damage, broken references,
+commits that SQLite lost silently, and work that nobody does. It changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pynchy_cli import locks as held
+from pynchy_cli.errors import DatabaseForeign, DatabaseMissing
+from pynchy_cli.store import counters
+from pynchy_cli.store.bell import Bell
+from pynchy_cli.store.connection import (
+    SCHEMA,
+    Connection,
+    connect,
+    require_schema,
+    schema_of,
+    translated,
+)
+from pynchy_cli.store.processes import owner_lock
+
+LOST = "commits_lost"
+"""The counter of commits that were rung for and then weren't in the file."""
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, and in which check it showed."""
+
+    check: str
+    message: str
+
+
+def check(path: Path, locks: Path) -> list[Finding]:
+    """All that is wrong with a database; nothing where it is well.
+
+    Raises DatabaseMissing, DatabaseForeign (another program's file), SchemaTooNew.
+    """
+    if not path.exists():
+        raise DatabaseMissing(f"{path} does not exist. `pynchy init` makes it.")
+    if path.stat().st_size == 0 and not path.with_name(f"{path.name}-wal").exists():
+        return [Finding("schema", f"{path} is empty. `pynchy db migrate` makes its tables.")]
+    rung = Bell(path.with_name("bell")).last()  # first: commits go on while we look
+    db = connect(path)
+    try:
+        number = schema_of(db, path)
+        if number < SCHEMA:
+            text = f"The schema is {number}, not {SCHEMA}. `pynchy db migrate` brings it up."
+            return [*_damage(db, path), Finding("schema", text)]
+        require_schema(db, path)
+        found = list(_damage(db, path))
+        # What a damaged file says further isn't worth much.
+        return found or [*_references(db), *_commits(db, rung), *_runs(db, locks)]
+    finally:
+        db.close()
+
+
+def commits(path: Path) -> int:
+    """The number of the last commit in the file."""
+    db = connect(path)
+    try:
+        with translated(path):
+            return counters.read(db)["commits"][0]
+    finally:
+        db.close()
+
+
+def note_lost(db: Connection, bell: Bell, now: str) -> int:
+    """Count the commits that were rung for and aren't there, and go on after them, inside a
+    transaction; how many. Without it the next commit's ring would hide the loss."""
+    last = counters.read(db)["commits"][0]
+    lost = (bell.last() or 0) - last
+    if lost <= 0:
+        return 0
+    counters.bump(db, LOST, now, by=lost)
+    db.execute("UPDATE counters SET value = value + ? WHERE name = 'commits'", (lost,))
+    return lost
+
+
+def forget_lost(db: Connection) -> None:
+    """Stop reporting lost commits, because a person knows of them."""
+    db.execute("DELETE FROM counters WHERE name = ?", (LOST,))
+
+
+def _damage(db: Connection, path: Path) -> Iterator[Finding]:
+    try:
+        with translated(path):
+            rows = [row[0] for row in db.execute(f"PRAGMA quick_check({SHOWN})")]
+    except DatabaseForeign as error:
+        yield Finding("quick_check", str(error))
+        return
+    for text in rows:
+        if text != "ok":
+            yield Finding("quick_check", f"The file is damaged: {' '.join(text.split())}")
+
+
+def _references(db: Connection) -> Iterator[Finding]:
+    for table, row, parent, _ in db.execute("PRAGMA foreign_key_check").fetchmany(SHOWN):
+        where = "a row" if row is None else f"row {row}"
+        yield Finding("foreign_keys", f"{table}: {where} refers to what {parent} doesn't have.")
+
+
+def _commits(db: Connection, rung: int | None) -> Iterator[Finding]:
+    totals = counters.read(db)
+    last = totals["commits"][0]
+    if rung is not None and rung > last:
+        yield Finding(
+            "commits",
+            f"Commit {rung} was made, but the file ends with {last}: the last {rung - last} are "
+            "missing. Its WAL was damaged or left behind, or this is an older copy.",
+        )
+    lost, at = totals.get(LOST, (0, None))
+    if lost:
+        yield Finding(
+            "commits",
+            f"{lost} commits were found missing at {at}. What they held is gone; "
+            "`pynchy db check --forget` ends this notice.",
+        )
+
+
+def _runs(db: Connection, locks: Path) -> Iterator[Finding]:
+    rows = db.execute("SELECT id, group_folder, owner FROM runs WHERE state = 'running'")
+    for run, group, owner in rows:
+        if owner is None or not held.is_held(owner_lock(locks, owner)):
+            yield Finding(
+                "runs",
+                f"Run {run} of {group} is at work, but its process has gone. "
+                "`pynchy run-agent` takes it over.",
+            )
