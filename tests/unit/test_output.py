@@ -1,0 +1,55 @@
+"""What is printed: whole, in UTF-8, and without what a terminal would obey."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pynchy_cli import output
+
+
+def test_a_terminal_is_told_nothing_by_content(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(("name", "n", "x"), [("a\x1b[2J\nb", True, None), ("é\u202e", 12, "y")])
+    output.print_text("\x9b31m\ttab\nline")
+    output.say("\x07bell")
+    said = capsys.readouterr()
+    assert said.out == (
+        "NAME        N    X\na\\x1b[2J b  yes  -\né\\u202e     12   y\n\\x9b31m\ttab\nline\n"
+    )
+    assert said.err == "\\x07bell\n"
+
+
+def test_anything_that_was_said_can_be_read_back(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    rows = [{"content": "a\nb\u2028\x1b é 😀"}, {"content": "lone \udc80 surrogate"}, 5]
+    output.print_lines(rows)
+    data = capsysbinary.readouterr().out
+    assert [json.loads(line) for line in data.decode().split("\n")[:-1]] == rows
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
+def test_the_locale_changes_nothing(locale: str) -> None:
+    code = r"from pynchy_cli import output; output.print_line('\xe9'); output.say('\xe9')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env={**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        check=True,
+    )
+    assert done.stdout == '"é"\n'.encode()
+    assert done.stderr
+
+
+def test_no_standard_output_at_all_is_no_fault() -> None:
+    code = (
+        "import os, sys; from pynchy_cli import output\n"
+        "assert sys.stdout is None and sys.stderr is None\n"
+        "output.print_json({}); output.say('x'); os._exit(7 if output.wants_json(False) else 1)"
+    )
+    command = ["/bin/sh", "-c", 'exec "$0" -c "$1" >&- 2>&-', sys.executable, code]
+    assert subprocess.run(command).returncode == 7
