@@ -7,7 +7,6 @@ record carries authority: there is no group, right or cost in any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -111,6 +110,8 @@ class TurnEnded(msgspec.Struct, tag="turn_ended", kw_only=True):
     error: str | None = None
     session_id: str | None = None
     seconds: float = 0.0
+    is_permanent: bool = False
+    """With `error`: trying again can't help (a wrong key, an unknown model)."""
 
 
 Record = Started | Text | Thinking | ToolUse | ToolResult | Notice | TurnEnded
@@ -131,14 +132,18 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_
     error: Error | None = None
 
 
-_documents = msgspec.json.Decoder(Document)
-_records = msgspec.json.Decoder(Record)
+_documents: msgspec.json.Decoder[Document] = msgspec.json.Decoder(Document)
+_records: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _answers = msgspec.json.Decoder(Answer)
 _encode = msgspec.json.Encoder().encode
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What reading may raise: no JSON or the wrong shape, no UTF-8, nested without end."""
+
+
 def read_document(data: bytes | str) -> Document:
-    """Raises msgspec.DecodeError (ValidationError included) where it is not a document."""
+    """Raises one of UNREADABLE where it is not a document."""
     return _documents.decode(data)
 
 
@@ -148,7 +153,7 @@ def write_document(document: Document) -> bytes:
 
 
 def read_record(line: bytes) -> Record:
-    """Raises msgspec.DecodeError where the line is not a record of this version."""
+    """Raises one of UNREADABLE where the line is not a record."""
     return _records.decode(line)
 
 
@@ -161,7 +166,7 @@ def read_answer(data: bytes | str) -> Answer:
     """An answer; whatever can't be read as one is a refusal, never a yes."""
     try:
         answer = _answers.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return Answer(ok=False, error=Error("answer_unreadable", str(error)))
     if answer.ok and answer.error is not None:
         return Answer(ok=False, error=answer.error)
@@ -178,9 +183,9 @@ def write_answer(answer: Answer) -> bytes:
 class RecordReader:
     """Takes an output log in pieces and gives its records.
 
-    `feed` yields (record or None for a piece of noise, bytes of the log it ends at,
-    counted from where the reader began). A record that is cut off stays inside until its
-    rest comes. Memory is bounded by `RECORD_LIMIT` and one piece.
+    `feed` gives pairs (record, bytes of the log it ends at, counted from where the reader
+    began); what is no record is counted in `noise`. A record that is cut off stays inside
+    until its rest comes. Memory is bounded by `RECORD_LIMIT` and one piece.
     """
 
     def __init__(self) -> None:
@@ -191,59 +196,65 @@ class RecordReader:
         self._inside = False
         self._skipping = False
 
-    def feed(self, piece: bytes) -> Iterator[tuple[Record, int]]:
-        """Yields each record that became whole, with the position just after it."""
-        data = self._rest + piece
-        at = 0
-        while True:
-            newline = data.find(b"\n", at)
-            if newline < 0:
-                break
+    def feed(self, piece: bytes) -> list[tuple[Record, int]]:
+        """Each record that became whole, with the position just after it."""
+        found: list[tuple[Record, int]] = []
+        data, at = self._rest + piece, 0
+        while (newline := data.find(b"\n", at)) >= 0:
             line = data[at:newline]
             self.position += newline + 1 - at
             at = newline + 1
             if self._skipping:
                 self._skipping = False
-                self._noise(len(line))
+                self._noise(len(line) + 1)
                 continue
             record = self._line(line)
             if record is not None:
-                yield record, self.position
-        rest = data[at:]
-        if len(rest) > RECORD_LIMIT or self._skipping:
-            # An endless line: it is forgotten as it comes.
-            self._noise(len(rest))
-            self.position += len(rest)
-            self._skipping = True
-            self._inside, self._payload = False, None
-            rest = b""
-        self._rest = rest
+                found.append((record, self.position))
+        self._rest = self._bounded(data[at:])
+        return found
+
+    def _bounded(self, rest: bytes) -> bytes:
+        """What is kept of an unfinished line: an endless one is forgotten as it comes."""
+        if len(rest) <= RECORD_LIMIT and not self._skipping:
+            return rest
+        self._leave(len(rest))
+        self.position += len(rest)
+        self._skipping = True
+        return b""
 
     def _line(self, line: bytes) -> Record | None:
-        if line == START:
-            if self._inside:
-                self._noise(0)
-            self._inside, self._payload = True, None
-            return None
-        if not self._inside:
-            self._noise(len(line))
-            return None
-        if line == END:
-            payload, self._inside, self._payload = self._payload, False, None
-            if payload is None:
-                self._noise(0)
-                return None
-            try:
-                return read_record(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                self._noise(len(payload))
-                return None
-        if self._payload is None and len(line) <= RECORD_LIMIT:
+        if len(line) > RECORD_LIMIT:
+            self._leave(len(line) + 1)
+        elif line.endswith(START):  # somebody may have printed without ending their line
+            self._leave(len(line) - len(START))
+            self._inside = True
+        elif not self._inside:
+            self._noise(len(line) + 1)
+        elif line == END:
+            return self._record()
+        elif self._payload is None:
             self._payload = line
         else:
-            self._noise(len(line))
-            self._inside, self._payload = False, None
+            self._leave(len(line) + 1)
         return None
 
+    def _record(self) -> Record | None:
+        payload, self._inside, self._payload = self._payload, False, None
+        if payload is not None:
+            try:
+                return read_record(payload)
+            except UNREADABLE:
+                self._noise(len(payload) + 1)
+        self._noise(len(START) + len(END) + 2)
+        return None
+
+    def _leave(self, size: int) -> None:
+        """Give up what seemed to be a record; `size` bytes of the line are noise too."""
+        if self._inside:
+            self._noise(len(START) + 1 + (0 if self._payload is None else len(self._payload) + 1))
+        self._inside, self._payload = False, None
+        self._noise(size)
+
     def _noise(self, size: int) -> None:
-        self.noise += size + 1
+        self.noise += size

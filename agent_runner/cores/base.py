@@ -1,0 +1,54 @@
+"""What a core is: that which turns a prompt into an answer. A core knows nothing of files,
+logs or the host; it yields records."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, cast
+
+from agent_runner.protocol import Document, Record, RunInput
+
+GROUP = "pynchy.cores"
+"""The entry points by which other packages bring cores: name -> something to call."""
+
+BUILT_IN = {
+    "claude": ("agent_runner.cores.claude", "ClaudeCore"),
+    "echo": ("agent_runner.cores.echo", "EchoCore"),
+}
+"""The same for our own, without the tens of milliseconds that reading entry points costs."""
+
+
+class CoreFailed(Exception):
+    """A core can't go on; the message is a sentence for the person who asked."""
+
+
+class Core(Protocol):
+    """One conversation with a model."""
+
+    session_id: str | None
+    """The conversation's name, by which a later process can continue it; None until then."""
+
+    async def start(self, run: RunInput) -> None:
+        """Get ready for turns; `run` is the first of them. Raises CoreFailed."""
+
+    def turn(self, document: Document) -> AsyncIterator[Record]:
+        """Answer one document: Started first, TurnEnded last. Raises CoreFailed where no
+        further turn is possible."""
+
+    async def stop(self) -> None:
+        """Let go of everything. Safe when it didn't start, and to be called again."""
+
+
+def make(name: str) -> Core:
+    """A new core of that name. Raises CoreFailed."""
+    if name in BUILT_IN:
+        module, attribute = BUILT_IN[name]
+        return cast(Core, getattr(importlib.import_module(module), attribute)())
+    from importlib.metadata import entry_points
+
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in found:
+        known = ", ".join(sorted({*BUILT_IN, *found}))
+        raise CoreFailed(f"There is no core named {name!r}. Known: {known}.")
+    return cast(Callable[[], Core], found[name].load())()
