@@ -1,0 +1,134 @@
+"""`pynchy status` on a fast path: it answers with the standard library alone, in less than
+twice the time of a Python that only opens the database. It must work when everything is down,
+and never writes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pynchy_cli import clock, output
+from pynchy_cli.errors import DatabaseMissing, PynchyError
+from pynchy_cli.store import status
+
+CODES = {"healthy": 0, "degraded": 1, "down": 4}
+
+
+def answer(arguments: list[str]) -> int | None:
+    """The exit code of `status [--json] [--home DIR]`, carried out; None for anything else."""
+    home = os.environ.get("PYNCHY_HOME") or "~/pynchy"
+    as_json, verbs = False, 0
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "status":
+            verbs += 1
+        elif argument == "--json":
+            as_json = True
+        elif argument == "--home":
+            home = next(rest, "")
+        elif argument.startswith("--home="):
+            home = argument.removeprefix("--home=")
+        else:
+            return None
+    if verbs != 1 or not home:
+        return None
+    # Path would do the same, for a quarter of the whole command's time.
+    return show(os.path.abspath(os.path.expanduser(home)), as_json)  # noqa: PTH100, PTH111
+
+
+def show(home: str, as_json: bool) -> int:
+    """Print how the home at this absolute path is; the exit code: 0, 1 or 4."""
+    data = home + "/data"
+    path = data + "/messages.db"
+    try:
+        told = status.read(path, data + "/run", clock.now())
+    except PynchyError as error:
+        told = status.empty(path)
+        told["problem"] = {"code": error.name, "message": _sentence(error, home)}
+    try:
+        if output.wants_json(as_json):
+            output.print_json(told)
+        else:
+            _print(told, home)
+    except BrokenPipeError:
+        # Whoever read has had enough; Python would complain again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if told["problem"]:
+        output.say(f"pynchy: {told['problem']['message']}")
+    return CODES[told["service"]["status"]]
+
+
+def _sentence(error: PynchyError, home: str) -> str:
+    if isinstance(error, DatabaseMissing):
+        return f"There is nothing in {home} yet. `pynchy init` makes a home there."
+    return str(error)
+
+
+def _print(told: dict[str, Any], home: str) -> None:
+    """For a person: a line for each thing, the stages as a table."""
+    service = told["service"]
+    since = f", up {_span(service['uptime_seconds'])}" if service["started_at"] else ""
+    output.print_text(f"pynchy in {home} is {service['status']}{since}.")
+    if told["problem"]:
+        return
+    if told["stages"]:
+        output.print_text("")
+        output.print_table(
+            ("stage", "runs", "pid", "since", "tells"),
+            [(name, *_row(stage)) for name, stage in told["stages"].items()],
+        )
+    output.print_text("")
+    for name, text in _lines(told):
+        output.print_text(f"{name:<10} {text}")
+    for row in told["failures"]["rows"]:
+        output.print_text(
+            f"{row['state'].replace('_', ' '):<10} {row['subject']} by {row['stage']}, "
+            f"{row['attempts']} attempts: {row['error']}"
+        )
+    if not told["stages"]:
+        output.print_text("\nNothing runs. `pynchy up` starts all stages.")
+
+
+def _row(stage: dict[str, Any]) -> tuple[object, ...]:
+    runs = "no" if not stage["running"] else "yes"
+    if stage["processes"] > 1:
+        runs = f"{stage['processes']} x"
+    return runs, stage["pid"], stage["since"], stage["error"] or stage["report"] or ""
+
+
+def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
+    messages, queue, groups = told["messages"], told["queue"], told["groups"]
+    gateway, sandbox, database = told["gateway"], told["sandbox"], told["database"]
+    at_work = sum(one["active"] for one in queue["per_group"].values())
+    mode = gateway["mode"] or "not running"
+    lines = [
+        (
+            "messages",
+            f"{messages['total_inbound']} in, {messages['total_outbound']} out, "
+            f"{messages['pending_deliveries']} to be delivered",
+        ),
+        (
+            "agents",
+            f"{at_work} at work of {queue['max_concurrent'] or '-'} at most, "
+            f"{queue['active_containers']} sandboxes, {queue['groups_waiting']} groups waiting",
+        ),
+        ("groups", f"{groups['total']}, {groups['active_sessions']} conversations"),
+        ("gateway", "rehearsal: a script answers, no model" if mode == "rehearsal" else mode),
+        ("sandbox", " - ".join(filter(None, (sandbox["runtime"] or "-", sandbox["warning"])))),
+        ("database", f"{database['path']}, schema {database['schema']}, {database['size']} bytes"),
+    ]
+    failures = told["failures"]
+    if failures["set_aside"]:
+        count = failures["set_aside"]
+        lines.append(("set aside", f"{count}; `pynchy retry SUBJECT` brings one back"))
+    return lines
+
+
+def _span(seconds: int) -> str:
+    """A time span in words, its two largest parts."""
+    parts: list[str] = []
+    for size, word in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, seconds = divmod(seconds, size)
+        if count or (word == "s" and not parts):
+            parts.append(f"{count} {word}")
+    return " ".join(parts[:2])

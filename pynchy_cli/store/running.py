@@ -1,0 +1,93 @@
+"""What runs, as the rows of `processes` and their locks tell: stages, channels, the gateway's
+mode, the sandbox's runtime. Configuration isn't read: each process noted what is in force."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from typing import Any
+
+from pynchy_cli import locks
+
+Document = dict[str, Any]
+
+
+def processes(db: sqlite3.Connection, lock_folder: str) -> list[Document]:
+    """The rows that no end was noted for; whether one runs, its lock says."""
+    rows = db.execute(
+        "SELECT id, stage, pid, lock, version, settings, started_at, report, error, error_at "
+        "FROM processes WHERE ended_at IS NULL ORDER BY id"
+    )
+    names = [column[0] for column in rows.description]
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    for row in found:
+        row["running"] = locks.is_held(os.path.join(lock_folder, row["lock"]))  # noqa: PTH118
+        row["settings"] = _object(row["settings"])
+        row["facts"] = _object(row["report"])
+    return found
+
+
+def stages(rows: list[Document], settings: Document) -> Document:
+    """Stage -> what is known of it: those that should run, and those that do or died."""
+    stages: Document = {
+        name: {"running": False, "pid": None, "since": None, "processes": 0, "version": None}
+        | {"report": None, "error": None, "error_at": None}
+        for name in settings.get("supervise", {}).get("stages", [])
+    }
+    for row in sorted(rows, key=lambda row: (row["running"], row["id"])):
+        before = stages.get(row["stage"], {"processes": 0})
+        died = None if row["running"] else "It ended without a word (killed?)."
+        stages[row["stage"]] = {
+            "running": row["running"],
+            "pid": row["pid"] if row["running"] else None,
+            "since": row["started_at"] if row["running"] else None,
+            "processes": before["processes"] + row["running"],
+            "version": row["version"],
+            "report": None if row["facts"] else row["report"],
+            "error": row["error"] or died,
+            "error_at": row["error_at"],
+        }
+    return stages
+
+
+def channels(db: sqlite3.Connection, alive: list[Document]) -> dict[str, bool]:
+    """Channel -> connected. The local channel is the file itself."""
+    held = {row["stage"].partition("@")[2] for row in alive if row["stage"].startswith("listen@")}
+    seen = {row[0] for row in db.execute("SELECT DISTINCT channel FROM chats")}
+    return {name: name == "local" or name in held for name in sorted(seen | held)}
+
+
+def gateway_mode(alive: list[Document], settings: Document) -> str | None:
+    """What answers the agents: `anthropic` or `rehearsal`; None while nothing runs."""
+    for row in alive:
+        if "mode" in row["facts"]:
+            return str(row["facts"]["mode"])
+    mode: str | None = settings.get("gateway", {}).get("mode")
+    if mode != "auto":
+        return mode
+    return "anthropic" if any(settings.get("secrets", {}).values()) else "rehearsal"
+
+
+def sandbox(alive: list[Document], settings: Document) -> Document:
+    """The runtime in use and the protections that it can't give here, as run-agent tells."""
+    told: Document = next(
+        (row["facts"] for row in reversed(alive) if "runtime" in row["facts"]), {}
+    )
+    runtime = told.get("runtime") or settings.get("sandbox", {}).get("runtime")
+    missing = [str(one) for one in told.get("missing", [])]
+    warning = f"Not to be had here: {', '.join(missing)}." if missing else None
+    if runtime == "unsafe":
+        warning = "Agents are plain processes of this machine: nothing keeps them in."
+    return {"runtime": runtime, "missing": missing, "warning": warning}
+
+
+def _object(text: str | None) -> Document:
+    """A JSON object, or nothing where the text is none."""
+    if not text or not text.startswith("{"):
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
