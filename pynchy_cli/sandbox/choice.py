@@ -1,0 +1,33 @@
+"""Which runtime is used: the one that the settings name, or the best that works here. It must
+never fall back from an isolated one to one that isn't."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from pynchy_cli import plugins
+from pynchy_cli.errors import SandboxUnavailable
+
+if TYPE_CHECKING:
+    from pynchy_cli.config.settings import Settings
+    from pynchy_cli.sandbox.base import Runtime
+
+AUTO = "auto"
+BEST_FIRST = ("bubblewrap",)
+
+
+def choose(settings: Settings) -> Runtime:
+    """The runtime to use. Raises SandboxUnavailable, PluginUnknown or PluginBroken."""
+    named = settings.sandbox.runtime
+    problems = []
+    for name in BEST_FIRST if named == AUTO else (named,):
+        runtime = cast("Runtime", plugins.runtime(name))
+        problem = runtime.problem()
+        if problem is None:
+            return runtime
+        problems.append(problem)
+    advice = (
+        ' To go on without any isolation, and without a real key, set runtime = "unsafe" '
+        "below [sandbox]."
+    )
+    raise SandboxUnavailable(" ".join(problems) + (advice if named == AUTO else ""))
