@@ -1,0 +1,284 @@
+"""`pynchy status`: the whole document, its exit codes, and that it works when nothing else does."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pynchy_cli import clock, locks, status_quick
+from pynchy_cli.config.paths import choose_home
+from pynchy_cli.store import connection, processes, status
+from pynchy_cli.store.connection import Store
+
+NOTHING = {
+    "service": {"status": "down", "started_at": None, "uptime_seconds": 0},
+    "deploy": {
+        "head_sha": None,
+        "head_commit": None,
+        "dirty": None,
+        "unpushed_commits": None,
+        "last_deploy_at": None,
+        "last_deploy_sha": None,
+    },
+    "stages": {},
+    "channels": {"local": True},
+    "gateway": {"mode": None, "connected": False},
+    "queue": {
+        "active_containers": 0,
+        "max_concurrent": None,
+        "groups_waiting": 0,
+        "per_group": {
+            "main": {
+                "active": False,
+                "is_task": False,
+                "pending_messages": 0,
+                "pending_tasks": 0,
+            }
+        },
+    },
+    "repos": {},
+    "messages": {
+        "total_inbound": 0,
+        "total_outbound": 0,
+        "last_received_at": None,
+        "last_sent_at": None,
+        "pending_deliveries": 0,
+    },
+    "tasks": [],
+    "host_jobs": [],
+    "groups": {"total": 1, "active_sessions": 0},
+    "failures": {"set_aside": 0, "retrying": 0, "rows": []},
+    "sandbox": {"runtime": None, "missing": [], "warning": None},
+    "problem": None,
+}
+IN_FORCE: dict[str, Any] = {
+    "queue": {"max_concurrent": 5},
+    "gateway": {"mode": "auto"},
+    "secrets": {"anthropic_api_key": "", "claude_code_oauth_token": ""},
+    "sandbox": {"runtime": "auto"},
+    "supervise": {"stages": ["route", "run-agent"]},
+}
+
+
+@contextmanager
+def stage(home: Path, name: str, report: str | None = None) -> Iterator[int]:
+    """A stage that runs, as its row and its lock say; this process stands in for it."""
+    with closing(Store.open(home / "data/messages.db")) as store, store.atomic() as db:
+        id = processes.start(
+            db,
+            stage=name,
+            pid=os.getpid(),
+            version="0",
+            config_hash="x",
+            settings=json.dumps(IN_FORCE),
+            now="2026-01-01T00:00:00.000Z",
+        )
+        if report:
+            processes.report(db, id, report, clock.now())
+    lock = locks.take(home / f"data/run/owner-{id}.lock")
+    assert lock is not None
+    try:
+        yield id
+    finally:
+        lock.release()
+
+
+def run_sql(home: Path, sql: str, *values: object) -> None:
+    with closing(sqlite3.connect(home / "data/messages.db")) as db, db:
+        db.execute(sql, values)
+
+
+def test_the_whole_document_of_a_fresh_home(home: Path, pynchy: Any) -> None:
+    told = json.loads(pynchy("status", code=4).stdout)
+    database = told.pop("database")
+    assert told == NOTHING
+    assert database["path"] == str(home / "data/messages.db")
+    assert database["schema"] == connection.SCHEMA
+    assert database["size"] > 4096
+
+
+def test_healthy_when_all_stages_run(home: Path, pynchy: Any) -> None:
+    facts = json.dumps({"runtime": "bubblewrap", "missing": ["memory limit"]})
+    with stage(home, "route", "watching 1 group"), stage(home, "run-agent", facts):
+        told = json.loads(pynchy("status", "--json").stdout)
+    assert told["service"]["status"] == "healthy"
+    assert told["service"]["started_at"] == "2026-01-01T00:00:00.000Z"
+    assert told["service"]["uptime_seconds"] > 0
+    assert list(told["stages"]) == ["route", "run-agent"]
+    assert told["stages"]["route"]["report"] == "watching 1 group"
+    assert told["stages"]["route"]["pid"] == os.getpid()
+    assert told["queue"]["max_concurrent"] == 5
+    assert told["gateway"] == {"mode": "rehearsal", "connected": False}
+    assert told["sandbox"] == {
+        "runtime": "bubblewrap",
+        "missing": ["memory limit"],
+        "warning": "Not to be had here: memory limit.",
+    }
+
+
+def test_degraded_when_a_stage_was_killed(home: Path, pynchy: Any) -> None:
+    with stage(home, "route"):
+        with stage(home, "run-agent"):
+            pass
+        told = json.loads(pynchy("status", code=1).stdout)
+    assert told["service"]["status"] == "degraded"
+    assert told["stages"]["route"]["running"] is True
+    dead = told["stages"]["run-agent"]
+    assert (dead["running"], dead["pid"]) == (False, None)
+    assert "ended without a word" in dead["error"]
+
+
+def test_degraded_when_something_was_set_aside(home: Path, pynchy: Any) -> None:
+    run_sql(
+        home,
+        "INSERT INTO failures VALUES "
+        "('route', 'message:7', 3, 'set_aside', 'ValueError: no', 'a', 'b', NULL)",
+    )
+    with stage(home, "route"), stage(home, "run-agent"):
+        told = json.loads(pynchy("status", code=1).stdout)
+    assert told["failures"]["set_aside"] == 1
+    assert told["failures"]["rows"][0]["subject"] == "message:7"
+
+
+def test_what_waits_is_counted_by_group(home: Path, pynchy: Any) -> None:
+    now = clock.now()
+    for n, verdict in enumerate(("allowed", "allowed", "refused")):
+        run_sql(
+            home,
+            "INSERT INTO messages(id, chat_jid, sender, sender_name, content, timestamp, "
+            "received_at, verdict) VALUES (?, 'local:main', 'owner', 'Me', 'hi', ?, ?, ?)",
+            *(str(n), now, now, verdict),
+        )
+    run_sql(
+        home,
+        "INSERT INTO runs(group_folder, lane, kind, state, created_at) "
+        "VALUES ('main', 'chat', 'chat', 'queued', ?)",
+        now,
+    )
+    queue = json.loads(pynchy("status", code=4).stdout)["queue"]
+    assert queue["groups_waiting"] == 1
+    assert queue["per_group"]["main"]["pending_messages"] == 2
+    run_sql(home, "UPDATE runs SET state = 'running', owner = 99")
+    queue = json.loads(pynchy("status", code=4).stdout)["queue"]
+    assert queue["groups_waiting"] == 0
+    assert queue["per_group"]["main"]["active"] is True
+
+
+def test_without_a_home_it_names_init(tmp_path: Path, pynchy: Any) -> None:
+    done = pynchy("status", code=4)
+    told = json.loads(done.stdout)
+    assert told["problem"]["code"] == "database_missing"
+    assert "`pynchy init`" in told["problem"]["message"]
+    assert "`pynchy init`" in done.stderr
+    assert told.keys() >= NOTHING.keys()
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("what", ["foreign", "rubbish", "folder", "newer"])
+def test_a_database_that_is_not_ours_is_said_in_a_sentence(
+    tmp_path: Path, pynchy: Any, what: str
+) -> None:
+    data = tmp_path / "home/data"
+    data.mkdir(parents=True)
+    file = data / "messages.db"
+    if what == "folder":
+        file.mkdir()
+    elif what == "rubbish":
+        file.write_bytes(b"no database at all, by no means\n" * 200)
+    else:
+        with closing(sqlite3.connect(file)) as db, db:
+            db.execute("CREATE TABLE theirs (x)")
+            if what == "newer":
+                db.execute(f"PRAGMA application_id={connection.APPLICATION_ID}")
+                db.execute("PRAGMA user_version=999")
+    done = pynchy("status", code=4)
+    assert json.loads(done.stdout)["service"]["status"] == "down"
+    assert done.stderr.startswith("pynchy: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_table_on_a_terminal(home: Path, environment: dict[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    with stage(home, "route", "watching"), stage(home, "run-agent"):
+        command = [sys.executable, "-m", "pynchy_cli", "status", "--home", str(home)]
+        done = subprocess.run(command, stdout=theirs, stderr=theirs, env=environment, timeout=60)
+    os.close(theirs)
+    text = os.read(ours, 65536).decode().replace("\r\n", "\n")
+    os.close(ours)
+    assert done.returncode == 0
+    first, empty, header, route, *rest = text.splitlines()
+    assert first.startswith(f"pynchy in {home} is healthy, up ")
+    assert empty == ""
+    assert header.split() == ["STAGE", "RUNS", "PID", "SINCE", "TELLS"]
+    assert route.split()[:3] == ["route", "yes", str(os.getpid())]
+    assert [line.split()[0] for line in rest if line][1:] == [
+        *("messages", "agents", "groups", "gateway", "sandbox", "database")
+    ]
+
+
+def test_help_and_mistakes_take_the_long_way(pynchy: Any) -> None:
+    assert "Usage: pynchy status" in pynchy("status", "--help").stdout
+    assert "--what" in pynchy("status", "--what", code=2).stderr
+
+
+def test_the_fast_path_reads_its_arguments_strictly() -> None:
+    for arguments in (["status", "--help"], ["status", "x"], ["send", "status"], ["--home="]):
+        assert status_quick.answer(arguments) is None
+
+
+def test_the_fast_path_agrees_with_the_rest(
+    home: Path, tmp_path: Path, pynchy: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert (status.SCHEMA, status.APPLICATION_ID) == (
+        connection.SCHEMA,
+        connection.APPLICATION_ID,
+    )
+    link = tmp_path / "linked"
+    link.symlink_to(home)
+    for named in (str(home), str(link), str(tmp_path / "x/../home")):
+        told = json.loads(pynchy("--home", named, "status", code=4).stdout)
+        chosen = choose_home(named, {}).database
+        assert Path(told["database"]["path"]).resolve() == chosen.resolve()
+
+
+def test_it_loads_the_standard_library_alone(home: Path, environment: dict[str, str]) -> None:
+    code = (
+        "import sys; sys.argv = ['pynchy', 'status', '--home', sys.argv[1]]\n"
+        "from pynchy_cli.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(home)], capture_output=True, text=True, env=environment
+    )
+    loaded = set(done.stderr.split())
+    assert "pynchy_cli.store.status" in loaded
+    heavy = {"typer", "click", "rich", "msgspec", "pathlib", "dataclasses", "urllib", "asyncio"}
+    assert not loaded & heavy
+
+
+def test_a_read_only_home_can_be_asked(home: Path, environment: dict[str, str]) -> None:
+    assert not (home / "data/messages.db-wal").exists()
+    script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
+    ask = [sys.executable, "-m", "pynchy_cli", "status", "--home", str(home)]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script, "sh", str(home), *ask],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
+    assert done.returncode == 4, done.stderr
+    assert json.loads(done.stdout)["groups"]["total"] == 1
