@@ -151,11 +151,12 @@ class Store:
         with translated(self.path):
             self.db.execute("BEGIN IMMEDIATE")
         before = self.db.total_changes
+        number: int | None = None
         try:
             with translated(self.path):
                 yield self.db
-                changed = self.db.total_changes != before
-                number = self._count() if changed else None
+                if self.db.total_changes != before:
+                    number = self._count()
                 self.db.execute("COMMIT")
         except BaseException:
             if self.db.in_transaction:

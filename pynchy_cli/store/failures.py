@@ -67,8 +67,13 @@ def clear(db: Connection, stage: str, subject: str) -> None:
 
 
 def retry(db: Connection, subject: str) -> list[str]:
-    """Bring a subject back, with all its attempts; the stages that had failed at it."""
-    rows = db.execute("DELETE FROM failures WHERE subject = ? RETURNING stage", (subject,))
+    """Bring a subject back, with all its attempts; the stages that had failed at it. Its row
+    stays until it was handled, so that a stage that has gone on finds it: see `due`."""
+    rows = db.execute(
+        "UPDATE failures SET attempts = 0, state = 'retrying', retry_at = NULL "
+        "WHERE subject = ? RETURNING stage",
+        (subject,),
+    )
     return sorted(row[0] for row in rows.fetchall())
 
 
@@ -79,6 +84,16 @@ def blocked(db: Connection, stage: str, now: str) -> set[str]:
         (stage, now),
     )
     return {row[0] for row in rows}
+
+
+def due(db: Connection, stage: str, now: str) -> list[str]:
+    """The subjects whose time has come to be tried once more, the oldest first."""
+    rows = db.execute(
+        "SELECT subject FROM failures WHERE stage = ? AND state = 'retrying' "
+        "AND (retry_at IS NULL OR retry_at <= ?) ORDER BY first_at, subject",
+        (stage, now),
+    )
+    return [row[0] for row in rows]
 
 
 def next_retry(db: Connection, stage: str, now: str) -> str | None:

@@ -35,7 +35,7 @@ def add(
     """
     require_folder(folder)
     require_jid(jid)
-    _require_free(db, folder, jid)
+    require_free(db, folder, jid)
     chats_table.seen(db, jid, None, now)
     highest = db.execute("SELECT coalesce(max(seq), 0) FROM messages").fetchone()[0]
     db.execute(
@@ -142,7 +142,8 @@ def require_jid(jid: str) -> None:
         )
 
 
-def _require_free(db: Connection, folder: str, jid: str) -> None:
+def require_free(db: Connection, folder: str, jid: str) -> None:
+    """Raises GroupInvalid where another group has this folder or chat."""
     if db.execute("SELECT 1 FROM registered_groups WHERE folder = ?", (folder,)).fetchone():
         raise GroupInvalid(f"There is a group {folder!r} already.")
     taken = by_chat(db, jid)

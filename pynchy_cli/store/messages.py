@@ -173,6 +173,18 @@ def first_unread(db: Connection, folder: str, through_seq: int) -> int:
     return int(row[0]) if row[0] is not None else through_seq
 
 
+def clear(db: Connection, folder: str, seq: int) -> None:
+    """A group's conversation begins anew after a place; what was said before stays stored."""
+    db.execute(
+        """
+        UPDATE chats SET cleared_seq = max(cleared_seq, :seq) WHERE jid IN (
+            SELECT jid FROM registered_groups WHERE folder = :folder
+            UNION SELECT jid FROM group_chats WHERE group_folder = :folder)
+        """,
+        {"folder": folder, "seq": seq},
+    )
+
+
 def last(db: Connection, jids: Iterable[str], n: int) -> list[Message]:
     """The newest `n` messages of the chats that people may see, oldest first."""
     found: list[Message] = []

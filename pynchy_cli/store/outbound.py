@@ -14,7 +14,7 @@ _COLUMNS = "id, key, chat_jid, group_folder, run_id, content, version, is_final,
 
 
 def _reply(row: Row) -> Reply:
-    return Reply(*row[:7], bool(row[7]), *row[8:])
+    return Reply(**{**dict(row), "is_final": bool(row["is_final"])})
 
 
 def say(
@@ -52,6 +52,15 @@ def grow(
 ) -> None:
     """An answer that is still being written: the whole text so far. It is no reply yet."""
     _write(db, key, chat_jid, content, "agent", now, group_folder, run_id, final=False)
+
+
+def hand_on(db: Connection, key: str, new_key: str, run_id: int) -> None:
+    """An open reply goes on as another run's; where that has one already, it is dropped."""
+    db.execute(
+        "UPDATE OR IGNORE outbound_ledger SET key = ?, run_id = ? WHERE key = ? AND is_final = 0",
+        (new_key, run_id, key),
+    )
+    db.execute("DELETE FROM outbound_ledger WHERE key = ? AND is_final = 0", (key,))
 
 
 def _write(
@@ -155,3 +164,11 @@ def open_replies(db: Connection, chat_jid: str) -> list[Reply]:
 def answer_to(message: Message) -> str:
     """The key under which the host itself answers one message, such as a chat command."""
     return f"message:{message.seq}:0"
+
+
+def by_key(db: Connection, key: str) -> Reply | None:
+    """The finished reply of this key, where there is one."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM outbound_ledger WHERE key = ? AND is_final = 1", (key,)
+    ).fetchone()
+    return _reply(row) if row else None

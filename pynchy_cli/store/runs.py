@@ -90,6 +90,16 @@ def claim(db: Connection, owner: int, max_concurrent: int, now: str) -> Run | No
     return _run(row) if row else None
 
 
+def is_any_due(db: Connection, now: str) -> bool:
+    """Whether a queued run might be claimed now; asked without the write lock."""
+    row = db.execute(
+        "SELECT 1 FROM runs WHERE state = 'queued' AND (not_before IS NULL OR not_before <= ?)"
+        " LIMIT 1",
+        (now,),
+    ).fetchone()
+    return row is not None
+
+
 def is_mine(db: Connection, run: Run) -> bool:
     """Whether the run is still at work under the owner that claimed it."""
     row = db.execute(

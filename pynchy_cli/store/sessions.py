@@ -98,3 +98,11 @@ def forget(db: Connection, group_folder: str, lane: str, now: str) -> None:
         """,
         (group_folder, lane, now),
     )
+
+
+def let_go(db: Connection, group_folder: str, lane: str) -> None:
+    """The lane's next turn gets a new sandbox; the conversation goes on in it."""
+    db.execute(
+        "UPDATE sessions SET generation = generation + 1 WHERE group_folder = ? AND lane = ?",
+        (group_folder, lane),
+    )

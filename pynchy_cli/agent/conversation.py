@@ -1,0 +1,105 @@
+"""The talk of one turn: what the agent writes is stored as it comes, until the turn ends, the
+sandbox dies, or patience does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from agent_runner import protocol
+from pynchy_cli.agent.folder import BadLog
+from pynchy_cli.agent.live import Live
+from pynchy_cli.agent.turn import Found, Turn
+from pynchy_cli.config import settings as config
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull, SandboxDied
+
+PAUSE = 0.5
+"""Seconds between attempts to write to a full or locked database."""
+
+
+class Patience:
+    """How long a turn may go on, by the monotonic clock."""
+
+    def __init__(self, limits: config.Sandbox, *, is_cold: bool) -> None:
+        self._limits = limits
+        self._started = time.monotonic()
+        self._heard = self._started
+        self._silence = limits.start_timeout if is_cold else limits.activity_timeout
+
+    def heard(self) -> None:
+        """There was a sign of life."""
+        self._heard = time.monotonic()
+        self._silence = self._limits.activity_timeout
+
+    def left(self) -> float:
+        """Seconds until it ends; not positive when it has."""
+        now = time.monotonic()
+        return min(
+            self._heard + self._silence - now,
+            self._started + self._limits.run_timeout - now,
+        )
+
+    def why(self) -> str:
+        """What it ended of, in words."""
+        now = time.monotonic()
+        if now - self._started >= self._limits.run_timeout:
+            return f"it took longer than {self._limits.run_timeout:g} s"
+        return f"the agent gave no sign of life for {self._silence:g} s"
+
+
+async def converse(live: Live, turn: Turn, limits: config.Sandbox, *, is_cold: bool) -> None:
+    """Bring the turn to its end. Raises SandboxDied where the sandbox can't be used any
+    more (the run is not settled then), and RunLost where the run isn't ours."""
+    patience = Patience(limits, is_cold=is_cold)
+    started = live.output.read_bytes
+    while True:
+        live.changed.clear()
+        died = not live.is_alive  # asked before reading, so that nothing is left behind
+        try:
+            some, found = live.output.read()
+        except BadLog as error:
+            raise SandboxDied(str(error)) from error
+        if found:
+            patience.heard()
+            if await _stored(turn, found) is not None:
+                return
+        if some:
+            if live.output.read_bytes - started > limits.max_output:
+                raise TooMuch(f"the agent wrote more than {limits.max_output} bytes of output")
+            await asyncio.sleep(0)
+            continue
+        if died:
+            raise SandboxDied(_death(live))
+        await _wait(live, patience)
+
+
+async def _stored(turn: Turn, found: Found) -> protocol.TurnEnded | None:
+    """Store records; while the database can't be written they wait here, and in the log."""
+    while True:
+        try:
+            return turn.take(found)
+        except (DatabaseBusy, DatabaseFull):
+            await asyncio.sleep(PAUSE)
+
+
+class TooMuch(SandboxDied):
+    """The agent floods us; trying again would only repeat it."""
+
+
+async def _wait(live: Live, patience: Patience) -> None:
+    left = patience.left()
+    if left > 0:
+        try:
+            await asyncio.wait_for(live.changed.wait(), left)
+            return
+        except TimeoutError:
+            pass
+    if patience.left() <= 0 and not live.changed.is_set():
+        raise SandboxDied(patience.why())
+
+
+def _death(live: Live) -> str:
+    words = live.last_words()
+    return f"the agent's sandbox ended with code {live.exit_code}" + (
+        f" ({words})" if words else ""
+    )

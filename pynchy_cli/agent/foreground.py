@@ -1,0 +1,76 @@
+"""One prompt from a shell: the same run as any, in a lane of its own, its answer for standard
+output. Nothing of it goes to a chat, and nobody repeats it when the shell has gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from agent_runner import protocol
+from pynchy_cli import clock
+from pynchy_cli.agent.turn import Turn
+from pynchy_cli.agent.worker import Worker
+from pynchy_cli.errors import AgentFailed
+from pynchy_cli.loop import Context
+from pynchy_cli.model import SHELL_LANE
+from pynchy_cli.output import print_line, print_text, say
+from pynchy_cli.store import groups, runs
+
+
+class Foreground:
+    """A stage that has one run to drive, and is then done."""
+
+    def __init__(
+        self, context: Context, worker: Worker, group: str, prompt: str, as_json: bool
+    ) -> None:
+        self.context = context
+        self.worker = worker
+        self.as_json = as_json
+        self._said = False
+        groups.get(context.store.db, group)
+        with context.store.atomic() as db:
+            lane = f"{SHELL_LANE}:{context.owner}"
+            now = clock.now()
+            run = runs.start_now(db, group, lane, "shell", prompt, context.owner, now)
+        if run is None:
+            raise AgentFailed(f"A shell's run of {group} is at work already.")
+        self.run_id = run.id
+        self._task: asyncio.Task[Turn] = context.spawn(
+            worker.drive(run, self._heard if as_json else None), f"run {run.id}"
+        )
+
+    def drain(self) -> int:
+        """Say how the run went, once it is over."""
+        if not self._task.done() or self._said:
+            return 0
+        self._said = True
+        self._say()
+        return 1
+
+    def deadline(self) -> float | None:
+        """Nothing is due later."""
+        return None
+
+    def is_busy(self) -> bool:
+        """Whether the run is at work, or its sandbox is being ended."""
+        return not self._task.done() or self.worker.is_busy()
+
+    async def stop(self) -> None:
+        """End the run where it is, and its sandbox."""
+        if not self._task.done():
+            self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self.worker.stop()
+
+    def _heard(self, record: protocol.Record) -> None:
+        print_line(msgspec.to_builtins(record))
+
+    def _say(self) -> None:
+        run = runs.get(self.context.store.db, self.run_id)
+        if run.state == "done":
+            if not self.as_json:
+                print_text(self._task.result().reply)
+            return
+        self.context.has_failed = True
+        say(f"pynchy run-agent: {run.error or f'the run was {run.state}'}")

@@ -1,0 +1,204 @@
+"""Makes a lane's sandbox: its folder, its row, its way to the model, and then itself, in
+this order, so that whatever exists at a crash can be found by its row."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from pathlib import Path
+
+from agent_runner import protocol
+from pynchy_cli import clock, locks
+from pynchy_cli.agent.folder import INSIDE, SessionFolder
+from pynchy_cli.agent.live import Live
+from pynchy_cli.config.paths import Home
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.errors import GatewayUnavailable, SandboxUnavailable
+from pynchy_cli.gateway.server import Gateway
+from pynchy_cli.loop import Context
+from pynchy_cli.model import CHAT_LANE, Group, Session
+from pynchy_cli.sandbox.base import Limits, Mount, Runtime, Spec
+from pynchy_cli.store import sessions
+
+GATEWAY_INSIDE = "/run/pynchy"
+GATEWAY_LOCK = "gateway.lock"
+GATEWAY_WAIT = 10.0
+"""Seconds in which the gateway must open a new sandbox's socket."""
+NO_MODEL = frozenset({"echo"})
+"""Cores that talk to no model, and so need no way to one."""
+
+
+class Sandboxes:
+    """Makes sandboxes for one worker."""
+
+    def __init__(self, context: Context, runtime: Runtime, gateway: Gateway) -> None:
+        self.context = context
+        self.home: Home = context.home
+        self.settings: Settings = context.settings
+        self.runtime = runtime
+        self._gateway = gateway
+        self._opened: set[Path] = set()
+        self._numbers = itertools.count(1)
+
+    async def open(self, group: Group, lane: str, document: protocol.RunInput) -> Live:
+        """A new sandbox for the lane, at work on its first document.
+
+        Raises SandboxUnavailable or GatewayUnavailable; then nothing of it is left.
+        """
+        name = sandbox_name(group.folder, lane)
+        folder_name = f"s{self.context.owner}-{next(self._numbers)}"
+        folder = SessionFolder(self.home.session(group.folder, folder_name))
+        lease = locks.take(lease_path(self.home, folder_name), shared=True)
+        if lease is None:
+            raise SandboxUnavailable(f"The lock of sandbox {folder_name} can't be taken.")
+        try:
+            folder.make()
+            folder.hand_over(document)
+            session = self._begin(group, lane, folder_name, name)
+        except BaseException:
+            lease.release(remove=True)
+            folder.remove()
+            raise
+        try:
+            socket = await self._socket(session)
+            return await self._start(group, session, folder, lease, name, socket)
+        except BaseException:
+            await self.close_socket(session)
+            with self.context.store.atomic() as db:
+                sessions.end(db, session)
+            lease.release(remove=True)
+            folder.remove()
+            raise
+
+    async def close(self, live: Live, *, politely: bool) -> None:
+        """End a sandbox whose output is stored, and take away all that was made for it."""
+        await live.close(politely=politely)
+        await self.close_socket(live.session)
+        with self.context.store.atomic() as db:
+            sessions.end(db, live.session)
+        live.folder.remove()
+
+    async def close_socket(self, session: Session) -> None:
+        """Close the sandbox's way to the model, where it was us who opened it."""
+        folder = self._socket_folder(session)
+        if folder in self._opened:
+            self._opened.discard(folder)
+            await self._gateway.close(folder)
+
+    def _begin(self, group: Group, lane: str, folder: str, name: str) -> Session:
+        with self.context.store.atomic() as db:
+            sessions.begin(
+                db,
+                group.folder,
+                lane,
+                folder=folder,
+                owner=self.context.owner,
+                sandbox=name,
+                now=clock.now(),
+            )
+            return sessions.get(db, group.folder, lane)
+
+    def _socket_folder(self, session: Session) -> Path:
+        return self.home.sockets(os.environ) / str(session.folder)
+
+    async def _socket(self, session: Session) -> Path | None:
+        """The folder of the sandbox's own socket, once somebody listens there: the gateway
+        stage, or we ourselves where none runs."""
+        if self.settings.agent.core in NO_MODEL:
+            return None
+        folder = self._socket_folder(session)
+        time = asyncio.get_running_loop().time
+        until = time() + GATEWAY_WAIT
+        while time() < until:
+            if not locks.is_held(self.home.locks / GATEWAY_LOCK):
+                self._opened.add(folder)
+                await self._gateway.open(folder)
+                return folder
+            if await _answers(folder / "gateway.sock"):
+                return folder
+            await asyncio.sleep(0.005)
+        raise GatewayUnavailable(
+            f"The gateway opened no socket within {GATEWAY_WAIT:g} s. Is `pynchy gateway` well?"
+        )
+
+    async def _start(
+        self,
+        group: Group,
+        session: Session,
+        folder: SessionFolder,
+        lease: locks.Lock,
+        name: str,
+        socket: Path | None,
+    ) -> Live:
+        mounts = self._mounts(group, folder, socket)
+        inside = self.runtime.inside
+        log = folder.path / "stderr"
+        sandbox = self.settings.sandbox
+        spec = Spec(
+            name=name,
+            mounts=mounts,
+            command=(
+                "python",
+                "-m",
+                "agent_runner",
+                "--ipc",
+                inside(INSIDE, mounts),
+                "--output",
+                inside(f"{INSIDE}/{protocol.OUTPUT}", mounts) + "/log",
+            ),
+            environment=self._environment(mounts, socket),
+            workdir="/workspace/group",
+            limits=Limits(sandbox.memory, sandbox.max_processes, sandbox.max_file),
+            uid=sandbox.uid_base + group.number,
+            lease=lease.fd,
+            log=log,
+            labels={"home": self.home.id, "group": group.folder, "session": str(session.folder)},
+        )
+        place = await self.runtime.start(spec)
+        return Live(session, folder, place, lease, log, self.context.watcher)
+
+    def _mounts(
+        self, group: Group, folder: SessionFolder, socket: Path | None
+    ) -> tuple[Mount, ...]:
+        own, claude = self.home.group(group.folder), self.home.claude(group.folder)
+        own.mkdir(parents=True, exist_ok=True)
+        claude.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ways = (Mount(socket, GATEWAY_INSIDE),) if socket is not None else ()
+        return (
+            Mount(own, "/workspace/group", writable=True),
+            Mount(claude, "/home/agent/.claude", writable=True),
+            *folder.mounts(),
+            *ways,
+        )
+
+    def _environment(self, mounts: tuple[Mount, ...], socket: Path | None) -> dict[str, str]:
+        inside = self.runtime.inside
+        environment = {
+            "LANG": "C.UTF-8",
+            "CLAUDE_CONFIG_DIR": inside("/home/agent/.claude", mounts),
+        }
+        if "TZ" in os.environ:
+            environment["TZ"] = os.environ["TZ"]
+        if socket is not None:
+            environment["PYNCHY_GATEWAY"] = inside(f"{GATEWAY_INSIDE}/gateway.sock", mounts)
+        return environment
+
+
+def sandbox_name(group_folder: str, lane: str) -> str:
+    """What people see: `pynchy-<group>`, with the lane for any but the chat lane."""
+    return f"pynchy-{group_folder}" + ("" if lane == CHAT_LANE else f"-{lane.replace(':', '-')}")
+
+
+def lease_path(home: Home, folder: str) -> Path:
+    """The lock that is held as long as any process of the sandbox lives."""
+    return home.locks / f"sandbox-{folder}.lock"
+
+
+async def _answers(socket: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(str(socket))
+    except OSError:
+        return False
+    writer.close()
+    return True

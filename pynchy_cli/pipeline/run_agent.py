@@ -1,0 +1,69 @@
+"""`run-agent`: agents at work for the file's groups; or, for one prompt from a shell, in the
+foreground. This module only puts the parts together."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from pynchy_cli.agent.foreground import Foreground
+from pynchy_cli.agent.sandboxes import Sandboxes
+from pynchy_cli.agent.worker import Worker
+from pynchy_cli.errors import SandboxUnavailable, UsageWrong
+from pynchy_cli.gateway.server import Gateway
+from pynchy_cli.loop import Context, Stage
+from pynchy_cli.sandbox.base import Runtime
+from pynchy_cli.sandbox.choice import choose
+
+SINGLE = False
+
+
+def make(context: Context, options: dict[str, Any]) -> Stage:
+    """The stage. Options: `concurrency` (runs at once in this process), and for the
+    foreground `group` and `json`; its prompt is standard input.
+
+    Raises SandboxUnavailable where no sandbox can be made here; what waits, waits.
+    """
+    try:
+        runtime = choose(context.settings)
+    except SandboxUnavailable as error:
+        context.fail(str(error))
+        raise
+    runtime.prepare(context.home.data, lambda line: context.log.info(line))
+    _report(context, runtime)
+    worker = Worker(
+        context,
+        runtime,
+        Sandboxes(context, runtime, Gateway(context.settings, context.log)),
+        int(options.get("concurrency") or context.settings.queue.max_concurrent),
+    )
+    if "group" in options:
+        return Foreground(
+            context, worker, options["group"], _prompt(), as_json=bool(options.get("json"))
+        )
+    return worker
+
+
+def _prompt() -> str:
+    """What stands on standard input. Raises UsageWrong where that is nothing."""
+    prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
+    if not prompt.strip():
+        raise UsageWrong(
+            "There is no prompt on standard input. Try: echo Hello | pynchy run-agent main"
+        )
+    return prompt
+
+
+def _report(context: Context, runtime: Runtime) -> None:
+    """Say in which sandboxes agents live, and what those lack."""
+    missing = runtime.missing()
+    facts = {
+        "runtime": runtime.name,
+        "isolated": runtime.is_isolated,
+        "missing": missing,
+        "max_concurrent": context.settings.queue.max_concurrent,
+    }
+    context.report(json.dumps(facts))
+    if missing:
+        context.log.warning("the sandbox lacks protections", runtime=runtime.name, missing=missing)

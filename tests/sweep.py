@@ -1,0 +1,231 @@
+"""Kills a stage at each of its system calls that change something, lets the pipeline run
+again, and counts. A home is prepared once for each stage, as it is just before that stage
+runs, and put back before each kill; the agents' site folder stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pynchy_cli import locks
+
+CALLS = (
+    "pwrite64",
+    "write",
+    "fdatasync",
+    "fsync",
+    "rename",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "sendto",
+    "sendmsg",
+    "ftruncate",
+    "mkdir",
+)
+KEPT = "agent-site"
+TEXT = "What is the answer to message %d?"
+LISTEN = json.dumps({"id": "net-1", "text": TEXT % 1, "sender": "owner"}) + "\n"
+ROUNDS = 6
+"""Times that the stages are run again before something counts as stuck."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place to kill at: the n-th call of a name."""
+
+    call: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.call}:{self.number}"
+
+
+@dataclass
+class Sweep:
+    """One stage to be killed, in a home of its own. `package` is where pynchy's code is taken
+    from, so that a copy with a planted fault can be swept too."""
+
+    root: Path
+    stage: str
+    core: str
+    environ: Mapping[str, str]
+    package: Path | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def snapshot(self) -> Path:
+        return self.root / "snapshot"
+
+    def prepare(self) -> None:
+        """Make the home as it is just before the stage runs."""
+        self._run("pynchy_cli", "--home", str(self.home), "init", "--yes")
+        # Makes the site folder, which no kill is about.
+        self._run(
+            "pynchy_cli",
+            "--home",
+            str(self.home),
+            "run-agent",
+            "main",
+            input="warm up",
+            core="echo",
+        )
+        if self.stage != "listen@stdin":
+            self._stage("listen@stdin")
+        if self.stage == "run-agent":
+            self._stage("route")
+        shutil.copytree(self.home / "data", self.snapshot, ignore=shutil.ignore_patterns(KEPT))
+
+    def restore(self) -> None:
+        """Put the home back to what `prepare` made."""
+        data = self.home / "data"
+        for entry in data.iterdir():
+            if entry.name == KEPT:
+                continue
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        shutil.copytree(self.snapshot, data, dirs_exist_ok=True)
+
+    def points(self) -> list[Point]:
+        """Every call that the stage makes when nobody kills it."""
+        self.restore()
+        log = self.root / "calls"
+        self._traced(["-o", str(log), "-e", f"trace={','.join(CALLS)}"])
+        counts: dict[str, int] = {}
+        for line in log.read_text("utf-8", "replace").splitlines():
+            found = re.match(r"(\w+)\(", line)
+            if found:
+                counts[found[1]] = counts.get(found[1], 0) + 1
+        self.heal()
+        self.check("no kill")
+        return [Point(call, n + 1) for call in CALLS for n in range(counts.get(call, 0))]
+
+    def kill_at(self, point: Point) -> None:
+        """Kill the stage there, run all stages again, and note what is wrong then."""
+        self.restore()
+        inject = f"inject={point.call}:signal=SIGKILL:when={point.number}"
+        self._traced(["-o", os.devnull, "-e", f"trace={point.call}", "-e", inject])
+        self.heal()
+        self.check(str(point))
+
+    def heal(self) -> None:
+        """Let the network send again, and the stages run until nothing is left to do."""
+        if self.stage == "listen@stdin":
+            self._stage("listen@stdin")
+        for _ in range(ROUNDS):
+            self._stage("route")
+            self._stage("run-agent")
+            if not self._rows("SELECT 1 FROM runs WHERE state IN ('queued', 'running')"):
+                return
+
+    def check(self, where: str) -> None:
+        """Every message answered once, cursors and runs agree, and nothing lives on."""
+        for problem in (*self._check_rows(), *self._check_processes()):
+            self.problems.append(f"{self.stage} killed at {where}: {problem}")
+
+    def _check_rows(self) -> Iterator[str]:
+        heard = self._rows("SELECT seq, content FROM messages WHERE message_type = 'user'")
+        if len(heard) != 1:
+            yield f"{len(heard)} messages are stored"
+        said = self._rows("SELECT content, is_final, source FROM outbound_ledger")
+        if len(said) != 1 or said[0][1:] != (1, "agent"):
+            yield f"the ledger holds {said}"
+        elif self.core == "echo" and TEXT % 1 not in said[0][0]:
+            yield f"the answer is {said[0][0]!r}"
+        shown = self._rows("SELECT count(*) FROM messages WHERE message_type = 'assistant'")[0][0]
+        if shown != 1:
+            yield f"{shown} answers are among the messages"
+        delivered = self._rows("SELECT state FROM outbound_deliveries")
+        if delivered != [("delivered",)]:
+            yield f"deliveries are {delivered}"
+        runs = self._rows("SELECT state FROM runs WHERE kind = 'chat'")
+        if runs != [("done",)]:
+            yield f"runs are {runs}"
+        cursors = self._rows("SELECT routed_seq, answered_seq FROM registered_groups")
+        if heard and any(
+            answered < heard[-1][0] or routed < answered for routed, answered in cursors
+        ):
+            yield f"cursors are {cursors}, the message is {heard[-1][0]}"
+        for name, owner in self._rows(
+            "SELECT sandbox, owner FROM sessions WHERE owner IS NOT NULL"
+        ):
+            yield f"the session of {name} still belongs to {owner}"
+        doubled = self._rows("SELECT id FROM messages GROUP BY chat_jid, id HAVING count(*) > 1")
+        if doubled:
+            yield f"doubled messages {doubled}"
+        for row in self._rows("PRAGMA integrity_check"):
+            if row != ("ok",):
+                yield f"integrity: {row}"
+
+    def _check_processes(self) -> Iterator[str]:
+        data = self.home / "data"
+        until = time.monotonic() + 20
+        while left := [lock.name for lock in (data / "run").glob("*.lock") if locks.is_held(lock)]:
+            if time.monotonic() > until:
+                yield f"somebody holds {left}"
+                return
+            time.sleep(0.02)
+        folders = [str(one.relative_to(data)) for one in (data / "ipc").glob("*/*")]
+        if folders:
+            yield f"folders of sandboxes are left: {folders}"
+
+    def _rows(self, query: str) -> list[tuple[object, ...]]:
+        db = sqlite3.connect(self.home / "data" / "messages.db")
+        try:
+            return [tuple(row) for row in db.execute(query)]
+        finally:
+            db.close()
+
+    def _stage(self, name: str) -> None:
+        self._run("pynchy_cli.stage", name, self._asked(name), input=self._input(name))
+
+    def _traced(self, options: Sequence[str]) -> None:
+        subprocess.run(
+            [
+                *("strace", "-qq", *options),
+                *(sys.executable, "-P", "-m", "pynchy_cli.stage"),
+                *(self.stage, self._asked(self.stage)),
+            ],
+            input=self._input(self.stage).encode(),
+            env=self._environment(self.core),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=100,
+            check=False,
+        )
+
+    def _asked(self, name: str) -> str:
+        options = {"chat": "local:main"} if name.startswith("listen") else {}
+        return json.dumps({"home": str(self.home), "once": True, "options": options})
+
+    def _input(self, name: str) -> str:
+        return LISTEN if name.startswith("listen") else ""
+
+    def _environment(self, core: str) -> dict[str, str]:
+        more = {"PYTHONPATH": str(self.package)} if self.package else {}
+        return {**self.environ, "PYNCHY_AGENT__CORE": core, "PYNCHY_LOG__LEVEL": "error", **more}
+
+    def _run(self, *arguments: str, input: str = "", core: str | None = None) -> None:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", *arguments],
+            input=input,
+            env=self._environment(core or self.core),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        if done.returncode != 0:
+            self.problems.append(f"{arguments} ended with {done.returncode}: {done.stderr[-600:]}")
