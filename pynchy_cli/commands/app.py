@@ -151,6 +151,11 @@ def _run_verb(context: Context, arguments: list[str]) -> int:
     except typer.Abort:
         say("Stopped; nothing was changed.")
         return EXIT_FAILED
+    except SystemExit as stop:
+        # Typer ends the process itself where our reader has gone.
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise stop.__context__ from None
+        raise
     except typer.TyperException as error:
         return _misused(error, "--json" in _before_dashes(arguments))
     return result if isinstance(result, int) else EXIT_DONE

@@ -47,18 +47,21 @@ def add(
     jid = chat or f"local:{name}"
     groups.require_jid(jid)
     mode, word = _trigger(trigger), _word(pattern)
+    users = tuple(dict.fromkeys(_user(one) for one in allow))
+    called = _display_name(display_name) or name.replace("-", " ").capitalize()
     with open_store(context) as store:
+        groups.require_free(store.db, name, jid)
         _make_folder(context, name)
         with store.atomic() as db:
             group = groups.add(
                 db,
                 folder=name,
-                name=_display_name(display_name) or name.replace("-", " ").capitalize(),
+                name=called,
                 jid=jid,
                 is_admin=admin,
                 trigger_mode=mode,
                 trigger_pattern=word,
-                allowed_users=tuple(dict.fromkeys(_user(one) for one in allow)),
+                allowed_users=users,
                 now=clock.now(),
             )
         document = _document(store.db, group)

@@ -1,0 +1,56 @@
+"""`pynchy config`: what is in force is shown, what is wrong is said, secrets are neither."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from pynchy_cli.config.settings import Settings
+
+Pynchy = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_all_is_well_without_any_file(tmp_path: Path, pynchy: Pynchy) -> None:
+    found = json.loads(pynchy("config", "check").stdout)
+    assert (found["ok"], found["files"]) == (True, [])
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_init_writes_is_well(home: Path, pynchy: Pynchy) -> None:
+    done = pynchy("config", "check", "--json")
+    assert json.loads(done.stdout)["files"] == [str(home / "config.toml"), str(home / ".env")]
+    assert done.stderr == ""
+
+
+def test_a_typo_is_said_and_the_code_is_100(home: Path, pynchy: Pynchy) -> None:
+    (home / "config.toml").write_text("[queue]\nmax_concurent = 2\n")
+    said = f"{home}/config.toml, line 2: [queue] has no setting max_concurent."
+    done = pynchy("config", "check", "--json", code=100)
+    assert done.stderr.startswith(f"pynchy: {said} Did you mean max_concurrent?")
+    assert json.loads(done.stdout)["error"]["code"] == "config_invalid"
+    assert said in pynchy("config", "show", code=100).stderr
+
+
+def test_a_variable_that_is_no_setting_is_refused(home: Path, pynchy: Pynchy) -> None:
+    done = pynchy("config", "check", env={"PYNCHY_AGENT__NMAE": "bob"}, code=100)
+    assert "PYNCHY_AGENT__NMAE is no setting. Did you mean PYNCHY_AGENT__NAME?" in done.stderr
+
+
+def test_show_gives_what_is_in_force(home: Path, pynchy: Pynchy) -> None:
+    (home / "config.toml").write_text("[agent]\nname = 'bob'\n")
+    document = json.loads(pynchy("config", "show").stdout)
+    assert (document["agent"]["name"], document["agent"]["core"]) == ("bob", "echo")
+    assert set(document) == set(Settings.__struct_fields__)
+
+
+def test_secrets_are_never_shown(home: Path, pynchy: Pynchy) -> None:
+    (home / ".env").write_text("ANTHROPIC_API_KEY=hunter22\n")
+    (home / ".env").chmod(0o644)
+    done = pynchy("config", "show")
+    assert json.loads(done.stdout)["secrets"]["anthropic_api_key"] == "(set)"
+    checked = pynchy("config", "check")
+    assert "can be read by others" in checked.stderr
+    for text in (done.stdout, done.stderr, checked.stdout, checked.stderr):
+        assert "hunter22" not in text

@@ -1,0 +1,119 @@
+"""`pynchy groups`: what each prints, refuses and keeps."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Pynchy = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def listed(pynchy: Pynchy) -> list[dict[str, object]]:
+    return [json.loads(line) for line in pynchy("groups", "list", "--json").stdout.splitlines()]
+
+
+def test_a_group_lives_in_a_chat_of_its_own_by_default(home: Path, pynchy: Pynchy) -> None:
+    added = json.loads(pynchy("groups", "add", "my-work").stdout)
+    assert added.pop("added_at").endswith("Z")
+    assert added == {
+        "folder": "my-work",
+        "name": "My work",
+        "jid": "local:my-work",
+        "is_admin": False,
+        "trigger_mode": "mention",
+        "trigger_pattern": None,
+        "allowed_users": ["owner"],
+        "number": 2,
+        "routed_seq": 0,
+        "answered_seq": 0,
+        "chats": ["local:my-work"],
+    }
+    assert (home / "groups" / "my-work").is_dir()
+    assert [row["folder"] for row in listed(pynchy)] == ["main", "my-work"]
+
+
+def test_everything_about_a_group_can_be_said(home: Path, pynchy: Pynchy) -> None:
+    pynchy(
+        *("groups", "add", "work", "--chat", "slack:C1", "--admin", "--trigger", "always"),
+        *("--pattern", "@jarvis", "--allow", "*", "--allow", "slack:U1", "--allow", "*"),
+        *("--display-name", "Wörk"),
+    )
+    shown = json.loads(pynchy("groups", "show", "work").stdout)
+    assert shown["path"] == str(home / "groups" / "work")
+    assert shown["allowed_users"] == ["*", "slack:U1"]
+    wanted = ("Wörk", "slack:C1", True, "always", "jarvis")
+    names = ("name", "jid", "is_admin", "trigger_mode", "trigger_pattern")
+    assert tuple(shown[name] for name in names) == wanted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("add", "My Work"), "'my-work' would do"),
+        (("add", "../x"), "can't be a group's name"),
+        (("add", "main"), "There is a group 'main' already."),
+        (("add", "x", "--chat", "local:main"), "belongs to the group 'main' already"),
+        (("add", "x", "--chat", "nowhere"), "must be channel:name"),
+        (("add", "x", "--trigger", "never"), "mention or always"),
+        (("add", "x", "--pattern", "two words"), "one word"),
+        (("add", "x", "--allow", "a b"), "--allow"),
+        (("add", "x", "--display-name", "a\nb"), "one line"),
+        (("add",), "Missing argument"),
+        (("remove", "main"), "needs --yes"),
+        (("lst",), "'list'"),
+        ((), "Missing command"),
+    ],
+)
+def test_what_cant_be_is_refused_in_a_sentence(
+    home: Path, pynchy: Pynchy, arguments: tuple[str, ...], words: str
+) -> None:
+    done = pynchy("groups", *arguments, code=2)
+    assert words in done.stderr
+    assert done.stdout == ""
+    assert sorted(path.name for path in (home / "groups").iterdir()) == ["main"]
+
+
+def test_a_failure_is_json_where_json_was_asked_for(home: Path, pynchy: Pynchy) -> None:
+    message = "There is no group 'mian'. Did you mean 'main'?"
+    done = pynchy("groups", "show", "mian", "--json", code=1)
+    assert json.loads(done.stdout) == {
+        "ok": False,
+        "error": {"code": "group_unknown", "message": message},
+    }
+    assert done.stderr == f"pynchy: {message}\n"
+    done = pynchy("groups", "add", "--json", code=2)
+    assert json.loads(done.stdout)["error"]["code"] == "usage_wrong"
+    done = pynchy("groups", "show", "--", "--json", code=1)
+    assert done.stdout == ""
+
+
+def test_removing_keeps_the_folder_and_says_so(home: Path, pynchy: Pynchy) -> None:
+    pynchy("groups", "add", "work")
+    (home / "groups" / "work" / "notes").write_text("kept")
+    done = pynchy("groups", "remove", "work", "--yes")
+    assert f"{home / 'groups' / 'work'} is kept" in done.stderr
+    assert (home / "groups" / "work" / "notes").read_text() == "kept"
+    assert [row["folder"] for row in listed(pynchy)] == ["main"]
+    assert json.loads(pynchy("groups", "add", "work").stdout)["number"] == 3
+
+
+def test_a_group_at_work_is_not_removed(home: Path, pynchy: Pynchy) -> None:
+    with sqlite3.connect(home / "data" / "messages.db") as db:
+        db.execute(
+            "INSERT INTO runs(group_folder, lane, kind, state, created_at) "
+            "VALUES('main', 'chat', 'chat', 'running', '2026-01-31T08:00:00.000Z')"
+        )
+    db.close()
+    done = pynchy("groups", "remove", "main", "--yes", code=1)
+    assert "Run 1 of 'main' is at work" in done.stderr
+    assert [row["folder"] for row in listed(pynchy)] == ["main"]
+
+
+def test_no_home_yet_says_what_to_do(pynchy: Pynchy) -> None:
+    done = pynchy("groups", "list", code=100)
+    assert "`pynchy init` makes it" in done.stderr
