@@ -1,0 +1,45 @@
+"""How a message gets into the file: chat, sender check and row in one transaction. Every
+channel's messages come in here, so that the check is made once, and in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pynchy_cli.model import Chat, Group, Message, NewMessage, Verdict
+from pynchy_cli.security import senders
+from pynchy_cli.store import chats, groups, messages
+from pynchy_cli.store.connection import Connection
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of it: its row, whether that is new, and the group that it is for."""
+
+    message: Message
+    is_new: bool
+    group: Group | None
+
+
+def take(
+    db: Connection, channel: str, said: NewMessage, now: str, chat_name: str | None = None
+) -> Taken:
+    """Store a message that came by a channel, with the verdict on its sender. One that the
+    chat has already changes nothing."""
+    jid = messages.plain(said.chat_jid)
+    group = groups.by_chat(db, jid)
+    checked = replace(said, verdict=_verdict(group, channel, said))
+    if chat_name is not None:
+        chats.seen(db, jid, messages.plain(chat_name), now)
+    seq = messages.add(db, checked, now)
+    stored = messages.by_id(db, jid, said.id)
+    assert stored is not None
+    return Taken(stored, seq is not None, group)
+
+
+def _verdict(group: Group | None, channel: str, said: NewMessage) -> Verdict:
+    # Who writes into another channel's chat from the shell may name its people, too.
+    ways = {channel}
+    if channel in senders.SHELL_CHANNELS:
+        ways.add(Chat(said.chat_jid).channel)
+    allowed = any(senders.verdict(group, way, said.sender) == "allowed" for way in ways)
+    return "allowed" if allowed else "refused"

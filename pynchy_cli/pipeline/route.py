@@ -1,0 +1,187 @@
+"""The stage that decides what is for the assistant. Cursor and effect are one transaction; one
+group's messages never stop another's; a message that can't be routed is set aside."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pynchy_cli import clock
+from pynchy_cli.errors import GroupUnknown
+from pynchy_cli.loop import Context
+from pynchy_cli.model import CHAT_LANE, Group, Message
+from pynchy_cli.routing import chat_commands, triggers
+from pynchy_cli.store import failures, groups, messages, outbound, runs, sessions
+from pynchy_cli.store.connection import Connection
+
+SINGLE = True
+BATCH = 1000
+"""Messages routed in one write, at most."""
+SAID = {
+    "reset": "🗑️ Forgotten. The next message begins a new conversation.",
+    "end_session": "👋 See you. The next message takes the conversation up again.",
+}
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A message, and what is to be done because of it."""
+
+    message: Message
+    is_triggered: bool = False
+    command: chat_commands.Command | None = None
+
+
+def make(context: Context, options: Mapping[str, Any]) -> Router:
+    """The stage."""
+    return Router(context)
+
+
+class Router:
+    """Reads on from each group's cursor."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        agent = context.settings.agent
+        self.waking = triggers.words(agent.name, agent.trigger_aliases)
+        self._known: int | None = None
+
+    def drain(self) -> int:
+        """Route what is new, up to a batch of each group, and what a person brought back."""
+        done = self._bring_back()
+        for folder in messages.waiting_groups(self.context.store.db):
+            with contextlib.suppress(GroupUnknown):  # it was removed just now
+                done += self._group(folder)
+        self._tell()
+        return done
+
+    def deadline(self) -> float | None:
+        """None: only messages and retries are waited for."""
+        return None
+
+    def is_busy(self) -> bool:
+        """Never: a drain leaves nothing in hand."""
+        return False
+
+    async def stop(self) -> None:
+        """Nothing is in hand."""
+
+    def _group(self, folder: str) -> int:
+        db = self.context.store.db
+        group = groups.get(db, folder)
+        batch = messages.pending(db, groups.chats(db, folder), group.routed_seq, BATCH)
+        blocked, aside = self.context.blocked(), self._set_aside()
+        decided: list[Routed] = []
+        for message in batch:
+            subject = f"message:{message.seq}"
+            if subject in aside:
+                decided.append(Routed(message))
+                continue
+            if subject in blocked:
+                break  # what came after it waits with it, so that the order is kept
+            routed = self.context.attempt(subject, partial(self.decide, group, message))
+            if routed is None:
+                break
+            decided.append(routed)
+        return self._carry_out(group, decided, aside) if decided else 0
+
+    def decide(self, group: Group, message: Message) -> Routed:
+        """What a message leads to; only people's messages lead to anything."""
+        if message.message_type != "user":
+            return Routed(message)
+        decision = triggers.for_group(message.content, self.waking, group)
+        command = chat_commands.command_in(decision.text)
+        return Routed(message, decision.triggered, command)
+
+    def _carry_out(self, group: Group, decided: Sequence[Routed], aside: set[str]) -> int:
+        try:
+            with self.context.store.atomic() as db:
+                _write(db, group, decided)
+            return len(decided)
+        except sqlite3.Error as error:
+            # One of them can't be written. One by one it is found, and the others pass.
+            self.context.log.warning("batch failed", group=group.folder, error=str(error))
+        for number, routed in enumerate(decided):
+            subject = f"message:{routed.message.seq}"
+            if subject in aside:
+                continue
+            if self.context.attempt(subject, partial(self._one, group, routed)) is None:
+                return number
+        return len(decided)
+
+    def _one(self, group: Group, routed: Routed) -> bool:
+        with self.context.store.atomic() as db:
+            _write(db, group, [routed])
+        return True
+
+    def _again(self, group: Group, message: Message) -> bool:
+        return self._one(group, self.decide(group, message))
+
+    def _bring_back(self) -> int:
+        """Route what failed once and is due again although its group has gone on."""
+        done = 0
+        for subject in failures.due(self.context.store.db, self.context.name, clock.now()):
+            message = messages.get(self.context.store.db, int(subject.partition(":")[2]))
+            group = groups.by_chat(self.context.store.db, message.chat_jid) if message else None
+            if message is None or group is None or message.seq > group.routed_seq:
+                continue
+            again = partial(self._again, group, message)
+            done += self.context.attempt(subject, again) is not None
+        return done
+
+    def _set_aside(self) -> set[str]:
+        rows = failures.all(self.context.store.db)
+        return {one.subject for one in rows if one.stage == "route" and one.state == "set_aside"}
+
+    def _tell(self) -> None:
+        count = len(groups.all(self.context.store.db))
+        if count != self._known:
+            self._known = count
+            self.context.log.info("groups loaded", groupCount=count)
+            self.context.report(f"{count} groups")
+
+
+def _write(db: Connection, group: Group, decided: Sequence[Routed]) -> None:
+    """The effects of some messages in order, and the cursor behind the last of them."""
+    now = clock.now()
+    waiting: Message | None = None
+    for routed in decided:
+        if routed.command is not None:
+            _queue(db, group, waiting, now)
+            waiting = None
+            _obey(db, group, routed.message, routed.command, now)
+        elif routed.is_triggered:
+            waiting = routed.message
+    _queue(db, group, waiting, now)
+    groups.route_through(db, group.folder, decided[-1].message.seq)
+
+
+def _queue(db: Connection, group: Group, last: Message | None, now: str) -> None:
+    if last is None:
+        return
+    first = messages.first_unread(db, group.folder, last.seq)
+    runs.queue_chat(db, group.folder, first, last.seq, last.chat_jid, now)
+
+
+def _obey(
+    db: Connection, group: Group, message: Message, command: chat_commands.Command, now: str
+) -> None:
+    if command == "reset":
+        sessions.forget(db, group.folder, CHAT_LANE, now)
+        messages.clear(db, group.folder, message.seq)
+        groups.answer_through(db, group.folder, message.seq)
+    else:
+        sessions.let_go(db, group.folder, CHAT_LANE)
+    outbound.say(
+        db,
+        key=outbound.answer_to(message),
+        chat_jid=message.chat_jid,
+        content=SAID[command],
+        source="host",
+        now=now,
+        group_folder=group.folder,
+    )

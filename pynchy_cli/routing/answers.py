@@ -1,0 +1,62 @@
+"""What became of a message: read from its group's cursor, its runs and the replies, so that
+whoever said it knows when there is nothing more to wait for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pynchy_cli.model import Message, Reply
+from pynchy_cli.store import failures, groups, outbound, runs
+from pynchy_cli.store.connection import Connection
+
+State = Literal["waiting", "answered", "failed", "not_triggered", "refused", "ignored", "set_aside"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a message is, and what was said because of it so far."""
+
+    state: State
+    replies: tuple[Reply, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more will come."""
+        return self.state != "waiting"
+
+
+def outcome(db: Connection, message: Message) -> Outcome:
+    """What became of one message until now."""
+    group = groups.by_chat(db, message.chat_jid)
+    if group is None:
+        return Outcome("ignored")
+    if message.verdict == "refused":
+        return Outcome("refused")
+    if _is_set_aside(db, message):
+        return Outcome("set_aside")
+    if group.routed_seq < message.seq:
+        return Outcome("waiting")
+    said = outbound.by_key(db, outbound.answer_to(message))
+    if said is not None:
+        return Outcome("answered", (said,))
+    return _of_runs(db, group.folder, message)
+
+
+def _of_runs(db: Connection, folder: str, message: Message) -> Outcome:
+    mine = [run for run in runs.covering(db, folder, message.seq) if run.state != "superseded"]
+    if not mine:
+        return Outcome("not_triggered")
+    replies = tuple(
+        reply for run in mine for reply in outbound.of_run(db, run.id) if reply.is_final
+    )
+    if any(run.state in ("queued", "running") for run in mine):
+        return Outcome("waiting", replies)
+    return Outcome("answered" if mine[-1].state == "done" else "failed", replies)
+
+
+def _is_set_aside(db: Connection, message: Message) -> bool:
+    subject = f"message:{message.seq}"
+    return failures.has(db, "route", subject) and any(
+        one.subject == subject and one.state == "set_aside" for one in failures.all(db)
+    )
