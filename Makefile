@@ -33,12 +33,12 @@ setup: .venv/.compiled ## Make .venv, so that .venv/bin/pynchy works
 	@test "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" && $(BIN)/python -c '' 2>/dev/null \
 	  || $(PYTHON) -m venv --clear .venv
 	@echo "Installing the locked packages into .venv (a minute, the first time) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps \
 	  --retries 5 --requirement requirements-dev.lock
 	@printf '%s' "$(CURDIR)" > $@
 
 .venv/.checkout: .venv/.packages pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-index --no-deps \
 	  --no-build-isolation --editable .
 	@touch $@
 
