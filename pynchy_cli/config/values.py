@@ -3,7 +3,6 @@ was wanted. A secret, and what looks like one, is never repeated."""
 
 from __future__ import annotations
 
-import math
 import re
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -89,7 +88,7 @@ def _is_sound(value: Any) -> bool:
         return all(_is_sound(one) for one in value)
     if isinstance(value, str):
         return not re.search(r"[\x00-\x1f\x7f]", value)
-    return not isinstance(value, int | float) or (math.isfinite(value) and value <= _LARGEST)
+    return not isinstance(value, int | float) or abs(value) <= _LARGEST
 
 
 def _refusal(given: Given, kind: Any) -> str:

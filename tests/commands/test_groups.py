@@ -114,6 +114,23 @@ def test_a_group_at_work_is_not_removed(home: Path, pynchy: Pynchy) -> None:
     assert [row["folder"] for row in listed(pynchy)] == ["main"]
 
 
+def test_a_damaged_page_is_said_in_a_sentence(home: Path, pynchy: Pynchy) -> None:
+    path = home / "data" / "messages.db"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = db.execute("PRAGMA page_size").fetchone()[0]
+        page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'registered_groups'")
+        at = (page.fetchone()[0] - 1) * size
+    db.close()
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff" * size)
+    done = pynchy("groups", "list", "--json", code=100)
+    assert "damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["error"]["code"] == "database_foreign"
+
+
 def test_no_home_yet_says_what_to_do(pynchy: Pynchy) -> None:
     done = pynchy("groups", "list", code=100)
     assert "`pynchy init` makes it" in done.stderr

@@ -255,6 +255,8 @@ def test_secrets_come_from_the_names_that_other_programs_use(place: Home) -> Non
         ("", "", {"ANTHROPIC_API_KEY": f"{KEY}\nevil: header"}),
         ("", "", {"PYNCHY_SECRETS__ANTHROPIC_API_KEY": f"{KEY}\x7f"}),
         ("", "", {"PYNCHY_QUEUE__MAX_CONCURRENT": KEY}),
+        ("", "CLAUDE_CODE_OAUTH_TOKEN=abcdefgh x\n", {}),
+        ("[secrets]\nanthropic_api_key = 'abcdefgh x'\n", "", {}),
     ],
 )
 def test_no_error_repeats_a_secret(
