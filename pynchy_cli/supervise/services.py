@@ -1,0 +1,43 @@
+"""The list of what can be supervised, and how each is started. It names stages and imports
+none: it must work where nothing else does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from pynchy_cli.errors import UsageWrong
+
+SERVICES = {
+    "gateway": "The agents' only way to a model.",
+    "route": "Messages become runs.",
+    "run-agent": "Runs become answers.",
+}
+"""Every stage that runs for ever, in the order of starting, and what it is for."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process to keep running: its name and its command."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def services(names: list[str], home: Path) -> list[Service]:
+    """The services of these names, in their order. Raises UsageWrong for an unknown one."""
+    if not names:
+        raise UsageWrong(f"No stage is named. There are: {', '.join(SERVICES)}.")
+    return [_service(name, home) for name in dict.fromkeys(names)]
+
+
+def _service(name: str, home: Path) -> Service:
+    if name not in SERVICES:
+        near = get_close_matches(name, SERVICES, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UsageWrong(f"There is no stage {name!r}.{hint} There are: {', '.join(SERVICES)}.")
+    document = json.dumps({"home": str(home), "once": False, "options": {}})
+    return Service(name, (sys.executable, "-P", "-m", "pynchy_cli.stage", name, document))
