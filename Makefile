@@ -79,7 +79,7 @@ fix: setup ## Format, mend what can be mended, write the generated documents
 
 bench: setup ## Measure: wake-ups, answers, start times, idle cost
 	@sh tests/system.sh sandbox
-	@$(BIN)/python -m pytest -q -s -p no:xdist -m bench tests/benchmarks $(ARGS)
+	@$(BIN)/python -m tests.benchmarks
 
 chaos: setup system ## Kill every stage at every point (long)
 	@$(BIN)/python -m pytest -n 2 -m chaos $(ARGS)

@@ -12,6 +12,8 @@ from pynchy_cli.errors import DatabaseMissing, PynchyError
 from pynchy_cli.store import status
 
 CODES = {"healthy": 0, "degraded": 1, "down": 4}
+TELLS = 80
+"""Characters of what a stage tells that fit into the table; the JSON has all."""
 
 
 def answer(arguments: list[str]) -> int | None:
@@ -74,7 +76,7 @@ def _print(told: dict[str, Any], home: str) -> None:
     if told["stages"]:
         output.print_text("")
         output.print_table(
-            ("stage", "runs", "pid", "since", "tells"),
+            ("stage", "runs", "pid", "for", "tells"),
             [(name, *_row(stage)) for name, stage in told["stages"].items()],
         )
     output.print_text("")
@@ -93,7 +95,11 @@ def _row(stage: dict[str, Any]) -> tuple[object, ...]:
     runs = "no" if not stage["running"] else "yes"
     if stage["processes"] > 1:
         runs = f"{stage['processes']} x"
-    return runs, stage["pid"], stage["since"], stage["error"] or stage["report"] or ""
+    lived = None
+    if stage["since"]:
+        lived = _span(max(0, int(clock.seconds_between(stage["since"], clock.now()))))
+    tells = stage["error"] or stage["report"] or ""
+    return runs, stage["pid"], lived, tells if len(tells) <= TELLS else tells[: TELLS - 1] + "…"
 
 
 def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:

@@ -8,12 +8,13 @@ import sqlite3
 from pynchy_cli.store.running import Document
 
 
-def queue(db: sqlite3.Connection, owners: set[int], settings: Document) -> Document:
+def queue(db: sqlite3.Connection, owners: set[int], limit: int | None) -> Document:
+    """What waits, by group. `owners` are the processes that live, `limit` their runs at most."""
     live = db.execute("SELECT owner, count(*) FROM sessions WHERE owner IS NOT NULL GROUP BY owner")
     per_group = {folder: facts for folder, *facts in db.execute(PER_GROUP)}
     return {
         "active_containers": sum(count for owner, count in live if owner in owners),
-        "max_concurrent": settings.get("queue", {}).get("max_concurrent"),
+        "max_concurrent": limit,
         "groups_waiting": sum(
             1 for _, _, chats, tasks, active in per_group.values() if chats + tasks and not active
         ),

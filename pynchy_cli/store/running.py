@@ -69,6 +69,13 @@ def gateway_mode(alive: list[Document], settings: Document) -> str | None:
     return "anthropic" if any(settings.get("secrets", {}).values()) else "rehearsal"
 
 
+def max_concurrent(alive: list[Document], settings: Document) -> int | None:
+    """Runs at the same time, at most; None while nothing runs."""
+    told = [row["facts"]["max_concurrent"] for row in alive if "max_concurrent" in row["facts"]]
+    limit: int | None = settings.get("queue", {}).get("max_concurrent")
+    return int(told[-1]) if told else limit
+
+
 def sandbox(alive: list[Document], settings: Document) -> Document:
     """The runtime in use and the protections that it can't give here, as run-agent tells."""
     told: Document = next(
@@ -77,7 +84,7 @@ def sandbox(alive: list[Document], settings: Document) -> Document:
     runtime = told.get("runtime") or settings.get("sandbox", {}).get("runtime")
     missing = [str(one) for one in told.get("missing", [])]
     warning = f"Not to be had here: {', '.join(missing)}." if missing else None
-    if runtime == "unsafe":
+    if told.get("isolated") is False:
         warning = "Agents are plain processes of this machine: nothing keeps them in."
     return {"runtime": runtime, "missing": missing, "warning": warning}
 

@@ -109,7 +109,8 @@ def _document(
         "mode": running.gateway_mode(alive, settings),
         "connected": any(row["stage"] == "gateway" for row in alive),
     }
-    told["queue"] = queue(db, {row["id"] for row in alive}, settings)
+    limit = running.max_concurrent(alive, settings)
+    told["queue"] = queue(db, {row["id"] for row in alive}, limit)
     told["messages"] = _messages(db)
     told["tasks"] = _tasks(db)
     told["groups"] = {

@@ -108,7 +108,14 @@ def test_the_whole_document_of_a_fresh_home(home: Path, pynchy: Any) -> None:
 
 
 def test_healthy_when_all_stages_run(home: Path, pynchy: Any) -> None:
-    facts = json.dumps({"runtime": "bubblewrap", "missing": ["memory limit"]})
+    facts = json.dumps(
+        {
+            "runtime": "bubblewrap",
+            "isolated": True,
+            "missing": ["memory limit"],
+            "max_concurrent": 3,
+        }
+    )
     with stage(home, "route", "watching 1 group"), stage(home, "run-agent", facts):
         told = json.loads(pynchy("status", "--json").stdout)
     assert told["service"]["status"] == "healthy"
@@ -117,7 +124,7 @@ def test_healthy_when_all_stages_run(home: Path, pynchy: Any) -> None:
     assert list(told["stages"]) == ["route", "run-agent"]
     assert told["stages"]["route"]["report"] == "watching 1 group"
     assert told["stages"]["route"]["pid"] == os.getpid()
-    assert told["queue"]["max_concurrent"] == 5
+    assert told["queue"]["max_concurrent"] == 3
     assert told["gateway"] == {"mode": "rehearsal", "connected": False}
     assert told["sandbox"] == {
         "runtime": "bubblewrap",
@@ -220,7 +227,7 @@ def test_a_table_on_a_terminal(home: Path, environment: dict[str, str]) -> None:
     first, empty, header, route, *rest = text.splitlines()
     assert first.startswith(f"pynchy in {home} is healthy, up ")
     assert empty == ""
-    assert header.split() == ["STAGE", "RUNS", "PID", "SINCE", "TELLS"]
+    assert header.split() == ["STAGE", "RUNS", "PID", "FOR", "TELLS"]
     assert route.split()[:3] == ["route", "yes", str(os.getpid())]
     assert [line.split()[0] for line in rest if line][1:] == [
         *("messages", "agents", "groups", "gateway", "sandbox", "database")
