@@ -18,7 +18,7 @@ from pynchy_cli.errors import SandboxUnavailable
 ROOTS = ("claude-agent-sdk", "msgspec", "asyncinotify")
 """What agent_runner imports."""
 MANY = 50
-"""Files that are compiled without saying so."""
+"""Files from which on it is said that they are compiled, and all are flushed at once."""
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[([^\]]*)\])?([^;]*)(?:;(.*))?")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 
@@ -116,16 +116,10 @@ def _put(source: Path, target: Path) -> bool:
 
 
 def copy(source: Path, target: Path) -> None:
-    """A copy that every uid may read, on disk before this returns. It keeps its time, which
-    bytecode is checked against."""
+    """A copy that every uid may read. It keeps its time, which bytecode is checked against."""
     folder(target.parent)
     shutil.copy2(source, target)
     target.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
-    fd = os.open(target, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def compile_missing(root: Path, say: Say) -> None:
@@ -143,3 +137,17 @@ def compile_missing(root: Path, say: Say) -> None:
         with contextlib.suppress(py_compile.PyCompileError):  # Templates aren't always Python.
             made = py_compile.compile(str(path), doraise=True)
             Path(made or str(cached)).chmod(0o644)
+
+
+def flush(root: Path) -> None:
+    """Have everything that was written below `root`, and not linked, on the disk."""
+    fresh = [path for path in root.rglob("*") if path.is_file() and path.lstat().st_nlink == 1]
+    if len(fresh) > MANY:
+        os.sync()
+        return
+    for path in fresh:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

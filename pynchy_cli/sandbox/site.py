@@ -140,6 +140,7 @@ def _fill(root: Path, say: Say) -> None:
     for name in MOUNT_POINTS:
         packages.folder(root / "etc" / name)
     _fill_etc(root / "etc")
+    packages.flush(root)
 
 
 def _fill_etc(etc: Path) -> None:
