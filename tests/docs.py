@@ -1,0 +1,189 @@
+"""The documents that are made from the code: commands from `--help`, tables from the migrated
+schema, configuration from the settings. `python -m tests.docs` writes them into docs/,
+`--check` ends with 1 where they differ."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pynchy_cli.cli import VERBS
+from pynchy_cli.commands.app import overview
+from pynchy_cli.commands.verbs import load_verb
+from pynchy_cli.config.load import PLAIN_SECRETS
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.config.template import explanations
+from pynchy_cli.config.values import wanted
+from pynchy_cli.store.migrate import migrate
+from tests.docs_tables import TABLES
+
+DOCS = Path(__file__).parent.parent / "docs"
+MADE = "<!-- Made by `make fix` from the code; change that. -->\n"
+WIDTH = 88
+
+COMMANDS = """\
+Standard output is data, standard error is talk. On a terminal a reading command prints a
+table; in a pipe, or with `--json`, one JSON document or one JSON object a line. With `--json`
+a failure is JSON too: `{"ok": false, "error": {"code": …, "message": …}}`.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 100 broken (starting again won't help),
+111 try again. `pynchy status`: 0 healthy, 1 degraded, 4 down.
+
+"""
+SCHEMA = """\
+Times are UTC, ISO-8601 with milliseconds and `Z`; order is by integer sequence, never by time.
+All tables are STRICT. `pynchy db shell` opens the file, `pynchy db check` looks it over.
+
+"""
+CONFIGURATION = """\
+Nothing needs to be configured. What is set is looked for in four places, and the later wins:
+the defaults, `config.toml` in the home, `.env` in the home (for secrets), the environment.
+`pynchy config check` tells whether all is well, `pynchy config show` what is in force. An
+unknown name is refused, with the nearest known one.
+
+The home is `--home DIR`, else `PYNCHY_HOME`, else `~/pynchy`.
+"""
+
+
+def documents() -> dict[str, str]:
+    """File name in docs/ -> its whole text."""
+    return {
+        "commands.md": "".join(commands()),
+        "tables.md": "".join(tables()),
+        "configuration.md": "".join(configuration()),
+    }
+
+
+def commands() -> Iterator[str]:
+    """Every command's help, in the order of the pipeline."""
+    yield f"{MADE}# Commands\n\n"
+    yield COMMANDS
+    yield _block(overview())
+    panel = ""
+    for name, verb in VERBS.items():
+        if verb.panel != panel:
+            panel = verb.panel
+            yield f"\n## {panel}\n"
+        yield from _command(load_verb(name), f"pynchy {name}", "###")
+
+
+def _command(command: Any, path: str, level: str) -> Iterator[str]:
+    context = command.make_context(
+        path, [], resilient_parsing=True, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    yield f"\n{level} {path}\n\n{_block(command.get_help(context))}"
+    for name in command.list_commands(context) if hasattr(command, "list_commands") else []:
+        yield from _command(command.get_command(context, name), f"{path} {name}", level + "#")
+
+
+def _block(text: str) -> str:
+    lines = "\n".join(line.rstrip() for line in text.rstrip().splitlines())
+    return f"```text\n{lines}\n```\n"
+
+
+def tables() -> Iterator[str]:
+    """Every table of a fresh database, with who writes and reads it, its columns and indexes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "messages.db"
+        migrate(path)
+        with closing(sqlite3.connect(path)) as db:
+            yield from _tables(db)
+
+
+def _tables(db: sqlite3.Connection) -> Iterator[str]:
+    number = db.execute("PRAGMA user_version").fetchone()[0]
+    yield f"{MADE}# Tables of `data/messages.db`\n\n"
+    yield f"Schema {number}. {SCHEMA}"
+    names = [
+        row[0]
+        for row in db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
+            "ORDER BY rowid"
+        )
+    ]
+    yield "| table | what a row is | written by | read by |\n|---|---|---|---|\n"
+    for name in names:
+        about = TABLES[name]
+        yield f"| [`{name}`](#{name}) | {about.row} | {about.writers} | {about.readers} |\n"
+    for name in names:
+        yield f"\n## {name}\n\n"
+        yield from _columns(db, name)
+        yield from _indexes(db, name)
+
+
+def _columns(db: sqlite3.Connection, table: str) -> Iterator[str]:
+    references = {
+        row[3]: f"→ `{row[2]}.{row[4]}`" for row in db.execute(f"PRAGMA foreign_key_list({table})")
+    }
+    yield "| column | type | |\n|---|---|---|\n"
+    for _, name, kind, not_null, default, key in db.execute(f"PRAGMA table_info({table})"):
+        notes = ["key"] if key else []
+        notes += [references[name]] if name in references else []
+        notes += ["may be empty"] if not not_null and not key else []
+        notes += [f"default `{default}`"] if default is not None else []
+        yield f"| `{name}` | {kind.lower()} | {', '.join(notes)} |\n"
+
+
+def _indexes(db: sqlite3.Connection, table: str) -> Iterator[str]:
+    rows = db.execute(
+        "SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL "
+        "ORDER BY rowid",
+        (table,),
+    ).fetchall()
+    if rows:
+        yield "\n```sql\n" + "".join(f"{row[0]};\n" for row in rows) + "```\n"
+
+
+def configuration() -> Iterator[str]:
+    """Every setting, with its default and the variable that sets it."""
+    notes = explanations()
+    yield f"{MADE}# Configuration\n\n"
+    yield CONFIGURATION
+    plain = {key: name for name, key in PLAIN_SECRETS.items()}
+    for section in msgspec.structs.fields(Settings):
+        yield f"\n## [{section.name}]\n\n{notes[section.type.__name__, '']}\n\n"
+        yield "| setting | default | takes | |\n|---|---|---|---|\n"
+        for field in msgspec.structs.fields(section.type):
+            default = msgspec.json.encode(field.default).decode()
+            note = notes[section.type.__name__, field.name]
+            takes = wanted(field.type)
+            yield f"| `{field.name}` | `{default}` | {_cell(takes)} | {_cell(note)} |\n"
+        variables = ", ".join(
+            f"`{plain[field.name]}`"
+            for field in msgspec.structs.fields(section.type)
+            if field.name in plain
+        )
+        first = msgspec.structs.fields(section.type)[0].name
+        yield f"\nIn the environment: `PYNCHY_{section.name.upper()}__{first.upper()}` and so on"
+        yield f"; also {variables}.\n" if variables else ".\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main(arguments: list[str]) -> int:
+    """Write the documents, or with `--check` name those that differ."""
+    code = 0
+    for name, text in documents().items():
+        path = DOCS / name
+        stands = path.read_text(encoding="utf-8") if path.exists() else ""
+        if stands == text:
+            continue
+        if "--check" in arguments:
+            print(f"docs/{name} is not what the code says: make fix", file=sys.stderr)
+            code = 1
+        else:
+            path.write_text(text, encoding="utf-8")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,59 @@
+"""What a row of each table is, and who writes and reads it: the part of docs/tables.md that
+the schema can't tell."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Table(NamedTuple):
+    """What a table is for, in a few words each."""
+
+    row: str
+    writers: str
+    readers: str
+
+
+TABLES = {
+    "counters": Table("a total, with the time of its last change", "everyone", "status, db check"),
+    "chats": Table("a chat that we have seen", "listen, send", "everyone"),
+    "registered_groups": Table(
+        "a group and its two cursors: routed through, answered through",
+        "init, groups, route, run-agent",
+        "route, run-agent, status",
+    ),
+    "group_chats": Table(
+        "a further chat that a group also lives in; its replies go to all",
+        "groups",
+        "route, run-agent",
+    ),
+    "messages": Table(
+        "something said in a chat, never changed; `seq` is its place",
+        "listen, send, chat, run-agent, route",
+        "route, run-agent, tail, chat",
+    ),
+    "runs": Table(
+        "a unit of agent work for one group in one lane", "route, run-agent, retry", "run-agent"
+    ),
+    "sessions": Table(
+        "one lane's conversation with the model, and its live sandbox",
+        "run-agent, route",
+        "run-agent, gateway, status",
+    ),
+    "outbound_ledger": Table(
+        "a reply, open (still growing) or final", "run-agent, route", "listen"
+    ),
+    "outbound_deliveries": Table(
+        "one reply in one chat: delivered, pending or dead", "run-agent, route, listen", "listen"
+    ),
+    "events": Table("a step of an agent: a tool call, a thought, its end", "run-agent", "tail"),
+    "failures": Table(
+        "something that a stage could not handle: retrying or set aside",
+        "every stage, retry",
+        "every stage, status",
+    ),
+    "processes": Table(
+        "a stage that started, with the settings in force", "every stage", "status, every stage"
+    ),
+    "scheduled_tasks": Table("a prompt for later", "nobody yet", "status"),
+}
