@@ -15,6 +15,7 @@ class Table(NamedTuple):
 
 
 TABLES = {
+    "_sqlite_migrations": Table("a change of the schema that was made", "db migrate", "db migrate"),
     "counters": Table("a total, with the time of its last change", "everyone", "status, db check"),
     "chats": Table("a chat that we have seen", "listen, send", "everyone"),
     "registered_groups": Table(
