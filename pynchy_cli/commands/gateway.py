@@ -11,8 +11,8 @@ def command(ctx: typer.Context) -> None:
     """Be the agents' only way to a model: a socket for each sandbox, and the real key behind it.
 
     With ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in .env it passes calls on to the model;
-    without, it rehearses: a script answers, and says so. The log tells which. A key that
-    changes in .env is used from the next call on. It runs until it is stopped; one is enough.
+    without, it rehearses: a script answers, and says so. The log tells which. A key that takes
+    another's place in .env is used from the next call on. One gateway is enough.
 
     Example: pynchy gateway
     """

@@ -61,8 +61,6 @@ class Moment:
     used: tuple[Used, ...]
 
 
-_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
-_MESSAGE = re.compile(r"<message\b[^>]*>(.*?)</message>", re.DOTALL)
 _LINE_NUMBER = re.compile(r"^ *\d+(?:→|\t)", re.MULTILINE)
 
 
@@ -80,6 +78,7 @@ def moment_of(messages: list[Spoken]) -> Moment:
                 before += now
                 now, used = [], []
             calls.update(called)
+        if entry.role != "user":
             continue
         for block in blocks:
             if block.get("type") == "tool_result":
@@ -91,12 +90,21 @@ def moment_of(messages: list[Spoken]) -> Moment:
 
 def said_in(text: str) -> list[str]:
     """What people said in a text: the messages of a transcript, or the text itself."""
-    text = _REMINDER.sub("", text).strip()
+    text = without_reminders(text).strip()
     if "<messages>" in text:
-        found = [html.unescape(part).strip() for part in _MESSAGE.findall(text)]
+        parts = (part.partition(">")[2] for part in text.split("<message")[1:])
+        found = [html.unescape(part.partition("</message>")[0]).strip() for part in parts]
     else:
         found = [text]
     return [part for part in found if part]
+
+
+def without_reminders(text: str) -> str:
+    """A text without what the core put into it itself. (A pattern with `.*?` would take
+    quadratic time on what a sandbox may send.)"""
+    first, *parts = text.split("<system-reminder>")
+    rests = (part.partition("</system-reminder>") for part in parts)
+    return first + "".join(after if closed else before for before, closed, after in rests)
 
 
 def _used(block: dict[str, Any], call: dict[str, Any]) -> Used:
@@ -104,7 +112,7 @@ def _used(block: dict[str, Any], call: dict[str, Any]) -> Used:
     if isinstance(content, list):
         parts = [str(part.get("text", "")) for part in content if isinstance(part, dict)]
         content = "\n".join(parts)
-    result = _REMINDER.sub("", str(content))
+    result = without_reminders(str(content))
     name = str(call.get("name", "a tool"))
     if name == "Read":
         result = _LINE_NUMBER.sub("", result)

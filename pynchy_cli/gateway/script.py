@@ -26,10 +26,9 @@ class Tool:
     input: dict[str, Any]
 
 
-_NAME = r"[`'\"“‘]?((?:[\w-]+/|/|\./)*[\w-]*\.?[\w-]+(?:\.\w+)+|(?:[\w.-]+/)+[\w.-]*\w)"
 _READ = re.compile(
     r"\b(?:read|open|cat|look\s+(?:in|into|at)|show(?:\s+me)?|what(?:'s|\s+is)\s+in)\s+"
-    r"(?:the\s+|my\s+)?(?:file\s+|contents?\s+of\s+)?" + _NAME,
+    r"(?:the\s+|my\s+)?(?:file\s+|contents?\s+of\s+)?[`'\"“‘]?([\w./-]+)",
     re.IGNORECASE,
 )
 _LIST = re.compile(
@@ -51,11 +50,11 @@ def next_step(moment: Moment, tools: frozenset[str]) -> Tool | str:
 
 def wishes(said: str, tools: frozenset[str]) -> Iterator[Tool]:
     """The tools that a saying asks for, as far as there are any for it."""
-    for found in _READ.finditer(said):
+    for name in _files(said):
         if "Read" in tools:
-            yield Tool("Read", {"file_path": found[1]})
+            yield Tool("Read", {"file_path": name})
         elif "Bash" in tools:
-            yield _shell(f"cat -- {shlex.quote(found[1])}", "Show the file")
+            yield _shell(f"cat -- {shlex.quote(name)}", "Show the file")
     if _LIST.search(said):
         if "Bash" in tools:
             yield _shell("ls -A", "List the files")
@@ -64,6 +63,14 @@ def wishes(said: str, tools: frozenset[str]) -> Iterator[Tool]:
     if "Bash" in tools:
         for found in _RUN.finditer(said):
             yield _shell(found[1], "Run the command")
+
+
+def _files(said: str) -> Iterator[str]:
+    """The files to be read: words after a verb of reading that look like a file's name."""
+    for found in _READ.finditer(said):
+        name = found[1].rstrip("./-")
+        if "." in name.lstrip(".") or "/" in name or name.startswith("."):
+            yield name
 
 
 def _shell(command: str, description: str) -> Tool:

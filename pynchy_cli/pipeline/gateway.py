@@ -11,7 +11,7 @@ from pynchy_cli.config.load import load
 from pynchy_cli.context import Context
 from pynchy_cli.errors import PynchyError
 from pynchy_cli.gateway import sockets
-from pynchy_cli.gateway.mode import described
+from pynchy_cli.gateway.mode import described, mode_of
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.store import sessions
 
@@ -82,11 +82,18 @@ class GatewayStage:
         self.context.wake()
 
     def _reload(self) -> None:
-        """Take a changed key or mode; while the configuration is wrong, keep the last one."""
+        """Take a changed key; while the configuration is wrong, keep the last one.
+
+        A rehearsal never becomes real by itself: its sandboxes may be of a kind that must
+        not come near a real key. That takes a restart of everything.
+        """
         self._is_changed = False
         try:
             settings = load(self.context.home, os.environ)
             if settings == self.context.settings:
+                return
+            if mode_of(settings) != mode_of(self.context.settings):
+                self.context.log.warning("start pynchy again to change who answers")
                 return
             self.gateway.use(settings)
         except PynchyError as error:
