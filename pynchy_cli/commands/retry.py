@@ -37,8 +37,8 @@ def command(
     if bool(subjects) == everything:
         raise UsageWrong("Name what to bring back, or say --all: pynchy retry message:17.")
     with open_store(here(ctx)) as store, store.atomic() as db:
-        wanted = subjects or [one.subject for one in _set_aside(db)]
-        done = [_bring_back(db, subject) for subject in dict.fromkeys(wanted)]
+        aside = sorted({one.subject for one in failures.all(db) if one.state == "set_aside"})
+        done = [_bring_back(db, subject, aside) for subject in dict.fromkeys(subjects or aside)]
     if wants_json(as_json):
         print_lines(done)
     elif done:
@@ -47,22 +47,17 @@ def command(
         print_text("Nothing is set aside.")
 
 
-def _bring_back(db: Connection, subject: str) -> dict[str, Any]:
+def _bring_back(db: Connection, subject: str, aside: list[str]) -> dict[str, Any]:
     stages = failures.retry(db, subject)
     if stages:
         return {"subject": subject, "stages": stages}
     number = subject.removeprefix(RUN)
     if subject.startswith(RUN) and number.isascii() and number.isdigit() and len(number) < 18:
         return {"subject": subject, "run": runs.retry(db, int(number), clock.now())}
-    aside = ", ".join(sorted({one.subject for one in failures.all(db)})) or "nothing"
     raise UsageWrong(
-        f"Nothing waits as {subject!r}. Set aside now: {plain(aside)}. "
+        f"Nothing waits as {subject!r}. Set aside now: {plain(', '.join(aside)) or 'nothing'}. "
         "A run that was given up is named run:NUMBER."
     )
-
-
-def _set_aside(db: Connection) -> list[failures.Failure]:
-    return [one for one in failures.all(db) if one.state == "set_aside"]
 
 
 def _told(one: dict[str, Any]) -> str:
