@@ -185,22 +185,36 @@ def clear(db: Connection, folder: str, seq: int) -> None:
     )
 
 
-def last(db: Connection, jids: Iterable[str], n: int) -> list[Message]:
-    """The newest `n` messages of the chats that people may see, oldest first."""
+def last(db: Connection, jids: Iterable[str] | None, n: int) -> list[Message]:
+    """The newest `n` messages of the chats (None: of all) that people may see, oldest first."""
+    if jids is None:
+        return _newest(db, "", (n,))[::-1]
     found: list[Message] = []
     for jid in dict.fromkeys(jids):
-        rows = db.execute(
-            f"SELECT {_COLUMNS} FROM messages m WHERE m.chat_jid = ? AND m.audience <> 'agent'"
-            " ORDER BY m.seq DESC LIMIT ?",
-            (jid, n),
-        ).fetchall()
-        found += (_message(row) for row in rows)
+        found += _newest(db, "AND m.chat_jid = ?", (jid, n))
     return sorted(found, key=lambda m: m.seq)[-n:] if n > 0 else []
 
 
-def after(db: Connection, jids: Iterable[str], seq: int, limit: int = 1000) -> list[Message]:
-    """The first `limit` messages of the chats after a place that people may see, in order."""
-    return _first(db, jids, seq, limit, "AND m.audience <> 'agent'")
+def _newest(db: Connection, condition: str, values: tuple[str | int, ...]) -> list[Message]:
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM messages m WHERE m.audience <> 'agent' {condition}"
+        " ORDER BY m.seq DESC LIMIT ?",
+        values,
+    ).fetchall()
+    return [_message(row) for row in rows]
+
+
+def after(db: Connection, jids: Iterable[str] | None, seq: int, limit: int = 1000) -> list[Message]:
+    """The first `limit` messages of the chats (None: of all) after a place that people may see,
+    in order."""
+    if jids is not None:
+        return _first(db, jids, seq, limit, "AND m.audience <> 'agent'")
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM messages m WHERE m.seq > ? AND m.audience <> 'agent'"
+        " ORDER BY m.seq LIMIT ?",
+        (seq, limit),
+    ).fetchall()
+    return [_message(row) for row in rows]
 
 
 def _first(

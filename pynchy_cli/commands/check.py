@@ -1,0 +1,125 @@
+"""`pynchy check`: asks a rule what it would decide. Nothing is read but the configuration,
+and nothing is carried out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+
+from pynchy_cli.commands.app import here
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, UsageWrong
+from pynchy_cli.model import TriggerMode
+from pynchy_cli.output import print_line
+from pynchy_cli.routing import transcript, triggers
+
+Kind = Literal["trigger", "transcript"]
+Question = Mapping[str, Any]
+
+
+def command(
+    ctx: typer.Context,
+    kind: Annotated[Kind, typer.Argument(help="Which rule to ask.")],
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Answer standard input line by line, as NDJSON.")
+    ] = False,
+) -> int:
+    """Ask a rule what it would decide, carrying nothing out.
+
+    trigger: {"id", "text"} and, where wanted, name, aliases, mode (mention or always) and
+    is_admin_group; gives {"id", "triggered", "text"}, the text without the word that woke it.
+    transcript: {"id", "messages": [{"sender_name", "timestamp", "content"}]}; gives
+    {"id", "prompt"}, as an agent is told it. What can't be answered gives {"id", "error"}.
+
+    Example: echo '{"id": 1, "text": "@pynchy hello"}' | pynchy check trigger --batch
+    """
+    settings = here(ctx).settings
+    rule: Callable[[Question], dict[str, Any]] = (
+        transcript_rule if kind == "transcript" else lambda asked: trigger_rule(asked, settings)
+    )
+    if sys.stdin is None or (not batch and sys.stdin.isatty()):
+        raise UsageWrong(f"The question is read from standard input: … | pynchy check {kind}.")
+    if batch:
+        for line in sys.stdin.buffer:
+            if line.strip():
+                print_line(answer(line, rule))
+        return EXIT_DONE
+    answered = answer(sys.stdin.buffer.read(), rule)
+    print_line(answered)
+    return EXIT_FAILED if "error" in answered else EXIT_DONE
+
+
+def answer(line: bytes, rule: Callable[[Question], dict[str, Any]]) -> dict[str, Any]:
+    """A rule's answer to one question, or why there is none; both with the question's id."""
+    try:
+        asked = json.loads(line.decode("utf-8", "replace"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        return {"id": None, "error": f"not JSON: {error}"}
+    if not isinstance(asked, dict):
+        return {"id": None, "error": "not a JSON object"}
+    id = asked.get("id")
+    if isinstance(id, dict | list):
+        return {"id": None, "error": "the id is neither a string nor a number"}
+    try:
+        return {"id": id, **rule(asked)}
+    except ValueError as error:
+        return {"id": id, "error": str(error)}
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def trigger_rule(asked: Question, settings: Settings) -> dict[str, Any]:
+    """Whether a text is meant for the assistant. Raises ValueError."""
+    agent = settings.agent
+    mode: TriggerMode = _field(asked, "mode", str, "mention")
+    if mode not in get_args(TriggerMode):
+        raise ValueError(f"mode can be mention or always, not {mode!r}")
+    aliases = _field(asked, "aliases", list, list(agent.trigger_aliases))
+    if not all(isinstance(alias, str) for alias in aliases):
+        raise ValueError("aliases must be strings")
+    decision = triggers.decide(
+        _field(asked, "text", str),
+        triggers.words(_field(asked, "name", str, agent.name), aliases),
+        mode,
+        is_admin=_field(asked, "is_admin_group", bool, False),
+    )
+    return {"triggered": decision.triggered, "text": decision.text}
+
+
+@dataclass(frozen=True)
+class _Line:
+    sender_name: str
+    timestamp: str
+    content: str
+
+
+def transcript_rule(asked: Question) -> dict[str, Any]:
+    """What an agent is told of some messages. Raises ValueError."""
+    return {"prompt": transcript.prompt(_lines(_field(asked, "messages", list)))}
+
+
+def _lines(messages: Iterable[Any]) -> Iterable[_Line]:
+    for number, message in enumerate(messages, start=1):
+        if not isinstance(message, dict):
+            raise ValueError(f"message {number} is not an object")
+        names = ("sender_name", "timestamp", "content")
+        yield _Line(*(_field(message, name, str) for name in names))
+
+
+def _field(asked: Question, name: str, kind: type, otherwise: Any = None) -> Any:
+    value = asked.get(name, otherwise)
+    if value is None and otherwise is not None:
+        return otherwise
+    if value is None:
+        raise ValueError(f"{name} is missing")
+    if not isinstance(value, kind):
+        wanted = {str: "a string", list: "a list", bool: "true or false"}[kind]
+        raise ValueError(f"{name} is not {wanted}")
+    return value

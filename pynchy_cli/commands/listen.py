@@ -1,0 +1,49 @@
+"""`pynchy listen`: becomes the stage that takes messages in from one channel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from pynchy_cli.commands.app import become, here
+
+
+def command(
+    ctx: typer.Context,
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Where from: stdin.")],
+    chat: Annotated[
+        str, typer.Option(metavar="CHAT", help="channel:name, or a group's name.")
+    ] = "local:main",
+    sender: Annotated[str, typer.Option(metavar="ID", help="Who says it.")] = "owner",
+    line_format: Annotated[
+        Literal["auto", "text", "json"],
+        typer.Option("--format", help="What a line is; auto: JSON if it begins with a brace."),
+    ] = "auto",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Print the replies as NDJSON, until all have come.")
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Wait no longer after the last message."),
+    ] = None,
+) -> None:
+    """Take messages in from a channel, each stored before the next is read.
+
+    A line of standard input is a message: plain text, or a JSON object with `text` (or
+    `content`) and, where wanted, `id`, `sender`, `sender_name`, `chat` and `timestamp`. The same
+    id in the same chat is one message, however often it comes. A line that can't be read is told
+    of and left out, and the exit code is then 1.
+
+    Example: echo '{"id": "1", "text": "hello"}' | pynchy listen stdin --wait
+    """
+    options = {
+        "channel": channel,
+        "chat": chat,
+        "sender": sender,
+        "format": line_format,
+        "wait": wait or timeout is not None,
+        "timeout": timeout,
+        "once": True,
+    }
+    become(f"listen@{channel}", here(ctx), options)

@@ -1,0 +1,112 @@
+"""The terminal chat: a line to type in, answers above it as they grow. Into a pipe it is plain
+lines, in and out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from typing import TYPE_CHECKING
+
+from pynchy_cli.channels.stdin import lines
+from pynchy_cli.model import Message
+from pynchy_cli.output import plain, print_text, say
+from pynchy_cli.tui.follow import follow, missing, not_running
+from pynchy_cli.tui.lines import indented, one_line
+from pynchy_cli.tui.talk import Talk
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
+
+HISTORY = 10
+"""Messages that are shown before the talk begins."""
+
+
+async def in_terminal(talk: Talk, before: list[Message]) -> None:
+    """Talk until Ctrl-D or Ctrl-C."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.patch_stdout import patch_stdout
+
+    session: PromptSession[str] = PromptSession()
+    for message in before:
+        print_text(_shown(message))
+    with patch_stdout():
+        showing = asyncio.create_task(
+            follow(talk.home, talk.store, lambda: _show(talk, session)), name="show"
+        )
+        try:
+            await _ask(talk, session)
+        finally:
+            showing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await showing
+
+
+async def _ask(talk: Talk, session: PromptSession[str]) -> None:
+    while True:
+        try:
+            text = await session.prompt_async(
+                lambda: _above(talk), bottom_toolbar=lambda: talk.state() or "Ctrl-D ends."
+            )
+        except (EOFError, KeyboardInterrupt):
+            return
+        if text.strip():
+            _speak(talk, text)
+
+
+def _show(talk: Talk, session: PromptSession[str]) -> bool:
+    for message in talk.news():
+        print_text(_shown(message))
+    session.app.invalidate()
+    return False
+
+
+def _above(talk: Talk) -> StyleAndTextTuples:
+    """The growing answer's last lines, and the place to type in."""
+    room = max(3, shutil.get_terminal_size().lines - 5)
+    text = "\n".join(plain(talk.growing()).splitlines()[-room:])
+    prompt = ("bold", f"{talk.group.folder}> ")
+    return [("", f"{text}▌\n"), prompt] if text else [prompt]
+
+
+async def in_pipe(talk: Talk, descriptor: int = 0) -> None:
+    """Say each line, print what is answered, and end when there is nothing more to wait for."""
+    woken = asyncio.Event()
+    reading = asyncio.create_task(_read(talk, descriptor), name="read")
+    reading.add_done_callback(lambda _: woken.set())
+
+    def look() -> bool:
+        for message in talk.news():
+            print_text(message.content)
+        if reading.done():
+            reading.result()
+        return reading.done() and talk.is_answered()
+
+    try:
+        await follow(talk.home, talk.store, look, woken=woken)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _read(talk: Talk, descriptor: int) -> None:
+    async for line in lines(descriptor):
+        text = (line or b"").decode("utf-8", "replace").strip("\r\n")
+        if text.strip():
+            _speak(talk, text)
+        await asyncio.sleep(0)
+    if not talk.is_answered() and (absent := missing(talk.store, talk.home)):
+        say(f"Waiting: {not_running(absent)}.")
+
+
+def _speak(talk: Talk, text: str) -> None:
+    taken = talk.say(text)
+    if taken.message.verdict == "refused":
+        say(f"{talk.group.folder} does not listen to you: its list of users has no `owner`.")
+    elif hint := talk.hint(text):
+        say(hint)
+
+
+def _shown(message: Message) -> str:
+    return f"{one_line(message.sender_name)}: {indented(message)}"

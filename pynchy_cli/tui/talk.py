@@ -1,0 +1,77 @@
+"""A person's talk with a group: what they say becomes a row; what is said because of it, and
+how far it is, is read from the file. Nothing here knows of a screen."""
+
+from __future__ import annotations
+
+from pynchy_cli import clock
+from pynchy_cli.channels import local
+from pynchy_cli.channels.intake import Taken, take
+from pynchy_cli.config.paths import Home
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.model import Group, Message
+from pynchy_cli.routing import chat_commands, triggers
+from pynchy_cli.routing.answers import outcome
+from pynchy_cli.store import groups, messages, outbound, runs
+from pynchy_cli.store.connection import Store
+from pynchy_cli.tui.follow import missing, not_running
+
+
+class Talk:
+    """One terminal's side of a group's chats."""
+
+    def __init__(self, store: Store, home: Home, settings: Settings, group: Group) -> None:
+        self.store = store
+        self.home = home
+        self.group = group
+        self.waking = triggers.words(settings.agent.name, settings.agent.trigger_aliases)
+        self.seen = messages.highest(store.db)
+        self.waiting: list[Message] = []
+        self._own: set[int] = set()
+
+    def say(self, text: str) -> Taken:
+        """Say something in the group's chat."""
+        now = clock.now()
+        with self.store.atomic() as db:
+            taken = take(db, local.NAME, local.said(text, self.group.jid, now), now)
+        self._own.add(taken.message.seq)
+        self.waiting.append(taken.message)
+        return taken
+
+    def hint(self, text: str) -> str | None:
+        """Why the assistant will not answer a text by itself; None where it will."""
+        decision = triggers.for_group(text, self.waking, self.group)
+        if decision.triggered or chat_commands.command_in(decision.text):
+            return None
+        word = self.group.trigger_pattern or self.waking[0]
+        return (
+            f"{self.group.folder} answers only to what begins with @{word}; "
+            "this is read with the next message that does."
+        )
+
+    def news(self) -> list[Message]:
+        """What was said since the last look, but by this terminal."""
+        found = messages.after(self.store.db, self._chats(), self.seen)
+        if found:
+            self.seen = found[-1].seq
+        return [one for one in found if one.seq not in self._own]
+
+    def growing(self) -> str:
+        """The answer that is being written just now, as far as it is; or ""."""
+        replies = outbound.open_replies(self.store.db, self.group.jid)
+        return replies[-1].content if replies else ""
+
+    def is_answered(self) -> bool:
+        """Whether nothing more will come because of what was said here."""
+        self.waiting = [one for one in self.waiting if not outcome(self.store.db, one).is_settled]
+        return not self.waiting
+
+    def state(self) -> str:
+        """What the assistant does, in a few words; "" where it waits for us."""
+        at_work = runs.unfinished(self.store.db, self.group.folder) > 0
+        if not at_work and self.is_answered():
+            return ""
+        absent = missing(self.store, self.home)
+        return f"waiting: {not_running(absent)}" if absent else "thinking…"
+
+    def _chats(self) -> list[str]:
+        return groups.chats(self.store.db, self.group.folder)
