@@ -192,18 +192,18 @@ def test_who_hangs_up_ends_the_call_to_the_model(short: Path) -> None:
     async def work() -> None:
         begun, ended = asyncio.Event(), asyncio.Event()
 
-        async def endless(request: web.BaseRequest) -> web.StreamResponse:
+        async def thinking(request: web.BaseRequest) -> web.StreamResponse:
             answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             await answer.prepare(request)
+            await answer.write(b"data: begun\n\n")
+            begun.set()
             try:
-                while True:
-                    await answer.write(b"data: more\n\n")
-                    begun.set()
-                    await asyncio.sleep(0.01)
+                await asyncio.sleep(600)
             finally:
                 ended.set()
+            return answer
 
-        async with world(short, endless) as it:
+        async with world(short, thinking) as it:
             received = await it.post(data=b"{}")
             await begun.wait()
             received.close()
