@@ -12,9 +12,9 @@ from pynchy_cli.channels.base import Incoming, Unreadable
 from pynchy_cli.channels.intake import Taken, take
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError
 from pynchy_cli.loop import Context
-from pynchy_cli.model import Message
+from pynchy_cli.model import Message, Reply
 from pynchy_cli.output import print_line, say
-from pynchy_cli.routing.answers import Outcome, outcome
+from pynchy_cli.routing.answers import outcome
 from pynchy_cli.store import groups
 
 SINGLE = False
@@ -46,7 +46,6 @@ class Listener:
         self.options = options
         self.channel = plugins.channel(options["channel"])
         self._waiting: dict[int, Message] = {}
-        self._printed: set[int] = set()
         self._error: PynchyError | None = None
         self._deadline: float | None = None
         self._reading = context.spawn(self._read(), f"listen {self.channel.name}")
@@ -55,9 +54,7 @@ class Listener:
         """Print the replies that have come; the messages that are settled by them."""
         if self._error is not None:
             raise self._error
-        settled = 0
-        for seq, message in list(self._waiting.items()):
-            settled += self._look(seq, message)
+        settled = self._settled()
         if self._waiting and self.deadline() == 0:
             settled += self._give_up()
         return settled
@@ -114,36 +111,22 @@ class Listener:
                 self.context.log.warning("message waits", error=str(error))
                 await asyncio.sleep(PAUSE)
 
-    def _look(self, seq: int, message: Message) -> int:
-        now = outcome(self.context.store.db, message)
-        if not now.is_settled:
-            return 0
-        del self._waiting[seq]
-        for reply in now.replies:
-            self._print(reply.id, message, now)
-        if not now.replies and now.state in UNANSWERED:
-            self._unheard(message, now.state)
-        if now.state in ("failed", "set_aside"):
-            self.context.has_failed = True
-        return 1
-
-    def _print(self, reply_id: int, message: Message, now: Outcome) -> None:
-        if reply_id in self._printed:
-            return
-        self._printed.add(reply_id)
-        reply = next(one for one in now.replies if one.id == reply_id)
-        print_line(
-            {
-                "reply_to": message.id,
-                "chat": reply.chat_jid,
-                "group": reply.group_folder,
-                "run": reply.run_id,
-                "source": reply.source,
-                "state": now.state,
-                "content": reply.content,
-                "timestamp": reply.created_at,
-            }
-        )
+    def _settled(self) -> int:
+        """Print what was said because of the messages that are settled now; how many are."""
+        because: dict[int, tuple[Reply, list[str]]] = {}
+        looked = [(one, outcome(self.context.store.db, one)) for one in self._waiting.values()]
+        settled = [(message, now) for message, now in looked if now.is_settled]
+        for message, now in settled:
+            del self._waiting[message.seq]
+            for reply in now.replies:
+                because.setdefault(reply.id, (reply, []))[1].append(message.id)
+            if not now.replies and now.state in UNANSWERED:
+                self._unheard(message, now.state)
+            if now.state in ("failed", "set_aside"):
+                self.context.has_failed = True
+        for _, (reply, ids) in sorted(because.items()):
+            _print(reply, ids)
+        return len(settled)
 
     def _unheard(self, message: Message, state: str) -> None:
         say(f"Message {message.id} in {message.chat_jid} gets no answer: {UNANSWERED[state]}.")
@@ -153,3 +136,17 @@ class Listener:
         self.context.has_failed = True
         say(f"Not answered in time: {given_up} messages. They stay stored, and are not lost.")
         return given_up
+
+
+def _print(reply: Reply, ids: list[str]) -> None:
+    print_line(
+        {
+            "reply_to": ids,
+            "chat": reply.chat_jid,
+            "group": reply.group_folder,
+            "run": reply.run_id,
+            "source": reply.source,
+            "content": reply.content,
+            "timestamp": reply.created_at,
+        }
+    )
