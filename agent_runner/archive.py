@@ -1,0 +1,118 @@
+"""Keeps what was said before a conversation is compacted: the transcript's texts, as Markdown
+in the group's folder. It never overwrites a file and never follows a link."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from agent_runner.bounds import cut, whole
+
+FOLDER = "conversations"
+LONG = 2000
+"""Characters that are kept of one message."""
+SLUG = 40
+SPEAKERS = {"user": "User", "assistant": "Assistant"}
+TAG = re.compile(r"<[^<>]*>")
+
+
+@dataclass(frozen=True)
+class Said:
+    """One message of a transcript."""
+
+    role: str
+    text: str
+
+
+def keep(transcript: Path, group: Path, now: datetime) -> Path | None:
+    """Write the transcript's last part to `<group>/conversations`; the file, or None where
+    nothing was said. Raises OSError."""
+    said = read(transcript)
+    if not said:
+        return None
+    (group / FOLDER).mkdir(exist_ok=True)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    folder = os.open(group / FOLDER, flags)
+    try:
+        name = f"{now:%Y-%m-%d-%H%M%S}-{slug(said)}"
+        return group / FOLDER / _write(folder, name, markdown(said, now))
+    finally:
+        os.close(folder)
+
+
+def read(transcript: Path) -> list[Said]:
+    """What was said since the last compaction. A line that can't be read is left out.
+
+    Raises OSError.
+    """
+    fd = os.open(transcript, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, encoding="utf-8", errors="replace") as lines:  # noqa: PTH123 - opened safely
+        return parse(lines)
+
+
+def parse(lines: Iterable[str]) -> list[Said]:
+    """The messages in the lines of a transcript."""
+    said: list[Said] = []
+    for line in lines:
+        entry: Any = None
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+        if not isinstance(entry, dict):
+            continue
+        if entry.get("subtype") == "compact_boundary":
+            said.clear()
+        if entry.get("type") not in SPEAKERS or entry.get("isMeta") or entry.get("isSidechain"):
+            continue
+        message = entry.get("message")
+        text = "\n".join(_texts(message.get("content") if isinstance(message, dict) else None))
+        if text.strip():
+            said.append(Said(entry["type"], whole(text.strip())))
+    return said
+
+
+def markdown(said: list[Said], now: datetime) -> str:
+    """The messages as a document."""
+    parts = [f"# Conversation until {now:%Y-%m-%d %H:%M} UTC"]
+    parts += [f"**{SPEAKERS[each.role]}**\n\n{cut(each.text, LONG)}" for each in said]
+    return "\n\n".join(parts) + "\n"
+
+
+def slug(said: list[Said]) -> str:
+    """A few words of what was asked first, fit for the name of a file."""
+    first = next((each.text for each in said if each.role == "user"), "")
+    words = re.findall(r"[a-z0-9]+", TAG.sub(" ", first[:LONG]).lower())
+    return "-".join(words)[:SLUG].strip("-") or "conversation"
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for block in content:
+            if isinstance(block, dict) and block.get("type") == "text":
+                text = str(block.get("text", ""))
+                if not text.lstrip().startswith("<system-reminder>"):
+                    yield text
+
+
+def _write(folder: int, name: str, text: str) -> str:
+    """The name under which the text was written: the wanted one, or one with a number."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    number = 1
+    while True:
+        wanted = f"{name}.md" if number == 1 else f"{name}-{number}.md"
+        try:
+            fd = os.open(wanted, flags, 0o644, dir_fd=folder)
+        except FileExistsError:
+            number += 1
+            continue
+        with open(fd, "w", encoding="utf-8") as file:  # noqa: PTH123 - opened safely
+            file.write(text)
+        return wanted

@@ -1,0 +1,220 @@
+"""The core that talks to Claude: one live client of the Claude Agent SDK for all turns. Each
+turn is told apart by an id of ours, never by the order in which results come."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from claude_agent_sdk import (
+    AssistantMessage,
+    ClaudeAgentOptions,
+    ClaudeSDKClient,
+    ClaudeSDKError,
+    Message,
+    ResultError,
+    ResultMessage,
+)
+
+from agent_runner.cores.base import CoreFailed
+from agent_runner.cores.claude_errors import died
+from agent_runner.cores.claude_hooks import ABSENT, Gate, hooks, somebody_is_there
+from agent_runner.cores.claude_messages import Translation
+from agent_runner.forwarder import Forwarder
+from agent_runner.protocol import Document, Notice, Record, RunInput, Started
+
+GATEWAY = "PYNCHY_GATEWAY"
+"""The variable that holds the path of the gateway's socket; without it, the client uses
+whatever key and address the environment holds."""
+DUMMY = "pynchy"
+"""What the client takes for a key; the gateway puts in the real one."""
+ENVIRONMENT = {
+    # One of these alone stops every connection but the one to the model.
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    # Tools are told to the model at once instead of behind a search.
+    "ENABLE_TOOL_SEARCH": "false",
+    # About ten seconds; whoever started us tries again with longer pauses.
+    "CLAUDE_CODE_MAX_RETRIES": "4",
+}
+LATER = ("CronCreate", "CronDelete", "CronList", "ScheduleWakeup")
+"""Tools that would act in a process that is gone by then."""
+LINE_LIMIT = 64 << 20
+"""Bytes of one message of the client; a picture that a tool read is one."""
+STDERR_LINES = 20
+STOP_PATIENCE = 5.0
+
+
+class ClaudeCore:
+    """One conversation with Claude."""
+
+    gates: Sequence[Gate] = (somebody_is_there,)
+    """Asked in this order before any tool runs."""
+
+    def __init__(self) -> None:
+        self.session_id: str | None = None
+        self._client: ClaudeSDKClient | None = None
+        self._forwarder: Forwarder | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._heard: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._lost: str | None = None
+
+    async def start(self, run: RunInput) -> None:
+        """Connect, to the earlier conversation if there is one. Raises CoreFailed."""
+        chosen = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        environment = {**ENVIRONMENT, **chosen, **await self._way_out()}
+        try:
+            await self._connect(run, run.session_id, environment)
+            self.session_id = run.session_id
+        except ResultError as error:
+            if run.session_id is None:
+                raise CoreFailed(died(error, self._stderr)) from error
+            self._lost = "; ".join(error.errors) or str(error)
+            await self._connect(run, None, environment)
+        self._reader = asyncio.create_task(self._read(), name="claude reader")
+
+    async def turn(self, document: Document) -> AsyncIterator[Record]:
+        """Send the prompt and give all that is said until its own result."""
+        turn = document.turn
+        yield Started(turn=turn, session_id=self.session_id)
+        if self._lost is not None:
+            yield Notice(turn=turn, subtype="session_lost", data={"reason": self._lost})
+            self._lost = None
+        prompt_id = str(uuid.uuid4())
+        self._forget_what_nobody_asked()
+        await self._send(document.prompt, prompt_id)
+        translation = Translation(turn)
+        while (message := await self._next()) is not None:
+            if isinstance(message, AssistantMessage) and self.session_id is None:
+                # Only now is there a transcript by which it can be continued.
+                self.session_id = message.session_id
+                yield Started(turn=turn, session_id=self.session_id)
+            if isinstance(message, ResultMessage) and _answers(message, prompt_id):
+                self.session_id = message.session_id
+                yield translation.ended(message)
+                return
+            for record in translation.records(message):
+                yield record
+        raise CoreFailed(died(self._why_it_ended(), self._stderr))
+
+    async def stop(self) -> None:
+        """End the client and the way to the gateway."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        if self._client is not None:
+            client, self._client = self._client, None
+            with suppress(TimeoutError, ClaudeSDKError):
+                async with asyncio.timeout(STOP_PATIENCE):
+                    await client.disconnect()
+        if self._forwarder is not None:
+            await self._forwarder.stop()
+
+    async def _way_out(self) -> dict[str, str]:
+        """The variables by which the client reaches the model, and may work as it is told."""
+        found = {"IS_SANDBOX": "1"} if os.geteuid() == 0 else {}
+        socket = os.environ.get(GATEWAY)
+        if not socket:
+            return found
+        for name in ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"):
+            os.environ.pop(name, None)
+        self._forwarder = Forwarder(Path(socket))
+        port = await self._forwarder.start()
+        address = f"http://127.0.0.1:{port}"
+        return {**found, "ANTHROPIC_BASE_URL": address, "ANTHROPIC_AUTH_TOKEN": DUMMY}
+
+    async def _connect(
+        self, run: RunInput, session_id: str | None, environment: dict[str, str]
+    ) -> None:
+        """Raises ResultError where the client says what is wrong, CoreFailed otherwise."""
+        self._client = ClaudeSDKClient(self._options(run, session_id, environment))
+        try:
+            await self._client.connect()
+        except ResultError:
+            raise
+        except ClaudeSDKError as error:
+            raise CoreFailed(died(error, self._stderr)) from error
+
+    def _options(
+        self, run: RunInput, session_id: str | None, environment: dict[str, str]
+    ) -> ClaudeAgentOptions:
+        group = Path.cwd()
+        return ClaudeAgentOptions(
+            cwd=group,
+            resume=session_id,
+            model=run.model,
+            system_prompt={
+                "type": "preset",
+                "preset": "claude_code",
+                "append": run.system_prompt,
+            },
+            setting_sources=["user", "project"],
+            permission_mode="bypassPermissions",
+            disallowed_tools=[*sorted(ABSENT), *LATER],
+            hooks=hooks(self.gates, group),
+            include_partial_messages=True,
+            verbatim_prompts=True,
+            max_buffer_size=LINE_LIMIT,
+            env=environment,
+            stderr=self._complaint,
+        )
+
+    def _complaint(self, line: str) -> None:
+        self._stderr.append(line)
+        print(line, file=sys.stderr)
+
+    async def _read(self) -> None:
+        """Takes in all that the client says, turn or no turn, so that it never waits for us."""
+        assert self._client is not None, "the reader starts after the client"
+        try:
+            async for message in self._client.receive_messages():
+                self._heard.put_nowait(message)
+        finally:
+            self._heard.put_nowait(None)
+
+    async def _next(self) -> Message | None:
+        message = await self._heard.get()
+        if message is None:
+            self._heard.put_nowait(None)  # It stays ended.
+        return message
+
+    def _why_it_ended(self) -> BaseException | None:
+        reader = self._reader
+        return reader.exception() if reader is not None and reader.done() else None
+
+    def _forget_what_nobody_asked(self) -> None:
+        """What the client said between turns belongs to none of them."""
+        while not self._heard.empty():
+            if self._heard.get_nowait() is None:
+                self._heard.put_nowait(None)
+                return
+
+    async def _send(self, prompt: str, prompt_id: str) -> None:
+        assert self._client is not None, "a turn comes after the start"
+
+        async def message() -> AsyncIterator[dict[str, Any]]:
+            yield {
+                "type": "user",
+                "message": {"role": "user", "content": prompt},
+                "parent_tool_use_id": None,
+                "uuid": prompt_id,
+            }
+
+        try:
+            await self._client.query(message())
+        except ClaudeSDKError as error:
+            raise CoreFailed(died(self._why_it_ended() or error, self._stderr)) from error
+
+
+def _answers(result: ResultMessage, prompt_id: str) -> bool:
+    """Whether a result is that of our prompt. One that names no prompt at all is, unless the
+    client says that it began the turn by itself."""
+    named = {*(result.user_message_uuids or ()), result.user_message_uuid} - {None}
+    return prompt_id in named or (not named and result.origin is None)
