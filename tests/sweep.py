@@ -207,7 +207,7 @@ class Sweep:
         )
 
     def _asked(self, name: str) -> str:
-        options = {"chat": "local:main"} if name.startswith("listen") else {}
+        options = {"channel": "stdin", "chat": "local:main"} if name.startswith("listen") else {}
         return json.dumps({"home": str(self.home), "once": True, "options": options})
 
     def _input(self, name: str) -> str:

@@ -3,7 +3,7 @@ there is one: its folder, its owner, and how far its output has been stored."""
 
 from __future__ import annotations
 
-from pynchy_cli.model import Session
+from pynchy_cli.model import SHELL_LANE, Session
 from pynchy_cli.store.connection import Connection, Row
 
 _COLUMNS = (
@@ -72,7 +72,14 @@ def named(db: Connection, session: Session, session_id: str) -> None:
 
 
 def end(db: Connection, session: Session) -> None:
-    """The lane's sandbox is gone, and all that it wrote is stored."""
+    """The lane's sandbox is gone, and all that it wrote is stored. A shell's conversation
+    ends with it."""
+    if session.lane.startswith(SHELL_LANE):
+        db.execute(
+            "DELETE FROM sessions WHERE group_folder = ? AND lane = ? AND folder = ?",
+            (session.group_folder, session.lane, session.folder),
+        )
+        return
     db.execute(
         "UPDATE sessions SET owner = NULL, sandbox = NULL, folder = NULL, output_offset = 0,"
         " started_at = NULL WHERE group_folder = ? AND lane = ? AND folder = ?",

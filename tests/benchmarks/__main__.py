@@ -1,0 +1,19 @@
+"""`python -m tests.benchmarks [NAME …]`: all figures, or some."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.benchmarks import idle, latency, routing, starting
+
+ALL = {"starting": starting, "routing": routing, "latency": latency, "idle": idle}
+
+
+def main(names: list[str]) -> None:
+    for name in names or list(ALL):
+        print(f"\n{name}")
+        for line in ALL[name].figures():
+            print(f"  {line}", flush=True)
+
+
+main(sys.argv[1:])

@@ -1,0 +1,74 @@
+"""A home to measure in, with stages that run in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Place:
+    """One home, and how to run things in it."""
+
+    def __init__(self, root: Path, core: str) -> None:
+        self.home = root / "home"
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        self.environ = {
+            **kept,
+            "HOME": str(root),
+            "PYNCHY_HOME": str(self.home),
+            "PYNCHY_AGENT__CORE": core,
+            "PYNCHY_LOG__LEVEL": "error",
+        }
+        self.living: list[subprocess.Popen[bytes]] = []
+
+    def run(self, *arguments: str, input: str = "") -> None:
+        command = [sys.executable, "-P", "-m", "pynchy_cli", *arguments]
+        subprocess.run(
+            command, env=self.environ, input=input.encode(), check=True, capture_output=True
+        )
+
+    def start(self, *stages: str) -> None:
+        for stage in stages:
+            asked = json.dumps({"home": str(self.home), "once": False, "options": {}})
+            command = [sys.executable, "-P", "-m", "pynchy_cli.stage", stage, asked]
+            self.living.append(
+                subprocess.Popen(command, env=self.environ, stdin=subprocess.DEVNULL)
+            )
+            lock = self.home / "data" / "run" / f"{stage}.lock"
+            until = time.monotonic() + 30
+            while stage != "run-agent" and not lock.exists() and time.monotonic() < until:
+                time.sleep(0.01)
+        time.sleep(1.0)
+
+
+@contextmanager
+def place(core: str = "echo") -> Iterator[Place]:
+    """A prepared home; all that was started in it is ended."""
+    with tempfile.TemporaryDirectory(prefix="pynchy-bench-") as folder:
+        made = Place(Path(folder), core)
+        made.run("init", "--yes")
+        made.run("run-agent", "main", input="warm up")
+        try:
+            yield made
+        finally:
+            for child in reversed(made.living):
+                child.terminate()
+            for child in made.living:
+                child.wait(60)
+
+
+def summary(values: Sequence[float], unit: str = "ms") -> str:
+    """Median and the 99th percentile."""
+    ordered = sorted(values)
+    last = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return (
+        f"median {statistics.median(ordered):.2f} {unit}, 99 % {last:.2f} {unit}, n={len(ordered)}"
+    )

@@ -1,0 +1,104 @@
+"""A copy of the sources with further cores in it: agents that misbehave, run by the real
+worker in a real sandbox. The copy is found first on PYTHONPATH."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+HEAD = """
+import asyncio, os, signal, sys, time
+from pathlib import Path
+from agent_runner.protocol import Started, Text, TurnEnded, ToolUse
+
+class Core:
+    session_id = None
+    async def start(self, run):
+        self.session_id = run.session_id or "made-up"
+    async def stop(self):
+        pass
+    async def turn(self, document):
+        turn = document.turn
+        yield Started(turn=turn, session_id=self.session_id)
+"""
+
+CORES = {
+    # Prints what is no record, then answers all the same.
+    "rubbish": """
+        log = Path("/workspace/ipc/output/log")
+        with log.open("ab") as out:
+            out.write(b"\\x00\\xff rubbish \\n---PYNCHY_OUTPUT_START---\\nnot json\\n"
+                      b"---PYNCHY_OUTPUT_END---\\n" + b"x" * 3_000_000 + b"\\n")
+        yield TurnEnded(turn=turn, reply="after the rubbish")
+""",
+    # Never ends its line, and never stops.
+    "flood": """
+        log = Path("/workspace/ipc/output/log")
+        with log.open("ab", buffering=0) as out:
+            for _ in range(200):
+                out.write(b"y" * 1_000_000)
+                await asyncio.sleep(0)
+        yield TurnEnded(turn=turn, reply="after the flood")
+""",
+    # Says nothing and goes.
+    "silent": """
+        os._exit(0)
+""",
+    # Does not answer, and does not listen.
+    "hang": """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+""",
+    # Fails as long as the group's folder holds no file named "well".
+    "moody": """
+        if Path("/workspace/group/well").exists():
+            yield TurnEnded(turn=turn, reply="well again")
+        else:
+            yield TurnEnded(turn=turn, error="it is not my day")
+""",
+    # Writes half an answer and waits for the file "go" in the group's folder.
+    "slow": """
+        yield Text(turn=turn, text="half ")
+        Path("/workspace/group/started").touch()
+        while not Path("/workspace/group/go").exists():
+            await asyncio.sleep(0.02)
+        yield TurnEnded(turn=turn, reply="half and whole")
+""",
+    # Tells which process answers, and the turn's number in it.
+    "counting": """
+        self.turns = getattr(self, "turns", 0) + 1
+        yield TurnEnded(turn=turn, reply=f"turn {self.turns}", session_id="made-up")
+""",
+    # Replaces its own output log.
+    "forger": """
+        log = Path("/workspace/ipc/output/log")
+        log.unlink()
+        log.symlink_to("/etc/passwd")
+        await asyncio.sleep(600)
+        yield TurnEnded(turn=turn, reply="forged")
+""",
+}
+
+
+def plant(folder: Path) -> Path:
+    """A copy of both packages in `folder`, with all the cores above; gives the folder."""
+    for package in ("pynchy_cli", "agent_runner"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copytree(ROOT / "directives", folder / "directives")
+    base = folder / "agent_runner/cores/base.py"
+    names = ""
+    for name, body in CORES.items():
+        (folder / f"agent_runner/cores/{name}.py").write_text(HEAD + body)
+        names += f'    "{name}": ("agent_runner.cores.{name}", "Core"),\n'
+    source = base.read_text()
+    mark = "BUILT_IN = {\n"
+    assert mark in source
+    base.write_text(source.replace(mark, mark + names))
+    sandboxes = folder / "pynchy_cli/agent/sandboxes.py"
+    source = sandboxes.read_text()
+    mark = 'NO_MODEL = frozenset({"echo"})'
+    assert mark in source
+    sandboxes.write_text(source.replace(mark, f"NO_MODEL = frozenset({ {'echo', *CORES}!r})"))
+    return folder
