@@ -195,15 +195,16 @@ def test_owner_of_what_a_link_leads_to_stays(world: World) -> None:
     """Handing over a group's folder changes nothing outside of it, and nothing shared."""
     outside = world.root / "outside"
     outside.mkdir()
-    secret = outside / "secret"
+    secret, shared = outside / "secret", outside / "shared"
     secret.write_text("ours")
+    shared.write_text("ours")
     (world.group / "folder").symlink_to(outside)
     (world.group / "file").symlink_to(secret)
-    (world.group / "name").hardlink_to(secret)
+    (world.group / "name").hardlink_to(shared)
     (world.group / "deep").mkdir()
     (world.group / "deep" / "notes").write_text("the group's")
     assert world.run("open('deep/notes', 'a').write('!')") == 0, world.log.read_text()
-    assert secret.stat().st_uid == outside.stat().st_uid == 0
+    assert [path.stat().st_uid for path in (secret, shared, outside)] == [0, 0, 0]
     assert (world.group / "deep" / "notes").stat().st_uid == UID
 
 
