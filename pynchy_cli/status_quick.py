@@ -51,7 +51,7 @@ def show(home: str, as_json: bool) -> int:
         if output.wants_json(as_json):
             output.print_json(told)
         else:
-            _print(told, home)
+            print_table(told, home)
     except BrokenPipeError:
         # Whoever read has had enough; Python would complain again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -66,8 +66,8 @@ def _sentence(error: PynchyError, home: str) -> str:
     return str(error)
 
 
-def _print(told: dict[str, Any], home: str) -> None:
-    """For a person: a line for each thing, the stages as a table."""
+def print_table(told: dict[str, Any], home: str) -> None:
+    """Print the document for a person: the stages as a table, a line for each other thing."""
     service = told["service"]
     since = f", up {_span(service['uptime_seconds'])}" if service["started_at"] else ""
     output.print_text(f"pynchy in {home} is {service['status']}{since}.")
@@ -116,18 +116,30 @@ def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "agents",
             f"{at_work} at work of {queue['max_concurrent'] or '-'} at most, "
-            f"{queue['active_containers']} sandboxes, {queue['groups_waiting']} groups waiting",
+            f"{_count(queue['active_containers'], 'sandbox', 'sandboxes')}, "
+            f"{_count(queue['groups_waiting'], 'group', 'groups')} waiting",
         ),
-        ("groups", f"{groups['total']}, {groups['active_sessions']} conversations"),
+        (
+            "groups",
+            f"{groups['total']}, with "
+            f"{_count(groups['active_sessions'], 'conversation', 'conversations')}",
+        ),
         ("gateway", "rehearsal: a script answers, no model" if mode == "rehearsal" else mode),
         ("sandbox", " - ".join(filter(None, (sandbox["runtime"] or "-", sandbox["warning"])))),
-        ("database", f"{database['path']}, schema {database['schema']}, {database['size']} bytes"),
+        (
+            "database",
+            f"{database['path']}, schema {database['schema']}, {database['size'] // 1024} KiB",
+        ),
     ]
     failures = told["failures"]
     if failures["set_aside"]:
         count = failures["set_aside"]
         lines.append(("set aside", f"{count}; `pynchy retry SUBJECT` brings one back"))
     return lines
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _span(seconds: int) -> str:

@@ -1,0 +1,1 @@
+"""`make demo`: two messages on their way through all stages, in a home of its own."""
