@@ -1,21 +1,28 @@
 """What a process tells about its work: one line for each event on standard error, as JSON or
-text. It is the standard library's logging, which asyncio loads anyway; a logging library costs
-each idle stage 6 MB. A secret is never let through, and a broken standard error never hurts."""
+text, libraries' lines too. structlog makes them; it is loaded with the first line that is
+really written, since most processes write none. A secret is never let through, and a broken
+standard error never hurts."""
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
-from collections.abc import Iterable
-from types import TracebackType
-from typing import Any, Protocol, TextIO
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from pynchy_cli import clock
 
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger, ProcessorFormatter
+    from structlog.typing import EventDict, Processor
+
 MASK = "(secret)"
 _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{4,}")
+_FIRST = {"timestamp", "level", "stage", "logger", "event", "exception"}
+_STRUCTLOGS = {"exc_info", "stack", "self", "method_name", "_record", "_from_structlog"}
+_UNWRITTEN = "a line that can't be written"
 
 Failure = BaseException | tuple[Any, Any, Any] | bool | None
 
@@ -33,13 +40,14 @@ class Wanted(Protocol):
 
 
 class Log:
-    """Writes events with their facts: `log.info("run finished", run=5)`."""
+    """Writes events with their facts: `log.info("run finished", run=5)`. It stands before
+    structlog's bound logger, and makes that when a line is first written."""
 
-    def __init__(self, logger: logging.Logger, facts: dict[str, Any] | None = None) -> None:
+    def __init__(self, logger: logging.Logger, facts: Mapping[str, Any]) -> None:
         self._logger = logger
-        self._facts = facts or {}
+        self._facts = facts
 
-    def bind(self, **facts: Any) -> Log:
+    def bind(self, /, **facts: Any) -> Log:
         """A log whose every line has these facts too."""
         return Log(self._logger, {**self._facts, **facts})
 
@@ -64,21 +72,25 @@ class Log:
         self._write(logging.ERROR, event, facts, True)
 
     def _write(
-        self, level: int, event: str, facts: dict[str, Any], failure: Failure = None
+        self, level: int, event: str, facts: Mapping[str, Any], failure: Failure = None
     ) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(
-                level,
-                "%s",
-                event,
-                exc_info=failure or None,
-                extra={"facts": {**self._facts, **facts}},
-            )
+            self._bound.log(level, event, exc_info=failure, **_renamed(facts))
+
+    @cached_property
+    def _bound(self) -> BoundLogger:
+        _load_structlog()
+        from structlog import stdlib, wrap_logger
+
+        to_handler = [stdlib.ProcessorFormatter.wrap_for_formatter]
+        logger = wrap_logger(self._logger, to_handler, wrapper_class=stdlib.BoundLogger)
+        bound: BoundLogger = logger.bind(**_renamed(self._facts))
+        return bound
 
 
 def get(name: str) -> Log:
     """The log of one part, such as `get("route")`."""
-    return Log(logging.getLogger(f"pynchy.{name}"))
+    return Log(logging.getLogger(f"pynchy.{name}"), {})
 
 
 def configure(wanted: Wanted, stage: str, secrets: Iterable[str] = ()) -> None:
@@ -90,7 +102,9 @@ def configure(wanted: Wanted, stage: str, secrets: Iterable[str] = ()) -> None:
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-    root.addHandler(_Handler(to, stage, as_json, tuple(one for one in secrets if len(one) > 3)))
+    hidden = tuple(one for one in secrets if len(one) > 3)
+    make = partial(_formatter, stage, as_json, hidden)
+    root.addHandler(logging.NullHandler() if to is None else _Handler(to, make))
     root.setLevel(logging.WARNING)
     logging.getLogger("pynchy").setLevel(wanted.level.upper())
     # What a line doesn't tell needn't be looked up each time.
@@ -104,69 +118,102 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     return _KEY.sub(MASK, text)
 
 
-class _Handler(logging.Handler):
-    def __init__(
-        self, stream: TextIO | None, stage: str, as_json: bool, secrets: tuple[str, ...]
-    ) -> None:
-        super().__init__()
-        self._stream = stream
-        self._stage = stage
-        self._as_json = as_json
-        self._secrets = secrets
+class _Handler(logging.StreamHandler[TextIO]):
+    def __init__(self, stream: TextIO, make: Callable[[], logging.Formatter]) -> None:
+        super().__init__(stream)
+        self._make = make
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if self._stream is None:
+    def format(self, record: logging.LogRecord) -> str:
+        self.formatter = self.formatter or self._make()
+        return self.formatter.format(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Be still where the reader has gone. A line that can't be made, such as a library's
+        with too few arguments, is told of; logging itself would print what it holds."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError) or self.stream.closed or record.msg == _UNWRITTEN:
             return
-        line = self._json(record) if self._as_json else self._text(record)
+        kept = {name: record.__dict__[name] for name in ("name", "levelno", "levelname")}
+        self.emit(logging.makeLogRecord({**kept, "msg": _UNWRITTEN}))
+
+
+def _load_structlog() -> None:
+    """Load it without Rich, with which it would draw tracebacks, for 40 ms and 5 MB."""
+    if not {"structlog", "rich"} & sys.modules.keys():
+        sys.modules["rich"] = None  # type: ignore[assignment]  # as if it weren't installed
         try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            pass  # whoever read our standard error has gone
-
-    def _json(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "timestamp": clock.now(),
-            "level": record.levelname.lower(),
-            "stage": self._stage,
-            "logger": record.name.removeprefix("pynchy."),
-            "event": self._masked(record.getMessage()),
-        }
-        for name, value in _facts(record).items():
-            line[f"{name}_" if name in line else name] = self._fact(value)
-        if record.exc_info:
-            line["traceback"] = self._masked(_traceback(record.exc_info))
-        return json.dumps(line)
-
-    def _text(self, record: logging.LogRecord) -> str:
-        facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
-        line = f"{clock.now()} {record.levelname.lower():7} {self._stage}: {record.getMessage()}"
-        lines = [f"{line} {facts}".rstrip()]
-        if record.exc_info:
-            lines += _traceback(record.exc_info).splitlines()
-        return self._masked("\n".join(_visible(one) for one in lines))
-
-    def _fact(self, value: Any) -> Any:
-        if value is None or isinstance(value, bool | int | float):
-            return value
-        return self._masked(str(value))
-
-    def _masked(self, text: str) -> str:
-        return masked(text, self._secrets)
+            import structlog.stdlib  # noqa: F401
+        finally:
+            del sys.modules["rich"]
 
 
-def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    return getattr(record, "facts", {})
+def _formatter(stage: str, as_json: bool, secrets: tuple[str, ...]) -> ProcessorFormatter:
+    """Makes a line of an event, ours or a library's."""
+    _load_structlog()
+    from structlog import processors, stdlib
+
+    text: list[Processor] = [_visible, _columns()]
+    return stdlib.ProcessorFormatter(
+        processors=[
+            stdlib.add_log_level,
+            stdlib.add_logger_name,
+            stdlib.ProcessorFormatter.remove_processors_meta,
+            processors.format_exc_info,
+            partial(_ordered, stage),
+            partial(_without, secrets),
+            *([processors.JSONRenderer()] if as_json else text),
+        ]
+    )
 
 
-def _visible(line: str) -> str:
-    """A line that a terminal shows and doesn't obey, and that stays one line."""
-    return line if line.isprintable() else repr(line)[1:-1]
+def _columns() -> Processor:
+    """Text such as `2026-01-31T08:00:00.000Z info    route: queued run=5`."""
+    from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter, plain_traceback
+
+    plain = partial(KeyValueColumnFormatter, value_style="", reset_style="", value_repr=str)
+    columns = [
+        Column("timestamp", plain(None)),
+        Column("level", plain(None, width=len("warning"))),
+        Column("stage", plain(None, postfix=":")),
+        Column("logger", lambda key, value: ""),
+        Column("event", plain(None)),
+        Column("", plain("")),
+    ]
+    return ConsoleRenderer(columns=columns, sort_keys=False, exception_formatter=plain_traceback)
 
 
-def _traceback(
-    failure: tuple[type[BaseException] | None, BaseException | None, TracebackType | None],
-) -> str:
-    import traceback  # only where something failed
+def _ordered(stage: str, logger: Any, method: str, event: EventDict) -> EventDict:
+    """The line with what every line has first."""
+    first = {
+        "timestamp": clock.now(),
+        "level": event.pop("level"),
+        "stage": stage,
+        "logger": event.pop("logger").removeprefix("pynchy."),
+        "event": event.pop("event"),
+    }
+    return {**first, **event}
 
-    return "".join(traceback.format_exception(*failure)).rstrip()
+
+def _without(secrets: tuple[str, ...], logger: Any, method: str, event: EventDict) -> EventDict:
+    """The line without secrets, and of plain values only."""
+    for name, value in event.items():
+        if not (value is None or isinstance(value, bool | int | float)):
+            event[name] = masked(str(value), secrets)
+    return event
+
+
+def _visible(logger: Any, method: str, event: EventDict) -> EventDict:
+    """The line as a terminal shows it and doesn't obey it. Only a traceback has several."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            lines = value.splitlines() if name == "exception" else [value]
+            event[name] = "\n".join(
+                line if line.isprintable() else repr(line)[1:-1] for line in lines
+            )
+    return event
+
+
+def _renamed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts that hide nothing of what a line itself says."""
+    taken = _FIRST | _STRUCTLOGS
+    return {f"{name}_" if name in taken else name: value for name, value in facts.items()}

@@ -48,10 +48,13 @@ def test_a_line_is_json_where_no_terminal_reads(capsys: pytest.CaptureFixture[st
 
 def test_facts_never_hide_what_every_line_has(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(Wanted(), "route")
-    log.get("route").info("tried", stage="x", event="y", level="z")
+    facts = dict.fromkeys(("stage", "event", "level", "exception", "exc_info", "stack"), "x")
+    own = log.get("route").bind(method_name="x", _record="x", self="x")
+    own.info("tried %s", **facts)
     (line,) = lines(capsys)
-    assert (line["stage"], line["event"], line["level"]) == ("route", "tried", "info")
-    assert (line["stage_"], line["event_"], line["level_"]) == ("x", "y", "z")
+    assert (line["stage"], line["event"], line["level"]) == ("route", "tried %s", "info")
+    hidden = (*facts, "method_name", "_record", "self")
+    assert {name: line[f"{name}_"] for name in hidden} == dict.fromkeys(hidden, "x")
 
 
 def test_the_level_and_libraries_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,8 +62,20 @@ def test_the_level_and_libraries_are_kept(capsys: pytest.CaptureFixture[str]) ->
     log.get("route").info("no")
     log.get("route").warning("yes")
     logging.getLogger("asyncio").info("no")
-    logging.getLogger("asyncio").error("yes %d", 2)
-    assert [line["event"] for line in lines(capsys)] == ["yes", "yes 2"]
+    logging.getLogger("asyncio").error("yes %d", 2, exc_info=ValueError("why"))
+    own, theirs = lines(capsys)
+    assert own["event"] == "yes"
+    assert str(theirs.pop("exception")).splitlines() == ["ValueError: why"]
+    assert theirs.pop("timestamp")
+    assert theirs == {"level": "error", "stage": "route", "logger": "asyncio", "event": "yes 2"}
+
+
+def test_a_line_that_cant_be_made_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(Wanted(), "route")
+    logging.getLogger("asyncio").error("%d of %d", "sk-ant-oat01-abcdefgh")
+    (line,) = lines(capsys)
+    assert (line["logger"], line["level"]) == ("asyncio", "error")
+    assert line["event"] == "a line that can't be written"
 
 
 def test_text_stays_one_line_and_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +85,15 @@ def test_text_stays_one_line_and_commands_no_terminal(capsys: pytest.CaptureFixt
     assert said.count("\n") == 1
     assert "\x1b" not in said
     assert "\u202e" not in said
-    assert "route: a\\nb content=\\x1b[2J" in said
+    assert " info    route: a\\nb content=\\x1b[2J" in said
+
+
+def test_text_tells_a_traceback_below_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(Wanted(format="text"), "route")
+    log.get("route").error("failed", exc_info=ValueError("why\x1b"), run=5)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("Z error   route: failed run=5")
+    assert second == "ValueError: why\\x1b"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -110,13 +133,19 @@ def test_a_reader_that_went_away_hurts_nobody() -> None:
     assert done.stdout == b"alive\n"
 
 
-def test_the_log_loads_no_logging_library() -> None:
+@pytest.mark.parametrize(("level", "loaded"), [("error", []), ("info", ["structlog"])])
+def test_only_a_written_line_loads_structlog(level: str, loaded: list[str]) -> None:
     code = (
         "import asyncio, sys\n"
-        "before = set(sys.modules)\n"
-        "import pynchy_cli.log\n"
-        "heavy = {'structlog', 'rich', 'msgspec', 'typer'}\n"
-        "print(sorted(heavy & (set(sys.modules) - before)))\n"
+        "from pynchy_cli import log\n"
+        "from pynchy_cli.config.settings import Log\n"
+        "log.configure(Log(level=sys.argv[1]), 'route')\n"
+        "log.get('route').bind(run=5).info('started')\n"
+        "heavy = {'structlog', 'rich', 'pygments', 'typer'}\n"
+        "print(*sorted(heavy & set(sys.modules)))\n"
+        "import rich.console\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    command = [sys.executable, "-c", code, level]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == loaded
+    assert bool(done.stderr) == bool(loaded)
