@@ -96,13 +96,15 @@ class _Loop:
     async def run(self) -> int:
         with self._signals():
             self.context.notifier.ready()
-            self.context.log.info("started", owner=self.context.owner)
+            # Whoever runs a stage once, in a shell, wants its result and not its coming and going.
+            tell = self.context.log.debug if self.context.once else self.context.log.info
+            tell("started", owner=self.context.owner)
             try:
                 code = await self._turns()
                 await self._end()
             finally:
                 self.bell.close()
-            self.context.log.info("stopped", code=code)
+            tell("stopped", code=code)
             return code
 
     @contextmanager
