@@ -15,10 +15,10 @@ hookspec = pluggy.HookspecMarker("pynchy")
 
 
 @hookspec
-def pynchy_channel(name: str) -> Channel | None:  # type: ignore[empty-body]
+def pynchy_channel(name: str) -> Channel | None:
     """A channel of this name."""
 
 
 @hookspec
-def pynchy_runtime(name: str) -> Runtime | None:  # type: ignore[empty-body]
+def pynchy_runtime(name: str) -> Runtime | None:
     """A runtime of this name."""

@@ -146,7 +146,7 @@ class Store:
         Never wait inside (no await, no child, no network). Not to be nested. Raises
         DatabaseBusy and DatabaseFull; then nothing was changed.
         """
-        if self.db.in_transaction:
+        if bool(self.db.in_transaction):
             raise RuntimeError("atomic() inside atomic(): one change, one transaction")
         with translated(self.path):
             self.db.execute("BEGIN IMMEDIATE")
