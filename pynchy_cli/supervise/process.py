@@ -22,10 +22,10 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STEADY = 30.0
 """Seconds after which a process that ends counts as one that had worked."""
+LAST_READS = 64
+"""Pieces of output that are still read once a process has ended; others may hold its pipe."""
 HUNG = 60.0
 """Seconds without a sign of life after which a process that gave one is killed."""
-DRAIN = 1.0
-"""Seconds for the last lines of a process that has ended."""
 
 
 class Child:
@@ -110,43 +110,57 @@ class Child:
 
     async def _run(self) -> int:
         """Run it once; how it ended: its exit code, or the signal's number below zero."""
+        # A pipe of our own: with one of asyncio's, the end of a process is only seen when all
+        # that it started has let go of the pipe.
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
         try:
-            process = await asyncio.create_subprocess_exec(
+            process = self._process = await asyncio.create_subprocess_exec(
                 *self.service.command,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdout=writing,
+                stderr=writing,
                 env=self._environ,
                 process_group=0,
             )
         except OSError as error:
+            os.close(reading)
             self._printer.say(f"{self.service.name} can't be started: {error}")
             return EXIT_AGAIN
-        self._process = process
-        pumps = [
-            asyncio.ensure_future(self._pump(stream))
-            for stream in (process.stdout, process.stderr)
-            if stream is not None
-        ]
+        finally:
+            os.close(writing)
+        lines = Lines()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(reading, self._print, reading, lines)
         if self._stopping.is_set():
             self._terminate()
         code = await process.wait()
         self._end_group()
         self._quiet()
         self._process = None
-        _, late = await asyncio.wait(pumps, timeout=DRAIN)
-        for pump in late:
-            pump.cancel()
+        for _ in range(LAST_READS):
+            if not self._print(reading, lines):
+                break
+        loop.remove_reader(reading)
+        os.close(reading)
+        self._print_lines(lines.feed(b""))
         return code
 
-    async def _pump(self, stream: asyncio.StreamReader) -> None:
-        lines = Lines()
-        while True:
-            data = await stream.read(65536)
-            for line in lines.feed(data):
-                self._printer.print(self.service.name, line)
-            if not data:
-                return
+    def _print(self, reading: int, lines: Lines) -> bool:
+        """Print what can be read now; whether there was something."""
+        try:
+            data = os.read(reading, 65536)
+        except BlockingIOError:
+            return False
+        if not data:
+            asyncio.get_running_loop().remove_reader(reading)
+            return False
+        self._print_lines(lines.feed(data))
+        return True
+
+    def _print_lines(self, lines: list[str]) -> None:
+        for line in lines:
+            self._printer.print(self.service.name, line)
 
     def _hear(self) -> None:
         """Take a message of the process: that it is ready, that it lives, that it stops."""

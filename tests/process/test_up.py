@@ -1,0 +1,277 @@
+"""`pynchy up` and the supervisor behind it, with real processes and real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+LIMIT = 60.0
+Pynchy = Callable[..., subprocess.CompletedProcess[str]]
+
+# Supervises the commands that it is given; the limits are the arguments.
+SUPERVISE = """
+import asyncio, json, os, sys
+from pathlib import Path
+from pynchy_cli.supervise import process, supervisor
+from pynchy_cli.supervise.printer import Printer
+from pynchy_cli.supervise.services import Service
+commands, limits = json.loads(sys.argv[2]), json.loads(sys.argv[3])
+process.HUNG = limits.get("hung", process.HUNG)
+supervisor.READY_SECONDS = limits.get("ready", supervisor.READY_SECONDS)
+services = [Service(name, (sys.executable, "-c", code)) for name, code in commands.items()]
+printer = Printer(sys.stdout, list(commands), as_json=False)
+sys.exit(asyncio.run(supervisor.supervise(
+    services, Path(sys.argv[1]), os.environ, printer, limits.get("grace", 30))))
+"""
+READY = "import os; from pynchy_cli.notify import Notifier; n = Notifier(os.environ); n.ready()\n"
+
+
+class Up:
+    """A supervisor whose output goes to a file."""
+
+    def __init__(self, command: list[str], out: Path, environ: Mapping[str, str]) -> None:
+        self.out = out
+        with out.open("w") as stream:
+            self.process = subprocess.Popen(
+                command, stdout=stream, stderr=subprocess.STDOUT, env={**environ}
+            )
+
+    def said(self) -> str:
+        """All that it printed so far."""
+        return self.out.read_text()
+
+    def until(self, pattern: str, times: int = 1) -> list[str]:
+        """Wait until a pattern was printed so often; what its group held."""
+        end = time.monotonic() + LIMIT
+        while len(found := re.findall(pattern, self.said())) < times:
+            assert time.monotonic() < end, f"no {pattern!r} x {times} in:\n{self.said()}"
+            assert (
+                self.process.poll() is None
+                or self.said().count("\n") == 0
+                or re.search(pattern, self.said())
+            ), f"ended with {self.process.returncode} before {pattern!r}:\n{self.said()}"
+            time.sleep(0.05)
+        return found
+
+    def children(self) -> list[psutil.Process]:
+        """All processes below it."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self, *signals: int) -> int:
+        """Send it these signals and wait; the exit code."""
+        for number in signals:
+            self.process.send_signal(number)
+        return self.process.wait(LIMIT)
+
+
+def gone(processes: list[psutil.Process]) -> None:
+    """Wait until none of them is left."""
+    _, left = psutil.wait_procs(processes, timeout=LIMIT)
+    assert [one for one in left if one.is_running()] == []
+
+
+@pytest.fixture
+def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., Up]]:
+    """Starts supervisors, and ends whatever is left of them."""
+    started: list[Up] = []
+
+    def add(command: list[str], **more: str) -> Up:
+        out = tmp_path / f"out-{len(started)}"
+        started.append(Up([sys.executable, *command], out, {**environment, **more}))
+        return started[-1]
+
+    yield add
+    for one in started:
+        if one.process.poll() is None:
+            left = one.children()
+            one.process.kill()
+            one.process.wait()
+            for child in left:
+                child.kill()
+
+
+@pytest.fixture
+def up(start: Callable[..., Up], home: Path) -> Callable[..., Up]:
+    """Starts `pynchy up` with options; of the stages, those that need no sandbox."""
+
+    def add(*options: str) -> Up:
+        at = ["--home", str(home)]
+        return start(["-m", "pynchy_cli", *at, "up", "--only", "gateway,route", *options])
+
+    return add
+
+
+@pytest.fixture
+def supervise(start: Callable[..., Up]) -> Iterator[Callable[..., Up]]:
+    """Supervises Python code, given as name=code."""
+    folder = Path(f"/tmp/pynchy-test-{os.getpid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+    def add(limits: dict[str, float] | None = None, **commands: str) -> Up:
+        arguments = [str(folder), json.dumps(commands), json.dumps(limits or {})]
+        return start(["-c", SUPERVISE, *arguments])
+
+    yield add
+    shutil.rmtree(folder)
+
+
+def test_it_starts_in_order_and_stops_in_reverse(up: Callable[..., Up], home: Path) -> None:
+    one = up()
+    one.until("route is ready")
+    children = one.children()
+    assert len(children) == 2
+    assert one.stop(signal.SIGINT, signal.SIGINT) == 0, "twice at once is once"
+    gone(children)
+    order = re.findall(r"^up +\| (\S+ (?:is ready|stopped))", one.said(), re.M)
+    assert order == ["gateway is ready", "route is ready", "route stopped", "gateway stopped"]
+    assert re.search(r"^route +\| .*started", one.said(), re.M)
+    assert "\033" not in one.said()
+    assert not list((home / "data" / "run").glob("owner-*"))
+
+
+def test_a_killed_stage_comes_back(up: Callable[..., Up]) -> None:
+    one = up()
+    (pid,) = one.until(r"route is ready \(process (\d+)\)")
+    os.kill(int(pid), signal.SIGKILL)
+    one.until("route was killed by signal 9; starting again")
+    pids = one.until(r"route is ready \(process (\d+)\)", 2)
+    assert pids[1] != pid
+    assert len(one.children()) == 2
+    assert one.stop(signal.SIGTERM) == 0
+
+
+def test_no_stage_outlives_a_killed_supervisor(up: Callable[..., Up]) -> None:
+    one = up()
+    one.until("route is ready")
+    children = one.children()
+    assert one.stop(signal.SIGKILL) == -signal.SIGKILL
+    gone(children)
+    again = up()
+    again.until("route is ready")
+    assert again.stop(signal.SIGTERM) == 0
+
+
+def test_a_second_one_on_the_same_home_is_refused(up: Callable[..., Up], home: Path) -> None:
+    one = up()
+    one.until("route is ready")
+    other = up()
+    assert other.process.wait(LIMIT) == 1
+    assert f"pynchy up already runs in {home}" in other.said()
+    assert len(one.children()) == 2
+    assert one.stop(signal.SIGTERM) == 0
+
+
+def test_json_lines(up: Callable[..., Up]) -> None:
+    one = up("--json")
+    one.until("route is ready")
+    assert one.stop(signal.SIGTERM) == 0
+    lines = [json.loads(line) for line in one.said().splitlines()]
+    assert {line["stage"] for line in lines} == {"up", "gateway", "route"}
+    assert any(line["stage"] == "route" and line["event"] == "started" for line in lines)
+
+
+def test_what_can_not_be_is_said(home: Path, tmp_path: Path, pynchy: Pynchy) -> None:
+    assert "Did you mean route?" in pynchy("up", "--only", "rout", code=2).stderr
+    assert "There are: gateway" in pynchy("up", "--only", "", code=2).stderr
+    nowhere = pynchy("--home", str(tmp_path / "nowhere"), "up", code=100)
+    assert "pynchy init" in nowhere.stderr
+    (home / "config.toml").write_text("[supervise]\nstages = ['route', 'nothing']\n")
+    assert "There is no stage 'nothing'" in pynchy("up", code=2).stderr
+
+
+def test_broken_ones_are_left_and_when_none_is_left_it_ends(supervise: Callable[..., Up]) -> None:
+    one = supervise(broken="raise SystemExit(100)", wrong="raise SystemExit(2)")
+    assert one.process.wait(LIMIT) == 100
+    assert "broken ended with code 100; it is not started again" in one.said()
+    assert one.said().count("ended with") == 2
+
+
+def test_one_that_keeps_failing_is_started_ever_more_slowly(supervise: Callable[..., Up]) -> None:
+    one = supervise({"ready": 0.1}, failing="print('here', flush=True); raise SystemExit(1)")
+    assert one.until(r"starting again in (\S+) s", 3) == ["0.5", "1", "2"]
+    assert one.stop(signal.SIGTERM) == 0
+    assert one.said().count("failing | here") == 3
+    assert "failing isn't ready after" in one.said()
+
+
+def test_nothing_in_the_group_survives(supervise: Callable[..., Up]) -> None:
+    """A process that ignores TERM, and one that it started and left."""
+    stubborn = (
+        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"{READY}time.sleep(600)"
+    )
+    one = supervise({"grace": 0.5}, stubborn=stubborn)
+    one.until("stubborn is ready")
+    children = one.children()
+    assert len(children) == 2
+    assert one.stop(signal.SIGTERM) == 0
+    gone(children)
+    assert "stubborn does not stop; it is killed" in one.said()
+
+
+def test_what_a_dead_one_left_is_ended_before_the_next_start(supervise: Callable[..., Up]) -> None:
+    leaver = (
+        "import subprocess, sys\n"
+        "left = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"print('left', left.pid, flush=True)\n{READY}raise SystemExit(1)"
+    )
+    one = supervise(leaver=leaver)
+    first, _ = one.until(r"left (\d+)", 2)
+    if psutil.pid_exists(int(first)):
+        gone([psutil.Process(int(first))])
+    assert one.stop(signal.SIGTERM) == 0
+
+
+def test_a_second_request_reaches_the_one_that_is_stopping(supervise: Callable[..., Up]) -> None:
+    slow = (
+        "import signal, sys, time\n"
+        "asked = []\n"
+        "def on_term(*_):\n"
+        "    asked.append(1)\n"
+        "    print('asked', len(asked), flush=True)\n"
+        "    if len(asked) == 2: sys.exit(0)\n"
+        f"signal.signal(signal.SIGTERM, on_term)\n{READY}"
+        "while True: time.sleep(600)"
+    )
+    one = supervise(slow=slow)
+    one.until("slow is ready")
+    one.process.send_signal(signal.SIGINT)
+    one.until("asked 1")
+    time.sleep(0.5)
+    assert one.stop(signal.SIGINT) == 0
+    assert "asked 2" in one.said()
+
+
+def test_a_hung_one_is_killed_and_started_again(supervise: Callable[..., Up]) -> None:
+    one = supervise({"hung": 1.0}, hung=f"{READY}n.alive(); import time; time.sleep(600)")
+    one.until("hung gives no sign of life; it is killed")
+    one.until("hung is ready", 2)
+    assert one.stop(signal.SIGTERM) == 0
+
+
+def test_any_output_is_printed_line_by_line(supervise: Callable[..., Up]) -> None:
+    code = (
+        "import sys; w = sys.stdout.buffer.write\n"
+        r"w(b'one\ntwo \xff \x1b[31m\n'); w(b'x' * 200000); w(b'\nlast')"
+        f"\nsys.stdout.flush()\n{READY}raise SystemExit(100)"
+    )
+    one = supervise(loud=code)
+    assert one.process.wait(LIMIT) == 100
+    lines = [line for line in one.said().splitlines() if line.startswith("loud")]
+    assert lines[0].endswith("| one")
+    assert "\\x1b[31m" in lines[1]
+    assert lines[-1].endswith("| last")
+    assert sum(line.count("x") for line in lines[2:]) == 200000
+    assert max(len(line) for line in lines) < 140000
