@@ -30,7 +30,7 @@ setup: .venv/.compiled ## Make .venv, so that .venv/bin/pynchy works
 	@test -n "$(PYTHON)" || { echo "Pynchy needs Python 3.11 or newer, as python3. Install it first."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  sh tests/system.sh venv; $(PYTHON) -c 'import venv, ensurepip'; }
-	@test "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" && $(BIN)/python -c '' 2>/dev/null \
+	@head -n 1 $(BIN)/pip 2>/dev/null | grep -qF '$(CURDIR)/.venv/' && $(BIN)/python -c 'import pip' 2>/dev/null \
 	  || $(PYTHON) -m venv --clear .venv
 	@echo "Installing the locked packages into .venv (a minute, the first time) …"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps \
