@@ -174,7 +174,7 @@ class _Loop:
         self.pause = min(longest, self.pause * 2 or FIRST_PAUSE)
         text = described(error)
         if text != self.failing:
-            cause = None if waits_for_disk else error
+            cause = None if isinstance(error, DatabaseForeign) or waits_for_disk else error
             self.context.log.error("drain failed", error=text, exc_info=cause)
             self.failing = text
             self.context.fail(text)

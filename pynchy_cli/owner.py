@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pynchy_cli import __version__, clock, locks, log
 from pynchy_cli.config.load import config_hash, shown
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.errors import AlreadyRunning, HomeUnusable
+from pynchy_cli.errors import AlreadyRunning, HomeUnusable, PynchyError
 from pynchy_cli.store import check, processes
 from pynchy_cli.store.connection import Store
 
@@ -56,9 +56,12 @@ def present(store: Store, home: Home, stage: str, settings: Settings) -> Iterato
                 raise AlreadyRunning(f"Somebody holds the lock of process {owner}. Try again.")
         if lost:
             log.get(stage).error("the database lost its last commits", lost=lost)
-        yield owner
-        with store.atomic() as db:
-            processes.end(db, owner, clock.now())
+        try:
+            yield owner
+        finally:
+            # Where it can't be noted, the lock tells it.
+            with suppress(PynchyError), store.atomic() as db:
+                processes.end(db, owner, clock.now())
     finally:
         if lock is not None:
             lock.release(remove=True)
