@@ -34,6 +34,7 @@ class Routed:
     message: Message
     is_triggered: bool = False
     command: chat_commands.Command | None = None
+    is_set_aside: bool = False
 
 
 def make(context: Context, options: Mapping[str, Any]) -> Router:
@@ -73,21 +74,23 @@ class Router:
     def _group(self, folder: str) -> int:
         db = self.context.store.db
         group = groups.get(db, folder)
-        batch = messages.pending(db, groups.chats(db, folder), group.routed_seq, BATCH)
-        blocked, aside = self.context.blocked(), self._set_aside()
+        failed = {one.subject: one for one in failures.all(db) if one.stage == self.context.name}
+        blocked = self.context.blocked()
         decided: list[Routed] = []
-        for message in batch:
+        for message in messages.pending(db, groups.chats(db, folder), group.routed_seq, BATCH):
             subject = f"message:{message.seq}"
-            if subject in aside:
-                decided.append(Routed(message))
-                continue
-            if subject in blocked:
+            if subject not in failed:
+                routed = self.context.attempt(subject, partial(self.decide, group, message))
+                if routed is None:
+                    break
+                decided.append(routed)
+            elif failed[subject].state == "set_aside":
+                decided.append(Routed(message, is_set_aside=True))
+            elif subject in blocked or decided:
                 break  # what came after it waits with it, so that the order is kept
-            routed = self.context.attempt(subject, partial(self.decide, group, message))
-            if routed is None:
-                break
-            decided.append(routed)
-        return self._carry_out(group, decided, aside) if decided else 0
+            else:
+                return int(self.context.attempt(subject, partial(self._again, group, message)) or 0)
+        return self._carry_out(group, decided) if decided else 0
 
     def decide(self, group: Group, message: Message) -> Routed:
         """What a message leads to; only people's messages lead to anything."""
@@ -97,7 +100,7 @@ class Router:
         command = chat_commands.command_in(decision.text)
         return Routed(message, decision.triggered, command)
 
-    def _carry_out(self, group: Group, decided: Sequence[Routed], aside: set[str]) -> int:
+    def _carry_out(self, group: Group, decided: Sequence[Routed]) -> int:
         try:
             with self.context.store.atomic() as db:
                 _write(db, group, decided)
@@ -107,9 +110,9 @@ class Router:
             self.context.log.warning("batch failed", group=group.folder, error=str(error))
         for number, routed in enumerate(decided):
             subject = f"message:{routed.message.seq}"
-            if subject in aside:
-                continue
-            if self.context.attempt(subject, partial(self._one, group, routed)) is None:
+            if routed.is_set_aside:
+                self._one(group, routed)
+            elif self.context.attempt(subject, partial(self._one, group, routed)) is None:
                 return number
         return len(decided)
 
@@ -132,10 +135,6 @@ class Router:
             again = partial(self._again, group, message)
             done += self.context.attempt(subject, again) is not None
         return done
-
-    def _set_aside(self) -> set[str]:
-        rows = failures.all(self.context.store.db)
-        return {one.subject for one in rows if one.stage == "route" and one.state == "set_aside"}
 
     def _tell(self) -> None:
         count = len(groups.all(self.context.store.db))
