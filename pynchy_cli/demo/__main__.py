@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -101,7 +102,11 @@ def ask(home: Home, environ: Mapping[str, str], text: str) -> str:
         for who, what, seconds in story(store, told["message"], replies[-1]["run"]):
             print(f"  {who:<10} {what:<68} {1000 * seconds:6.0f} ms".rstrip())
     answer = "\n\n".join(reply["content"] for reply in replies)
-    print("\n" + "\n".join(f"  | {line}" for line in output.plain(answer).splitlines()), flush=True)
+    width = max(40, shutil.get_terminal_size().columns - 6)
+    print()
+    for line in output.plain(answer).splitlines():
+        for piece in textwrap.wrap(line, width, break_on_hyphens=False) or [""]:
+            print(f"  | {piece}".rstrip(), flush=True)
     return answer
 
 
