@@ -68,12 +68,13 @@ def parse(lines: Iterable[str]) -> list[Said]:
             continue
         if entry.get("subtype") == "compact_boundary":
             said.clear()
-        if entry.get("type") not in SPEAKERS or entry.get("isMeta") or entry.get("isSidechain"):
+        role = str(entry.get("type"))
+        if role not in SPEAKERS or entry.get("isMeta") or entry.get("isSidechain"):
             continue
         message = entry.get("message")
         text = "\n".join(_texts(message.get("content") if isinstance(message, dict) else None))
         if text.strip():
-            said.append(Said(entry["type"], whole(text.strip())))
+            said.append(Said(role, whole(text.strip())))
     return said
 
 

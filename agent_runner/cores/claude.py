@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from claude_agent_sdk import (
-    AssistantMessage,
     ClaudeAgentOptions,
     ClaudeSDKClient,
     ClaudeSDKError,
     Message,
     ResultError,
     ResultMessage,
+    SystemMessage,
 )
 
 from agent_runner.cores.base import CoreFailed
 from agent_runner.cores.claude_errors import died
 from agent_runner.cores.claude_hooks import ABSENT, Gate, hooks, somebody_is_there
 from agent_runner.cores.claude_messages import Translation
+from agent_runner.cores.claude_sessions import is_written
 from agent_runner.forwarder import Forwarder
 from agent_runner.protocol import Document, Notice, Record, RunInput, Started
 
@@ -48,6 +49,8 @@ LATER = ("CronCreate", "CronDelete", "CronList", "ScheduleWakeup")
 LINE_LIMIT = 64 << 20
 """Bytes of one message of the client; a picture that a tool read is one."""
 STDERR_LINES = 20
+PAUSE = 0.1
+"""Seconds between looks whether a new conversation can be continued."""
 STOP_PATIENCE = 5.0
 
 
@@ -65,6 +68,7 @@ class ClaudeCore:
         self._heard: asyncio.Queue[Message | None] = asyncio.Queue()
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._lost: str | None = None
+        self._begun: str | None = None
 
     async def start(self, run: RunInput) -> None:
         """Connect, to the earlier conversation if there is one. Raises CoreFailed."""
@@ -91,11 +95,12 @@ class ClaudeCore:
         self._forget_what_nobody_asked()
         await self._send(document.prompt, prompt_id)
         translation = Translation(turn)
-        while (message := await self._next()) is not None:
-            if isinstance(message, AssistantMessage) and self.session_id is None:
-                # Only now is there a transcript by which it can be continued.
-                self.session_id = message.session_id
+        async for message in self._messages():
+            if self.session_id is None and self._begun and is_written(self._begun):
+                self.session_id = self._begun
                 yield Started(turn=turn, session_id=self.session_id)
+            if message is None:
+                continue
             if isinstance(message, ResultMessage) and _answers(message, prompt_id):
                 self.session_id = message.session_id
                 yield translation.ended(message)
@@ -179,11 +184,22 @@ class ClaudeCore:
         finally:
             self._heard.put_nowait(None)
 
-    async def _next(self) -> Message | None:
-        message = await self._heard.get()
-        if message is None:
-            self._heard.put_nowait(None)  # It stays ended.
-        return message
+    async def _messages(self) -> AsyncIterator[Message | None]:
+        """What the client says until it ends; None now and then, while it is not yet known
+        how the conversation can be continued."""
+        while True:
+            try:
+                patience = PAUSE if self.session_id is None else None
+                message = await asyncio.wait_for(self._heard.get(), patience)
+            except TimeoutError:
+                yield None
+                continue
+            if message is None:
+                self._heard.put_nowait(None)  # It stays ended.
+                return
+            if isinstance(message, SystemMessage) and message.subtype == "init":
+                self._begun = message.data.get("session_id")
+            yield message
 
     def _why_it_ended(self) -> BaseException | None:
         reader = self._reader

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import psutil
 import pytest
 
 from agent_runner import protocol
 from agent_runner.protocol import FollowUp, Record, RunInput, Started, Text, TurnEnded
+from tests.agent_process import LIMIT, Agent, ended, first, records
 
-LIMIT = 60
 CORE = '''
 import asyncio, os, subprocess, sys
 from agent_runner.protocol import Notice, Started, Text, TurnEnded
@@ -73,10 +70,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(site)}
 
 
-def records(log: bytes) -> list[Record]:
-    return [record for record, _ in protocol.RecordReader().feed(log)]
-
-
 Once = Callable[..., tuple[int, list[Record], str]]
 
 
@@ -95,61 +88,10 @@ def once(environment: dict[str, str]) -> Once:
     return run
 
 
-class Agent:
-    """The form for a host: a process with a folder and a leash."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.input = folder / "input"
-        self.input.mkdir(parents=True)
-        self.log = folder / "log"
-        self._count = 0
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "agent_runner", "--ipc", folder, "--output", self.log],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-        )
-
-    def tell(self, document: protocol.Document | bytes) -> None:
-        data = document if isinstance(document, bytes) else protocol.write_document(document)
-        (self.input / ".draft").write_bytes(data)
-        (self.input / ".draft").rename(self.input / f"{self._count}.json")
-        self._count += 1
-
-    def records(self) -> list[Record]:
-        return records(self.log.read_bytes()) if self.log.exists() else []
-
-    def wait(self, kind: type, turn: str) -> Record:
-        """The record of that kind in that turn, once it is there."""
-        until = time.monotonic() + LIMIT
-        while time.monotonic() < until:
-            for record in self.records():
-                if isinstance(record, kind) and record.turn == turn:
-                    return record
-            assert self.process.poll() is None, self.process.communicate()[1].decode()
-            time.sleep(0.005)
-        raise AssertionError(f"no {kind.__name__} of turn {turn} in {self.records()}")
-
-    def end(self) -> int:
-        return self.process.wait(LIMIT)
-
-
 @pytest.fixture
 def agent(tmp_path: Path, environment: dict[str, str]) -> Iterator[Agent]:
-    agent = Agent(tmp_path / "ipc", environment)
-    yield agent
-    with contextlib.suppress(ProcessLookupError):
-        agent.process.kill()
-    agent.process.wait(LIMIT)
-    for stream in (agent.process.stdin, agent.process.stdout, agent.process.stderr):
-        stream.close()
-
-
-def first(prompt: str, core: str = "echo", **fields: object) -> RunInput:
-    return msgspec.convert(
-        {"type": "run", "turn": "1.1", "prompt": prompt, "core": core, **fields}, RunInput
-    )
+    with Agent(tmp_path / "ipc", environment) as agent:
+        yield agent
 
 
 def test_a_document_on_standard_input_is_answered(once: Once) -> None:
@@ -281,8 +223,7 @@ def test_turns_are_answered_in_their_order_on_one_conversation(agent: Agent) -> 
     end = agent.wait(TurnEnded, "1.1")
     agent.tell(FollowUp(turn="2.1", prompt="two"))
     agent.wait(TurnEnded, "3.1")
-    (agent.input / protocol.CLOSE).touch()
-    assert agent.end() == 0
+    assert agent.leave() == 0
     found = agent.records()
     assert [record.turn for record in found] == ["1.1"] * 3 + ["2.1"] * 3 + ["3.1"] * 3
     assert [r.reply for r in found if isinstance(r, TurnEnded)] == ["one", "two", "three"]
@@ -320,7 +261,7 @@ def test_a_later_document_that_is_none_ends_it_with_a_sentence(agent: Agent, giv
     agent.wait(TurnEnded, "1.1")
     agent.tell(given)
     assert agent.end() == 2
-    assert b"1.json" in agent.process.stderr.read()
+    assert "1.json" in agent.stderr.read_text()
 
 
 def test_a_broken_core_ends_the_agent_and_an_error_does_not(agent: Agent) -> None:
@@ -330,27 +271,26 @@ def test_a_broken_core_ends_the_agent_and_an_error_does_not(agent: Agent) -> Non
     assert agent.end() == 1
     errors = [r.error for r in agent.records() if isinstance(r, TurnEnded)]
     assert errors == ["no answer today", "ValueError: it broke"]
-    assert b"stopped" in agent.process.stderr.read()
+    assert "stopped" in agent.stderr.read_text()
 
 
 @pytest.mark.parametrize("way", ["leash", "SIGTERM", "SIGINT"])
 def test_it_leaves_at_once_and_takes_its_children_along(agent: Agent, way: str) -> None:
     agent.tell(first("hang", "odd", stay=True))
-    agent.wait(protocol.Notice, "1.1")
     agent.wait(Text, "1.1")
-    child = next(r for r in agent.records() if isinstance(r, protocol.Notice)).data["pid"]
+    child = psutil.Process(agent.wait(protocol.Notice).data["pid"])
     if way == "leash":
-        agent.process.stdin.close()
+        agent.let_go()
     else:
         os.kill(agent.process.pid, signal.Signals[way])
     assert agent.end() == {"leash": 129, "SIGTERM": 143, "SIGINT": 130}[way]
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+    assert ended(child)
     if way != "leash":
         assert "".join(r.text for r in agent.records() if isinstance(r, Text)) == "first second"
 
 
 def test_it_leaves_on_its_leash_before_there_is_anything_to_do(agent: Agent) -> None:
-    agent.process.stdin.close()
+    agent.let_go()
     assert agent.end() == 129
 
 
