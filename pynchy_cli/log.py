@@ -43,9 +43,9 @@ class Log:
     """Writes events with their facts: `log.info("run finished", run=5)`. It stands before
     structlog's bound logger, and makes that when a line is first written."""
 
-    def __init__(self, logger: logging.Logger, facts: Mapping[str, Any]) -> None:
+    def __init__(self, logger: logging.Logger, facts: Mapping[str, Any] | None = None) -> None:
         self._logger = logger
-        self._facts = facts
+        self._facts = facts or {}
 
     def bind(self, /, **facts: Any) -> Log:
         """A log whose every line has these facts too."""

@@ -107,11 +107,13 @@ class _Inotify:
     def _event(self, event: Any, watch: Any) -> None:
         if self._mask.Q_OVERFLOW in event.mask:
             self._seen(None, None, False)
-        elif watch is not None and self._watches.get(watch.path) is watch:
+            return
+        path: Path | None = getattr(watch, "path", None)
+        if path is not None and self._watches.get(path) is watch:
             gone = self._mask.IGNORED in event.mask
             if gone:
-                del self._watches[watch.path]
-            self._seen(watch.path, str(event.name) if event.name else None, gone)
+                del self._watches[path]
+            self._seen(path, str(event.name) if event.name else None, gone)
 
 
 class _Watchfiles:

@@ -140,7 +140,8 @@ class Router:
         count = len(groups.all(self.context.store.db))
         if count != self._known:
             self._known = count
-            self.context.log.info("groups loaded", groupCount=count)
+            tell = self.context.log.debug if self.context.once else self.context.log.info
+            tell("groups loaded", groupCount=count)
             self.context.report(f"{count} groups")
 
 

@@ -229,16 +229,27 @@ def test_a_stopped_worker_waits_for_its_agents_and_then_puts_their_runs_back(
     assert pipeline.replies() == ["half and whole"]
 
 
+def pause_and_cancel(pipeline: Pipeline, worker: subprocess.Popen[bytes]) -> bool:
+    """Stop the worker and cancel its run; not where it holds the write lock just then."""
+    worker.send_signal(signal.SIGSTOP)
+    db = sqlite3.connect(pipeline.home / "data/messages.db", isolation_level=None, timeout=0.2)
+    try:
+        db.execute("UPDATE runs SET state = 'cancelled', owner = NULL")
+    except sqlite3.OperationalError:
+        worker.send_signal(signal.SIGCONT)
+        return False
+    finally:
+        db.close()
+    return True
+
+
 def test_a_paused_worker_that_wakes_writes_nothing_more(pipeline: Pipeline) -> None:
     """Its run was given to somebody else meanwhile: what it still hears is void."""
     worker = pipeline.start("run-agent", "slow")
     pipeline.run("send", "main", "hello")
     pipeline.run("route", "--once")
     started(pipeline)
-    worker.send_signal(signal.SIGSTOP)
-    db = sqlite3.connect(pipeline.home / "data/messages.db", isolation_level=None)
-    db.execute("UPDATE runs SET state = 'cancelled', owner = NULL")
-    db.close()
+    wait_for(lambda: pause_and_cancel(pipeline, worker), "a moment outside of a transaction")
     (pipeline.home / "groups/main/go").touch()
     worker.send_signal(signal.SIGCONT)
     wait_for(lambda: pipeline.rows("SELECT owner IS NULL FROM sessions") == [1], "the end")
