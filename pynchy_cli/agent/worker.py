@@ -70,10 +70,11 @@ class Worker:
 
     def deadline(self) -> float | None:
         """Seconds until a run that was put off may start."""
-        due = runs.next_due(self.context.store.db)
+        now = clock.now()
+        due = runs.next_due(self.context.store.db, now)
         if due is None or len(self._driving) >= self.concurrency:
             return None
-        return max(0.0, clock.seconds_between(clock.now(), due))
+        return clock.seconds_between(now, due)
 
     def is_busy(self) -> bool:
         """Whether runs, recoveries or endings are in hand."""

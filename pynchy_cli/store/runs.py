@@ -15,6 +15,10 @@ _COLUMNS = (
     " prompt, owner, not_before, error, created_at, started_at, finished_at"
 )
 
+# A run began, or was queued, before its time was set: if that lies ahead, the clock was set back
+# since, and the run would wait for as long.
+_DUE = "(not_before IS NULL OR not_before <= :now OR coalesce(started_at, created_at) > :now)"
+
 
 def _run(row: Row) -> Run:
     return Run(*row)
@@ -73,8 +77,7 @@ def claim(db: Connection, owner: int, max_concurrent: int, now: str) -> Run | No
           attempts = attempts + 1, not_before = NULL
         WHERE id = (
           SELECT waiting.id FROM runs AS waiting
-          WHERE waiting.state = 'queued'
-            AND (waiting.not_before IS NULL OR waiting.not_before <= :now)
+          WHERE waiting.state = 'queued' AND {_DUE}
             AND (SELECT count(*) FROM runs WHERE state = 'running') < :limit
             AND NOT EXISTS (
               SELECT 1 FROM runs AS busy WHERE busy.state = 'running'
@@ -93,9 +96,7 @@ def claim(db: Connection, owner: int, max_concurrent: int, now: str) -> Run | No
 def is_any_due(db: Connection, now: str) -> bool:
     """Whether a queued run might be claimed now; asked without the write lock."""
     row = db.execute(
-        "SELECT 1 FROM runs WHERE state = 'queued' AND (not_before IS NULL OR not_before <= ?)"
-        " LIMIT 1",
-        (now,),
+        f"SELECT 1 FROM runs WHERE state = 'queued' AND {_DUE} LIMIT 1", {"now": now}
     ).fetchone()
     return row is not None
 
@@ -210,10 +211,11 @@ def unfinished(db: Connection, group_folder: str) -> int:
     return int(row[0])
 
 
-def next_due(db: Connection) -> str | None:
-    """When the next backed-off run may start; None where no run waits for its time."""
+def next_due(db: Connection, now: str) -> str | None:
+    """When the next backed-off run will be due; None where no run waits for its time. One that
+    is due and can't be claimed yet waits for a commit, not for a time."""
     row = db.execute(
-        "SELECT min(not_before) FROM runs WHERE state = 'queued' AND not_before > ''"
+        f"SELECT min(not_before) FROM runs WHERE state = 'queued' AND NOT {_DUE}", {"now": now}
     ).fetchone()
     return str(row[0]) if row and row[0] else None
 
