@@ -89,7 +89,6 @@ class _Loop:
         self.stage = stage
         self.pause = 0.0
         self.failing: str | None = None
-        self.is_asked = False
         self.ending: asyncio.Task[None] | None = None
         self.bell = Doorbell(context.watcher, context.home, self._version, context.wake)
 
@@ -113,7 +112,6 @@ class _Loop:
         loop = asyncio.get_running_loop()
 
         def asked(number: int, frame: object) -> None:
-            self.is_asked = True
             loop.call_soon_threadsafe(self._asked)
 
         before = {number: signal.signal(number, asked) for number in (SIGTERM, SIGINT)}
@@ -125,7 +123,7 @@ class _Loop:
 
     async def _turns(self) -> int:
         context = self.context
-        while not self.is_asked:
+        while not context.stopping.is_set():
             context.woken.clear()
             self.bell.look()
             context.notifier.alive()

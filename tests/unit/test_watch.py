@@ -12,6 +12,7 @@ import pytest
 
 from pynchy_cli import locks, watch
 from pynchy_cli.config.paths import Home
+from pynchy_cli.store.bell import Bell
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.counters import bump
 from pynchy_cli.store.migrate import migrate
@@ -150,12 +151,13 @@ def test_every_commit_rings(file_home: Home) -> None:
 
 def test_a_bell_that_was_deleted_rings_again(file_home: Home) -> None:
     async def scene() -> None:
-        with Store.open(file_home.database) as other, rung(file_home) as (woken, _, _):
+        with rung(file_home) as (woken, _, _):
             file_home.bell.unlink()
             await settled(woken)
-            with other.atomic() as db:
-                bump(db, "test", NOW)
-            await heard(woken)
+            with closing(Bell(file_home.bell)) as bell:
+                for number in range(3):
+                    bell.ring(number)
+                    await heard(woken)
 
     asyncio.run(scene())
 
