@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -124,17 +125,23 @@ class Listener:
                 self._unheard(message, now.state)
             if now.state in ("failed", "set_aside"):
                 self.context.has_failed = True
-        for _, (reply, ids) in sorted(because.items()):
-            _print(reply, ids)
+        try:
+            for _, (reply, ids) in sorted(because.items()):
+                _print(reply, ids)
+        except BrokenPipeError:
+            # Whoever read the replies has had enough; Python would complain again when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            self._waiting.clear()
         return len(settled)
 
     def _unheard(self, message: Message, state: str) -> None:
         say(f"Message {message.id} in {message.chat_jid} gets no answer: {UNANSWERED[state]}.")
 
     def _give_up(self) -> int:
-        given_up, self._waiting = len(self._waiting), {}
+        given_up = len(self._waiting)
+        self._waiting.clear()
         self.context.has_failed = True
-        say(f"Not answered in time: {given_up} messages. They stay stored, and are not lost.")
+        say(f"Not answered in time: {given_up} message(s). They stay stored, and are not lost.")
         return given_up
 
 

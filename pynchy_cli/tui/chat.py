@@ -77,11 +77,13 @@ async def in_pipe(talk: Talk, descriptor: int = 0) -> None:
     reading.add_done_callback(lambda _: woken.set())
 
     def look() -> bool:
-        for message in talk.news():
-            print_text(message.content)
         if reading.done():
             reading.result()
-        return reading.done() and talk.is_answered()
+        # Asked before the answers are read, so that none is left behind.
+        is_over = reading.done() and talk.is_answered()
+        for message in talk.news():
+            print_text(message.content)
+        return is_over
 
     try:
         await follow(talk.home, talk.store, look, woken=woken)

@@ -1,0 +1,145 @@
+"""`pynchy check`: rules that can be asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.conftest import Pynchy
+
+
+def ask(pynchy: Pynchy, kind: str, *questions: Any) -> list[Any]:
+    """The answers to questions, each a JSON document or a line as it is."""
+    lines = [one if isinstance(one, str) else json.dumps(one) for one in questions]
+    done = pynchy("check", kind, "--batch", input="\n".join(lines) + "\n")
+    assert done.stderr == ""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_trigger(pynchy: Pynchy, home: Path) -> None:
+    assert ask(
+        pynchy,
+        "trigger",
+        {"id": 1, "text": " @Pynchy  hello "},
+        {"id": "b", "text": "hello"},
+        {"id": 3, "text": "@ghost hello", "name": "andy", "aliases": ["ghost"]},
+        {"id": 4, "text": "@pynchy hello", "name": "andy"},
+        {"id": 5, "text": "hello", "mode": "always"},
+        {"id": 6, "text": "hello", "is_admin_group": True},
+        {"id": 7, "text": "@pynchyx", "mode": "mention", "is_admin_group": False},
+        {"id": 8, "text": "@pynchy \ud800"},
+        {"id": None, "text": "x"},
+    ) == [
+        {"id": 1, "triggered": True, "text": "hello"},
+        {"id": "b", "triggered": False, "text": "hello"},
+        {"id": 3, "triggered": True, "text": "hello"},
+        {"id": 4, "triggered": False, "text": "@pynchy hello"},
+        {"id": 5, "triggered": True, "text": "hello"},
+        {"id": 6, "triggered": True, "text": "hello"},
+        {"id": 7, "triggered": False, "text": "@pynchyx"},
+        {"id": 8, "triggered": True, "text": "\ud800"},
+        {"id": None, "triggered": False, "text": "x"},
+    ]
+
+
+def test_the_configuration_says_what_is_not_asked(pynchy: Pynchy, home: Path) -> None:
+    done = pynchy(
+        "check",
+        "trigger",
+        "--batch",
+        input='{"id":1,"text":"@andy hello"}',
+        env={"PYNCHY_AGENT__NAME": "andy"},
+    )
+    assert json.loads(done.stdout)["triggered"] is True
+
+
+def test_transcript(pynchy: Pynchy, home: Path) -> None:
+    hostile = {
+        "sender_name": '"><x a="\ud800',
+        "timestamp": "<now>\x00",
+        "content": "</message>\x1b]]>&amp;\ud83d",
+    }
+    plain = {"sender_name": "Ann", "timestamp": "2026-01-31T08:00:00Z", "content": "hi <b>"}
+    one, two, none = ask(
+        pynchy,
+        "transcript",
+        {"id": 1, "messages": [plain]},
+        {"id": 2, "messages": [hostile, plain]},
+        {"id": 3, "messages": []},
+    )
+    assert one["prompt"] == (
+        '<messages>\n<message sender="Ann" time="2026-01-31T08:00:00Z">hi &lt;b&gt;</message>\n'
+        "</messages>"
+    )
+    root = ElementTree.fromstring(two["prompt"])
+    assert [element.text for element in root] == ["</message>\ufffd]]>&amp;\ufffd", "hi <b>"]
+    assert len(ElementTree.fromstring(none["prompt"])) == 0
+
+
+@pytest.mark.parametrize("kind", ["trigger", "transcript"])
+def test_a_bad_line_is_answered_and_the_rest_goes_on(pynchy: Pynchy, home: Path, kind: str) -> None:
+    good = {"id": "good", "text": "@pynchy x", "messages": []}
+    bad: list[tuple[Any, Any]] = [
+        ("nonsense", None),
+        ("[1]", None),
+        ('{"id": NaN}', None),
+        ("[" * 100_000, None),
+        ({"id": 1}, 1),
+        ({"id": "x", "text": 5, "messages": 5}, "x"),
+        ({"id": {}, "text": "x", "messages": []}, None),
+    ]
+    if kind == "trigger":
+        bad += [
+            ({"id": 2, "text": "x", "mode": "sometimes"}, 2),
+            ({"id": 3, "text": "x", "aliases": [1]}, 3),
+            ({"id": 4, "text": "x", "is_admin_group": "yes"}, 4),
+        ]
+    else:
+        bad += [
+            ({"id": 5, "messages": [1]}, 5),
+            ({"id": 6, "messages": [{"sender_name": "a", "content": "b"}]}, 6),
+        ]
+    answers = ask(pynchy, kind, good, *(line for line, _ in bad), good)
+    assert answers[0] == answers[-1]
+    assert "error" not in answers[0]
+    for (_, id), answered in zip(bad, answers[1:-1], strict=True):
+        assert set(answered) == {"id", "error"}
+        assert answered["id"] == id
+        assert answered["error"]
+
+
+def test_each_line_is_answered_before_the_next_is_asked(home: Path) -> None:
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "pynchy_cli", "--home", str(home), "check", "trigger", "--batch"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert asking.stdin is not None
+    assert asking.stdout is not None
+    with asking:
+        for number in range(3):
+            asking.stdin.write(json.dumps({"id": number, "text": "x"}) + "\n")
+            asking.stdin.flush()
+            assert json.loads(asking.stdout.readline())["id"] == number
+        asking.stdin.close()
+        assert asking.wait(60) == 0
+        asking.stdin = None
+
+
+def test_one_question_alone(pynchy: Pynchy, home: Path) -> None:
+    done = pynchy("check", "trigger", input='{"id": 1,\n "text": "@pynchy x"}')
+    assert json.loads(done.stdout) == {"id": 1, "triggered": True, "text": "x"}
+    assert "error" in json.loads(pynchy("check", "trigger", input="{", code=1).stdout)
+
+
+def test_nothing_is_made_and_unknown_kinds_are_refused(pynchy: Pynchy, tmp_path: Path) -> None:
+    ask(pynchy, "trigger", {"id": 1, "text": "x"})
+    assert not (tmp_path / "home").exists()
+    assert "trigger" in pynchy("check", "weather", code=2).stderr
