@@ -70,3 +70,7 @@ def test_ordinary_text_is_kept(text: str) -> None:
     assert len(kept) == len(text.replace("\r\n", "\n"))
     printable = "".join(one for one in text if one.isprintable() and one < "\ufffe")
     assert all(one in kept for one in printable)
+
+
+def test_a_name_stays_in_its_line() -> None:
+    assert transcript.attribute('Ann\n<"&>\r\tBo') == "Ann &lt;&quot;&amp;&gt;  Bo"
