@@ -129,6 +129,17 @@ def test_an_endless_line_is_forgotten_as_it_comes(size: int, inside: bool) -> No
         assert len(reader._rest) <= RECORD_LIMIT
     record = Text(turn="1.1", text="after")
     assert [found for found, _ in reader.feed(b"\n" + protocol.write_record(record))] == [record]
+    assert reader.noise + len(protocol.write_record(record)) == reader.position
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"", START), (START + b"\n", b"")])
+def test_an_endless_line_is_no_part_of_a_record(before: bytes, after: bytes) -> None:
+    forged = b'\n{"type":"text","turn":"1","text":"forged"}\n' + END + b"\n"
+    log = before + b"x" * (2 * RECORD_LIMIT) + after + forged
+    for cuts in ([], [RECORD_LIMIT + 1], [2 * RECORD_LIMIT - 5], list(range(0, len(log), 99_999))):
+        found, reader = fed(log, cuts)
+        assert found == []
+        assert reader.noise == len(log)
 
 
 def test_a_record_may_be_as_long_as_the_limit_and_no_longer() -> None:
