@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -42,6 +43,7 @@ class Up:
 
     def __init__(self, command: list[str], out: Path, environ: Mapping[str, str]) -> None:
         self.out = out
+        self.seen: list[psutil.Process] = []
         with out.open("w") as stream:
             self.process = subprocess.Popen(
                 command, stdout=stream, stderr=subprocess.STDOUT, env={**environ}
@@ -66,7 +68,9 @@ class Up:
 
     def children(self) -> list[psutil.Process]:
         """All processes below it."""
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        self.seen += found
+        return found
 
     def stop(self, *signals: int) -> int:
         """Send it these signals and wait; the exit code."""
@@ -94,10 +98,11 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[...,
     yield add
     for one in started:
         if one.process.poll() is None:
-            left = one.children()
+            one.children()
             one.process.kill()
             one.process.wait()
-            for child in left:
+        for child in one.seen:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
 
 
