@@ -8,9 +8,10 @@ import sys
 from typing import Any
 
 from pynchy_cli.agent.foreground import Foreground
-from pynchy_cli.agent.sandboxes import Sandboxes
+from pynchy_cli.agent.sandboxes import NO_MODEL, Sandboxes
 from pynchy_cli.agent.worker import Worker
 from pynchy_cli.errors import SandboxUnavailable, UsageWrong
+from pynchy_cli.gateway.mode import mode_of
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context, Stage
 from pynchy_cli.sandbox.base import Runtime
@@ -27,6 +28,7 @@ def make(context: Context, options: dict[str, Any]) -> Stage:
     """
     try:
         runtime = choose(context.settings)
+        _require_isolation(context, runtime)
     except SandboxUnavailable as error:
         context.fail(str(error))
         raise
@@ -43,6 +45,17 @@ def make(context: Context, options: dict[str, Any]) -> Stage:
             context, worker, options["group"], _prompt(), as_json=bool(options.get("json"))
         )
     return worker
+
+
+def _require_isolation(context: Context, runtime: Runtime) -> None:
+    """Where nothing is isolated an agent could read the key from the host's files."""
+    settings = context.settings
+    if runtime.is_isolated or settings.agent.core in NO_MODEL or mode_of(settings) != "anthropic":
+        return
+    raise SandboxUnavailable(
+        f"The runtime {runtime.name!r} isolates nothing, so it never works with a real key. "
+        "Install bubblewrap, or set gateway.mode to rehearsal."
+    )
 
 
 def _prompt() -> str:

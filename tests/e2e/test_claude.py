@@ -133,3 +133,16 @@ def test_without_bubblewrap_messages_wait_and_the_reason_is_said(
     db = sqlite3.connect(home / "data/messages.db")
     assert db.execute("SELECT content FROM outbound_ledger").fetchall() == [("hello",)]
     db.close()
+
+
+def test_a_runtime_that_isolates_nothing_never_works_with_a_real_key(
+    pynchy: Pynchy, home: Path, server: AnthropicServer
+) -> None:
+    talk = Talk(pynchy, home, server)
+    talk.env["PYNCHY_SANDBOX__RUNTIME"] = "unsafe"
+    pynchy("send", "main", "hello", env=talk.env)
+    pynchy("route", "--once", env=talk.env)
+    done = pynchy("run-agent", "--once", env=talk.env, code=1)
+    assert "never works with a real key" in done.stderr
+    assert talk.rows("SELECT state FROM runs") == [("queued",)]
+    assert server.requests == []
