@@ -16,6 +16,10 @@ from pynchy_cli.store.connection import Connection
 
 Found = Sequence[tuple[protocol.Record, int]]
 SHOWN = 4000
+GROWN = 1 << 20
+"""Characters kept of an answer that is still being written."""
+DOUBLINGS = 20
+"""So often the pause between attempts is doubled at most."""
 NOTHING = "(The agent ended its turn without an answer.)"
 GIVEN_UP = "Sorry, I could not answer this: {error}"
 
@@ -42,7 +46,6 @@ class Turn:
         self.reply = ""
         self.heard = heard
         self._text = ""
-        self._said_before = ""
 
     @property
     def key(self) -> str:
@@ -65,15 +68,21 @@ class Turn:
         them. Raises RunLost; then nothing was stored."""
         now = clock.now()
         ended = None
-        with self.store.atomic() as db:
-            self._require(db)
-            for record, offset in found:
-                if record.turn == self.run.turn:
-                    ended = self._one(db, record, offset, now) or ended
-            self._grow(db, now, ended)
-            sessions.advance(db, self.session, found[-1][1], now)
-            if ended is not None:
-                self._end(db, ended, now)
+        before = self._text
+        try:
+            with self.store.atomic() as db:
+                self._require(db)
+                for record, offset in found:
+                    if record.turn == self.run.turn:
+                        ended = self._one(db, record, offset, now) or ended
+                if ended is None and self._text != before:
+                    self._grow(db, now)
+                sessions.advance(db, self.session, found[-1][1], now)
+                if ended is not None:
+                    self._end(db, ended, now)
+        except BaseException:
+            self._text = before  # the same records will come again
+            raise
         if self.heard is not None:
             for record, _ in found:
                 self.heard(record)
@@ -87,14 +96,17 @@ class Turn:
             self._failed(db, error, now, retry=retry)
 
     def give_back(self, reason: str) -> None:
-        """Put the run back; that it didn't end is nobody's fault."""
+        """Put the run back; that it didn't end is nobody's fault. After some times it may be
+        the run's after all, and counts as a failure."""
         now = clock.now()
         with self.store.atomic() as db:
             self._require(db)
             if self.is_shell:
                 runs.finish(db, self.run, "cancelled", now, reason)
-            else:
+            elif self.run.takeovers < runs.FREE_TAKEOVERS:
                 self._back(db, now, None, reason, free=True)
+            else:
+                self._failed(db, reason, now, retry=True)
 
     def skip(self) -> None:
         """Nothing is to be answered: the run is done without a turn."""
@@ -113,7 +125,7 @@ class Turn:
     ) -> protocol.TurnEnded | None:
         match record:
             case protocol.Text(text=text):
-                self._text += text
+                self._text = (self._text + text)[:GROWN]
             case protocol.Started(session_id=session_id):
                 self._named(db, session_id)
             case protocol.TurnEnded():
@@ -186,10 +198,9 @@ class Turn:
                 run_id=run.id,
             )
 
-    def _grow(self, db: Connection, now: str, ended: protocol.TurnEnded | None) -> None:
-        if ended is not None or self.is_shell or self._text == self._said_before:
+    def _grow(self, db: Connection, now: str) -> None:
+        if self.is_shell:
             return
-        self._said_before = self._text
         outbound.grow(
             db,
             key=self.key,
@@ -223,7 +234,7 @@ class Turn:
             runs.finish(db, run, "failed", now, error)
             return
         if retry and run.attempts <= self.queue.max_retries:
-            delay = self.queue.base_retry * 2 ** (run.attempts - 1)
+            delay = self.queue.base_retry * 2 ** min(run.attempts - 1, DOUBLINGS)
             later = clock.after(now, delay)
             self._back(db, now, later, error, free=False)
             return

@@ -12,8 +12,13 @@ _COLUMNS = (
 )
 
 
+FORGOTTEN = ""
+"""A conversation that was forgotten while it had a sandbox: what that one calls it is void."""
+
+
 def _session(row: Row) -> Session:
-    return Session(*row)
+    group_folder, lane, session_id, *more = row
+    return Session(group_folder, lane, session_id or None, *more)
 
 
 def get(db: Connection, group_folder: str, lane: str) -> Session:
@@ -34,13 +39,15 @@ def live(db: Connection) -> list[Session]:
 def begin(
     db: Connection, group_folder: str, lane: str, *, folder: str, owner: int, sandbox: str, now: str
 ) -> None:
-    """A sandbox is about to be made for the lane, with an empty output log."""
+    """A sandbox is about to be made for the lane, with an empty output log. From now on only
+    this one may name the conversation."""
     db.execute(
         """
         INSERT INTO sessions(group_folder, lane, folder, owner, sandbox, started_at, last_used_at)
         VALUES (:group, :lane, :folder, :owner, :sandbox, :now, :now)
         ON CONFLICT(group_folder, lane) DO UPDATE SET folder = :folder, owner = :owner,
-          sandbox = :sandbox, output_offset = 0, started_at = :now, last_used_at = :now
+          sandbox = :sandbox, output_offset = 0, started_at = :now, last_used_at = :now,
+          session_id = nullif(session_id, '')
         """,
         {
             "group": group_folder,
@@ -65,9 +72,16 @@ def advance(db: Connection, session: Session, offset: int, now: str) -> None:
 def named(db: Connection, session: Session, session_id: str) -> None:
     """The model's name of the conversation; ignored if it was forgotten meanwhile."""
     db.execute(
-        "UPDATE sessions SET session_id = ? WHERE group_folder = ? AND lane = ?"
-        " AND generation = ? AND session_id IS NOT ?",
-        (session_id, session.group_folder, session.lane, session.generation, session_id),
+        "UPDATE sessions SET session_id = ? WHERE group_folder = ? AND lane = ? AND folder = ?"
+        " AND session_id IS NOT ? AND session_id IS NOT ?",
+        (
+            session_id,
+            session.group_folder,
+            session.lane,
+            session.folder,
+            session_id,
+            FORGOTTEN,
+        ),
     )
 
 
@@ -82,7 +96,8 @@ def end(db: Connection, session: Session) -> None:
         return
     db.execute(
         "UPDATE sessions SET owner = NULL, sandbox = NULL, folder = NULL, output_offset = 0,"
-        " started_at = NULL WHERE group_folder = ? AND lane = ? AND folder = ?",
+        " started_at = NULL, session_id = nullif(session_id, '')"
+        " WHERE group_folder = ? AND lane = ? AND folder = ?",
         (session.group_folder, session.lane, session.folder),
     )
 
@@ -100,10 +115,11 @@ def forget(db: Connection, group_folder: str, lane: str, now: str) -> None:
     db.execute(
         """
         INSERT INTO sessions(group_folder, lane, generation, last_used_at) VALUES (?, ?, 1, ?)
-        ON CONFLICT(group_folder, lane) DO UPDATE SET session_id = NULL,
+        ON CONFLICT(group_folder, lane) DO UPDATE SET
+          session_id = iif(folder IS NULL, NULL, ?),
           generation = generation + 1, last_used_at = excluded.last_used_at
         """,
-        (group_folder, lane, now),
+        (group_folder, lane, now, FORGOTTEN),
     )
 
 
