@@ -142,7 +142,7 @@ class Router:
             self._known = count
             tell = self.context.log.debug if self.context.once else self.context.log.info
             tell("groups loaded", groupCount=count)
-            self.context.report(f"{count} groups")
+            self.context.report(f"{count} group" + "s" * (count != 1))
 
 
 def _write(db: Connection, group: Group, decided: Sequence[Routed]) -> None:

@@ -3,7 +3,6 @@ answer, cursors and runs agree, and nothing is left running."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -40,12 +39,24 @@ def test_every_message_has_one_answer_wherever_a_stage_was_killed(
 
 
 @pytest.mark.timeout(900)
-def test_so_it_is_with_claude(tmp_path: Path, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_so_it_is_with_claude(tmp_path: Path, environment: dict[str, str], part: int) -> None:
     made = sweep(tmp_path, environment, "run-agent", "claude")
     points = made.points()
     assert len(points) >= 50
-    every = 1 if os.environ.get("PYNCHY_CHAOS") else 10
-    for point in points[::every]:
+    for point in points[::10][part::PARTS]:
+        made.kill_at(point)
+    assert made.problems == []
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_so_it_is_with_claude_at_every_point(
+    tmp_path: Path, environment: dict[str, str], part: int
+) -> None:
+    made = sweep(tmp_path, environment, "run-agent", "claude")
+    for point in made.points()[part::PARTS]:
         made.kill_at(point)
     assert made.problems == []
 
