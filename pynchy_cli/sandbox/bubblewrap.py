@@ -39,6 +39,8 @@ class Bubblewrap:
             found.append("no user namespaces inside (needs bubblewrap 0.8)")
         if version < view.WITH_SIZE:
             found.append("a limit on files in memory (needs bubblewrap 0.7)")
+        if self._tried().filter is None:
+            found.append("a filter of system calls (needs seccomp, on x86_64 or aarch64)")
         if not limits.has_memory_groups():
             found.append("a limit on memory (needs root and control groups)")
         if not limits.counts_processes():
@@ -72,13 +74,10 @@ class Bubblewrap:
         places = _places(spec, self._site, is_root)
         dropping = trial.dropping(spec.uid, _name(group), list(places)) if is_root else []
         base = view.Base.of(self._tried().version, self._site, places)
-        options = trial.in_memory(view.arguments(spec, base, places))
-        bubblewrap = [str(self._program), "--args", str(options), "--"]
-        command = [*dropping, *bubblewrap, *limits.prefix(spec.limits), *view.command(spec)]
-        try:
-            return await _start(spec, command, options, group)
-        finally:
-            os.close(options)
+        with trial.Options(view.arguments(spec, base, places), self._tried().filter) as options:
+            bubblewrap = [str(self._program), *options.arguments, "--"]
+            command = [*dropping, *bubblewrap, *limits.prefix(spec.limits), *view.command(spec)]
+            return await _start(spec, command, options.descriptors, group)
 
     def _tried(self) -> trial.Verdict:
         if self._verdict is None:
@@ -102,14 +101,14 @@ def _name(group: limits.MemoryGroup | None) -> str:
 
 
 async def _start(
-    spec: Spec, command: list[str], options: int, group: limits.MemoryGroup | None
+    spec: Spec, command: list[str], options: tuple[int, ...], group: limits.MemoryGroup | None
 ) -> Place:
     place = await process.start(
         spec.name,
         command,
         environment=trial.environment(),
         folder="/",
-        keep=(spec.lease, options),
+        keep=(spec.lease, *options),
         log=spec.log,
         tidy=group.remove if group is not None else _nothing,
     )

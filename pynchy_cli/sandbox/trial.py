@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pynchy_cli.sandbox import view
+from pynchy_cli.sandbox import syscalls, view
 
 INSTALL = (
     "Install it with `apt install bubblewrap`, `dnf install bubblewrap`, "
@@ -38,10 +38,12 @@ SWITCHES = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether bubblewrap can be used, and which it is. `problem` is a sentence or None."""
+    """Whether bubblewrap can be used, and which it is. `problem` is a sentence or None;
+    `filter` refuses calls of the kernel, and is None where that can't be had."""
 
     problem: str | None
     version: tuple[int, ...] = ()
+    filter: bytes | None = None
 
 
 def judge(program: str | None) -> Verdict:
@@ -55,27 +57,36 @@ def judge(program: str | None) -> Verdict:
     if not view.interpreter().exists():
         return Verdict(f"This Python's own program is not at {view.interpreter()}.")
     version = _version(program)
-    options = in_memory([*view.isolation(version), *view.system(), "--remount-ro", "/proc"])
+    machine = syscalls.here()
+    if machine is not None:
+        wanted = syscalls.program(machine)
+        if _try(program, version, wanted) is None:
+            return Verdict(None, version, wanted)
+    return Verdict(_try(program, version, None), version)
+
+
+def _try(program: str, version: tuple[int, ...], refusing: bytes | None) -> str | None:
+    """Make a sandbox that does nothing; why that can't be done, or None."""
+    words = [*view.isolation(version), *view.system(), "--remount-ro", "/proc"]
     dropped = dropping(NOBODY, "", []) if os.geteuid() == 0 else []
-    try:
-        done = subprocess.run(
-            [*dropped, program, "--args", str(options), "--", "true"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE,
-            env=environment(),
-            pass_fds=(options,),
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Verdict(f"bubblewrap can't be started: {error}.", version)
-    finally:
-        os.close(options)
+    with Options(words, refusing) as options:
+        try:
+            done = subprocess.run(
+                [*dropped, program, *options.arguments, "--", "true"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=PATIENCE,
+                env=environment(),
+                pass_fds=options.descriptors,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"bubblewrap can't be started: {error}."
     if done.returncode == 0:
-        return Verdict(None, version)
+        return None
     said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    return Verdict(f"bubblewrap can't make a sandbox here ({said}). {_advice()}", version)
+    return f"bubblewrap can't make a sandbox here ({said}). {_advice()}"
 
 
 def _version(program: str) -> tuple[int, ...]:
@@ -107,10 +118,32 @@ def environment() -> dict[str, str]:
     return {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 
 
-def in_memory(arguments: Sequence[str]) -> int:
-    """A descriptor from which bubblewrap reads its arguments, so that no command line that
-    others can see shows them."""
-    fd = os.memfd_create("bubblewrap-arguments", os.MFD_CLOEXEC)
-    os.write(fd, b"".join(os.fsencode(argument) + b"\0" for argument in arguments))
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+class Options:
+    """What bubblewrap reads from descriptors: its arguments, so that no command line that
+    others can see shows them, and the filter of calls."""
+
+    def __init__(self, words: Sequence[str], refusing: bytes | None) -> None:
+        self._open: list[int] = []
+        if refusing is not None:
+            words = [*words, "--seccomp", str(self._in_memory(refusing))]
+        text = b"".join(os.fsencode(word) + b"\0" for word in words)
+        self.arguments = ("--args", str(self._in_memory(text)))
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What bubblewrap must inherit."""
+        return tuple(self._open)
+
+    def __enter__(self) -> Options:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            os.close(self._open.pop())
+
+    def _in_memory(self, data: bytes) -> int:
+        fd = os.memfd_create("bubblewrap", os.MFD_CLOEXEC)
+        self._open.append(fd)
+        os.write(fd, data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
