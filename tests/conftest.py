@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +12,10 @@ from pathlib import Path
 import pytest
 
 Pynchy = Callable[..., subprocess.CompletedProcess[str]]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background, we would hand on that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KEPT = ("PATH", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CI")
 

@@ -127,8 +127,9 @@ def test_a_shell_completes_verbs_and_options(environment: dict[str, str]) -> Non
 
 
 def test_a_shell_is_told_how_to_complete(environment: dict[str, str]) -> None:
+    # The shell is told by what it is: the process that called.
     done = subprocess.run(
-        [sys.executable, "-m", "pynchy_cli", "--show-completion", "bash"],
+        ["bash", "-c", f"{sys.executable} -m pynchy_cli --show-completion; true"],
         capture_output=True,
         text=True,
         env=environment,
