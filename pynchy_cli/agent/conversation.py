@@ -63,6 +63,7 @@ async def converse(live: Live, turn: Turn, limits: config.Sandbox, *, is_cold: b
             patience.heard()
             if await _stored(turn, found) is not None:
                 return
+            patience.heard()  # the database may have kept us from listening
         if some:
             if live.output.read_bytes - started > limits.max_output:
                 raise TooMuch(f"the agent wrote more than {limits.max_output} bytes of output")

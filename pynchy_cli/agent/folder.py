@@ -98,7 +98,11 @@ class OutputLog:
         return True, found
 
     def _open(self) -> bool:
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            folder = os.open(self._folder, flags)
+        except OSError as error:
+            raise BadLog(f"the agent's output can't be opened: {error.strerror}") from error
         try:
             fd = os.open(
                 "log",

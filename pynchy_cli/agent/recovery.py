@@ -5,13 +5,17 @@ finished, not repeated; any other goes back without costing an attempt."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
+from collections.abc import Iterable
 
 from pynchy_cli import locks
+from pynchy_cli.agent.conversation import PAUSE
 from pynchy_cli.agent.folder import BadLog, OutputLog, SessionFolder
 from pynchy_cli.agent.sandboxes import lease_path
 from pynchy_cli.agent.turn import RunLost, Turn
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Run, Session
 from pynchy_cli.store import processes, runs, sessions
@@ -26,12 +30,16 @@ class Recovery:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._swept = False
 
     def is_busy(self) -> bool:
         """Whether something that was taken over is not settled yet."""
         return bool(self._tasks)
+
+    def settling(self, lane: tuple[str, str]) -> Iterable[asyncio.Task[None]]:
+        """What must end before the lane is free of what a dead worker left."""
+        return [task for task, where in self._tasks.items() if where == lane]
 
     def drain(self) -> int:
         """Take over from every owner that is dead; how many there were."""
@@ -52,45 +60,64 @@ class Recovery:
         with self.context.store.atomic() as db:
             left = sessions.adopt(db, dead, self.context.owner)
             orphans = runs.adopt(db, dead, self.context.owner)
+        if not (left or orphans):
+            return  # somebody else was first
         self.context.log.warning(
             "took over from a dead worker", owner=dead, runs=len(orphans), sandboxes=len(left)
         )
-        lanes = {(run.group_folder, run.lane): run for run in orphans}
+        lanes: dict[tuple[str, str], tuple[Session | None, Run | None]] = {}
+        for run in orphans:
+            lanes[run.group_folder, run.lane] = (None, run)
         for session in left:
-            run = lanes.pop((session.group_folder, session.lane), None)
-            task = self.context.spawn(self._settle(session, run), f"settle {session.sandbox}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        for run in lanes.values():
-            self._turn(run, None).give_back("its worker died")
+            lane = (session.group_folder, session.lane)
+            lanes[lane] = (session, lanes.get(lane, (None, None))[1])
+        for lane, (sandbox, work) in lanes.items():
+            task = self.context.spawn(self._settle(sandbox, work), f"settle {'/'.join(lane)}")
+            self._tasks[task] = lane
+            task.add_done_callback(self._tasks.pop)
 
-    async def _settle(self, session: Session, run: Run | None) -> None:
-        """Wait for the sandbox to be gone, store what it left, and forget it."""
-        gone = await self._gone(session)
-        if not gone:
+    async def _settle(self, session: Session | None, run: Run | None) -> None:
+        """Wait for the sandbox to be gone, store what it left, and forget it. However long
+        the database can't be written: nobody else looks after these rows as long as we live."""
+        gone = session is None or await self._gone(session)
+        if session is not None and not gone:
             self.context.log.error("a sandbox outlives its worker", sandbox=session.sandbox)
-        if run is not None:
-            self._finish(session, run)
-        with self.context.store.atomic() as db:
-            sessions.end(db, session)
-        if gone and session.folder:
+        while True:
+            try:
+                if run is not None:
+                    await self._finish(run, None if session is None else session.folder)
+                if session is not None:
+                    with self.context.store.atomic() as db:
+                        sessions.end(db, session)
+                break
+            except (DatabaseBusy, DatabaseFull):
+                await asyncio.sleep(PAUSE)
+        if gone and session is not None and session.folder:
             self._folder(session).remove()
 
-    def _finish(self, session: Session, run: Run) -> None:
-        turn = self._turn(run, session)
+    async def _finish(self, run: Run, folder: str | None) -> None:
+        store = self.context.store
+        # Anew each time: a part may have been stored before the database was full.
+        session = sessions.get(store.db, run.group_folder, run.lane)
+        turn = Turn(store, self.context.settings.queue, run, session)
+        with contextlib.suppress(RunLost):
+            if folder is None or session.folder != folder or not await self._ended(turn, session):
+                turn.give_back("its worker died")
+
+    async def _ended(self, turn: Turn, session: Session) -> bool:
+        """Store what the log holds; whether the end of the turn is in it."""
         turn.resume()
         log = OutputLog(self._folder(session).output, session.output_offset)
         try:
             while (piece := log.read())[0]:
                 if piece[1] and turn.take(piece[1]) is not None:
-                    return
-            turn.give_back("its worker died")
-        except (BadLog, FileNotFoundError):
-            turn.give_back("its worker died")
-        except RunLost:
-            return
+                    return True
+                await asyncio.sleep(0)
+        except (BadLog, OSError) as error:
+            self.context.log.warning("a dead worker's log can't be read", error=str(error))
         finally:
             log.close()
+        return False
 
     async def _gone(self, session: Session) -> bool:
         lease = lease_path(self.context.home, str(session.folder))
@@ -101,11 +128,6 @@ class Recovery:
             await asyncio.sleep(STEP)
         lease.unlink(missing_ok=True)
         return True
-
-    def _turn(self, run: Run, session: Session | None) -> Turn:
-        store = self.context.store
-        known = session or sessions.get(store.db, run.group_folder, run.lane)
-        return Turn(store, self.context.settings.queue, run, known)
 
     def _folder(self, session: Session) -> SessionFolder:
         return SessionFolder(self.context.home.session(session.group_folder, str(session.folder)))

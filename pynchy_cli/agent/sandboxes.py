@@ -14,7 +14,12 @@ from pynchy_cli.agent.folder import INSIDE, SessionFolder
 from pynchy_cli.agent.live import Live
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.errors import GatewayUnavailable, SandboxUnavailable
+from pynchy_cli.errors import (
+    DatabaseBusy,
+    DatabaseFull,
+    GatewayUnavailable,
+    SandboxUnavailable,
+)
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context
 from pynchy_cli.model import CHAT_LANE, Group, Session
@@ -39,6 +44,7 @@ class Sandboxes:
         self.runtime = runtime
         self._gateway = gateway
         self._opened: set[Path] = set()
+        self._unended: list[Session] = []
         self._numbers = itertools.count(1)
 
     async def open(self, group: Group, lane: str, document: protocol.RunInput) -> Live:
@@ -64,20 +70,37 @@ class Sandboxes:
             socket = await self._socket(session)
             return await self._start(group, session, folder, lease, name, socket)
         except BaseException:
-            await self.close_socket(session)
-            with self.context.store.atomic() as db:
-                sessions.end(db, session)
             lease.release(remove=True)
             folder.remove()
+            self._end(session)
+            await self.close_socket(session)
             raise
 
     async def close(self, live: Live, *, politely: bool) -> None:
         """End a sandbox whose output is stored, and take away all that was made for it."""
         await live.close(politely=politely)
         await self.close_socket(live.session)
-        with self.context.store.atomic() as db:
-            sessions.end(db, live.session)
+        self._end(live.session)
         live.folder.remove()
+
+    def settle(self) -> int:
+        """Note the end of sandboxes that went while nothing could be written; how many.
+
+        Raises DatabaseBusy or DatabaseFull while that is so.
+        """
+        count = len(self._unended)
+        while self._unended:
+            with self.context.store.atomic() as db:
+                sessions.end(db, self._unended[0])
+            del self._unended[0]
+        return count
+
+    def _end(self, session: Session) -> None:
+        self._unended.append(session)
+        try:
+            self.settle()
+        except (DatabaseBusy, DatabaseFull) as error:
+            self.context.log.error("a sandbox's end can't be noted yet", error=str(error))
 
     async def close_socket(self, session: Session) -> None:
         """Close the sandbox's way to the model, where it was us who opened it."""
@@ -156,7 +179,11 @@ class Sandboxes:
             labels={"home": self.home.id, "group": group.folder, "session": str(session.folder)},
         )
         place = await self.runtime.start(spec)
-        return Live(session, folder, place, lease, log, self.context.watcher)
+        try:
+            return Live(session, folder, place, lease, log, self.context.watcher)
+        except BaseException:
+            await place.stop(0)
+            raise
 
     def _mounts(
         self, group: Group, folder: SessionFolder, socket: Path | None

@@ -45,6 +45,7 @@ class Turn:
         self.session = session
         self.reply = ""
         self.heard = heard
+        self.has_begun = False
         self._text = ""
 
     @property
@@ -74,6 +75,7 @@ class Turn:
                 self._require(db)
                 for record, offset in found:
                     if record.turn == self.run.turn:
+                        self.has_begun = True
                         ended = self._one(db, record, offset, now) or ended
                 if ended is None and self._text != before:
                     self._grow(db, now)

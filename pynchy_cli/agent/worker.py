@@ -24,15 +24,13 @@ from pynchy_cli.errors import (
     SandboxUnavailable,
 )
 from pynchy_cli.loop import Context
-from pynchy_cli.model import Group, Run
+from pynchy_cli.model import Group, Run, Session
 from pynchy_cli.routing import transcript
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import groups, messages, runs, sessions
 from pynchy_cli.watch import watch_locks
 
 Lane = tuple[str, str]
-RECHECK = 10.0
-"""Seconds after which an unusable runtime is looked at again."""
 
 
 class Worker:
@@ -47,22 +45,19 @@ class Worker:
         self.concurrency = concurrency
         self.recovery = Recovery(context)
         self._warm: dict[Lane, Live] = {}
-        self._driving: dict[Lane, asyncio.Task[Turn]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._driving: set[asyncio.Task[Turn]] = set()
+        self._closing: dict[asyncio.Task[None], Lane] = {}
         self._unsettled: list[Callable[[], None]] = []
         self._stopping = False
         watch_locks(context.watcher, context.home.locks, context.wake)
 
     def drain(self) -> int:
         """Take over what the dead left, and start all that may start now."""
-        started = self.recovery.drain()
-        while self._unsettled:
-            with contextlib.suppress(RunLost):
-                self._unsettled[0]()
-            self._unsettled.pop(0)
-            started += 1
+        started = self.recovery.drain() + self._settle_rest() + self.sandboxes.settle()
         if self._stopping:
             return started
+        for lane in [lane for lane, live in self._warm.items() if not self._is_current(live)]:
+            self._close(self._warm.pop(lane))
         while len(self._driving) < self.concurrency and (run := self._claim()) is not None:
             self._drive(run)
             started += 1
@@ -89,11 +84,13 @@ class Worker:
             grace = self.context.settings.sandbox.stop_grace
             self.context.log.info("waiting for agents", runs=len(self._driving), seconds=grace)
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait(set(self._driving.values()), timeout=grace)
-        working = list(self._driving.values())
+                await asyncio.wait(set(self._driving), timeout=grace)
+        working = list(self._driving)
         for task in working:
             task.cancel()
-        await asyncio.gather(*working, *self._closing, return_exceptions=True)
+        await asyncio.gather(*working, return_exceptions=True)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        self._settle_rest()
 
     def _claim(self) -> Run | None:
         store, limit = self.context.store, self.context.settings.queue.max_concurrent
@@ -103,20 +100,15 @@ class Worker:
             return runs.claim(db, self.context.owner, limit, clock.now())
 
     def _drive(self, run: Run) -> None:
-        lane = (run.group_folder, run.lane)
         task = self.context.spawn(self.drive(run), f"run {run.id}")
-        self._driving[lane] = task
-        task.add_done_callback(lambda _: self._driven(lane))
-
-    def _driven(self, lane: Lane) -> None:
-        self._driving.pop(lane, None)
-        self.context.wake()
+        self._driving.add(task)
+        task.add_done_callback(self._driving.discard)
 
     async def drive(self, run: Run, heard: Callable[[protocol.Record], None] | None = None) -> Turn:
         """Bring one run that is ours to an end, whatever happens; how it went is in its row."""
         store = self.context.store
-        session = sessions.get(store.db, run.group_folder, run.lane)
-        turn = Turn(store, self.context.settings.queue, run, session, heard)
+        blank = sessions.none(run.group_folder, run.lane)
+        turn = Turn(store, self.context.settings.queue, run, blank, heard)
         live: Live | None = None
         settled = False
         try:
@@ -126,9 +118,13 @@ class Worker:
                 turn.skip()
                 settled = True
                 return turn
-            live, is_cold = await self._live(group, run, prompt)
-            turn.session = live.session
-            await converse(live, turn, self.context.settings.sandbox, is_cold=is_cold)
+            live = self._told(run, prompt)
+            if live is not None and not await self._conversed(live, turn):
+                live = None
+            if live is None:
+                live = await self._opened(group, run, prompt)
+                turn.session = live.session
+                await converse(live, turn, self.context.settings.sandbox, is_cold=True)
             settled = True
             self._keep(live)
         except asyncio.CancelledError:
@@ -144,6 +140,11 @@ class Worker:
             words, retry = str(error), not isinstance(error, TooMuch)
             self.context.log.warning("turn failed", run=run.id, error=words)
             await self._drop(live, lambda: turn.fail(words, retry=retry))
+        except (DatabaseBusy, DatabaseFull) as error:
+            settled = True
+            words = str(error)
+            self.context.log.warning("turn put back", run=run.id, error=words)
+            await self._drop(live, lambda: turn.give_back(words))
         finally:
             if not settled:
                 await self._drop(live, lambda: turn.fail("pynchy itself failed; its log says why"))
@@ -157,29 +158,64 @@ class Worker:
         heard = messages.for_agent(self.context.store.db, group.folder, since, run.last_seq)
         return transcript.prompt(heard) if heard else None
 
-    async def _live(self, group: Group, run: Run, prompt: str) -> tuple[Live, bool]:
-        """The lane's warm sandbox, told of the turn, or a new one."""
-        settings, store = self.context.settings, self.context.store
-        live = self._warm.pop((run.group_folder, run.lane), None)
-        session = sessions.get(store.db, run.group_folder, run.lane)
-        if live is not None:
-            if live.idle is not None:
-                live.idle.cancel()
-                live.idle = None
-            if live.is_alive and live.session.generation == session.generation:
+    def _told(self, run: Run, prompt: str) -> Live | None:
+        """The lane's warm sandbox, told of the turn, where there is one that can be."""
+        lane = (run.group_folder, run.lane)
+        if (live := self._warm.pop(lane, None)) is None:
+            return None
+        if live.idle is not None:
+            live.idle.cancel()
+            live.idle = None
+        try:
+            if live.is_alive and self._is_current(live):
                 live.tell(protocol.FollowUp(turn=run.turn, prompt=prompt))
-                return live, False
-            await self.sandboxes.close(live, politely=False)
+                return live
+        except OSError as error:
+            self.context.log.warning("a sandbox can't be told", run=run.id, error=str(error))
+        self._close(live, politely=False)
+        return None
+
+    def _is_current(self, live: Live) -> bool:
+        """Whether the lane's conversation still goes on in this sandbox: it was not forgotten,
+        and its group is the same."""
+        known, now = live.session, self._session(live.session.group_folder, live.session.lane)
+        return (known.folder, known.generation) == (now.folder, now.generation)
+
+    def _session(self, group_folder: str, lane: str) -> Session:
+        return sessions.get(self.context.store.db, group_folder, lane)
+
+    async def _conversed(self, live: Live, turn: Turn) -> bool:
+        """A warm sandbox's turn; False where it went before it took the turn up."""
+        turn.session = live.session
+        try:
+            await converse(live, turn, self.context.settings.sandbox, is_cold=False)
+        except SandboxDied:
+            if turn.has_begun or live.is_alive:
+                raise
+            self.context.log.info("a warm sandbox had gone", sandbox=live.session.sandbox)
+            self._close(live, politely=False)
+            return False
+        return True
+
+    async def _opened(self, group: Group, run: Run, prompt: str) -> Live:
+        """A new sandbox, at work on the turn, once no other of the lane is left."""
+        settings = self.context.settings
+        lane = (run.group_folder, run.lane)
+        while left := [*self._leaving(lane), *self.recovery.settling(lane)]:
+            await asyncio.wait(left)
         document = protocol.RunInput(
             turn=run.turn,
             prompt=prompt,
             core=settings.agent.core,
-            session_id=session.session_id if run.kind == "chat" else None,
+            session_id=self._session(*lane).session_id if run.kind == "chat" else None,
             model=settings.agent.model or None,
             system_prompt=system_prompt(self.context.home, group, settings.agent.name),
             stay=self._stays(run),
         )
-        return await self.sandboxes.open(group, run.lane, document), True
+        return await self.sandboxes.open(group, run.lane, document)
+
+    def _leaving(self, lane: Lane) -> list[asyncio.Task[None]]:
+        return [task for task, where in self._closing.items() if where == lane]
 
     def _stays(self, run: Run) -> bool:
         sandbox = self.context.settings.sandbox
@@ -212,12 +248,13 @@ class Worker:
         if self._warm.get(lane) is live:
             self._close(self._warm.pop(lane))
 
-    def _close(self, live: Live) -> None:
+    def _close(self, live: Live, *, politely: bool = True) -> asyncio.Task[None]:
         task = self.context.spawn(
-            self.sandboxes.close(live, politely=True), f"end {live.session.sandbox}"
+            self.sandboxes.close(live, politely=politely), f"end {live.session.sandbox}"
         )
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing[task] = (live.session.group_folder, live.session.lane)
+        task.add_done_callback(self._closing.pop)
+        return task
 
     async def _drop(self, live: Live | None, settle: Callable[[], None] | None) -> None:
         """End a sandbox that can't be used any more, and settle its run: first the row, so that
@@ -227,7 +264,7 @@ class Worker:
                 self._settle(settle)
         finally:
             if live is not None:
-                await asyncio.shield(self.sandboxes.close(live, politely=False))
+                await asyncio.wait({self._close(live, politely=False)})
 
     def _settle(self, settle: Callable[[], None]) -> None:
         """Settle a run now, or as soon as the database can be written again."""
@@ -238,3 +275,12 @@ class Worker:
         except (DatabaseBusy, DatabaseFull) as error:
             self.context.log.error("a run can't be settled yet", error=str(error))
             self._unsettled.append(settle)
+
+    def _settle_rest(self) -> int:
+        """Settle what couldn't be before; how many. Raises DatabaseBusy, DatabaseFull."""
+        count = len(self._unsettled)
+        while self._unsettled:
+            with contextlib.suppress(RunLost):
+                self._unsettled[0]()
+            del self._unsettled[0]
+        return count

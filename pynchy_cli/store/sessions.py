@@ -27,7 +27,12 @@ def get(db: Connection, group_folder: str, lane: str) -> Session:
         f"SELECT {_COLUMNS} FROM sessions WHERE group_folder = ? AND lane = ?",
         (group_folder, lane),
     ).fetchone()
-    return _session(row) if row else Session(group_folder, lane, None, 0, None, None, None, 0, None)
+    return _session(row) if row else none(group_folder, lane)
+
+
+def none(group_folder: str, lane: str) -> Session:
+    """A conversation that never was, without a sandbox."""
+    return Session(group_folder, lane, None, 0, None, None, None, 0, None)
 
 
 def live(db: Connection) -> list[Session]:
