@@ -20,6 +20,11 @@ LOCK_RECHECK = 0.05
 """Seconds after which a closed lock file is looked at again: the kernel tells of the close
 just before it lets go of the lock."""
 
+FLOOD = 512
+"""Events that are taken in one go. Whoever makes more, such as an agent in its own folder, waits
+for `FLOOD_PAUSE` seconds: the loop must never be kept by one who makes them faster than that."""
+FLOOD_PAUSE = 0.02
+
 
 class _Source(Protocol):
     def start(self, path: Path) -> None: ...
@@ -80,6 +85,7 @@ class _Inotify:
         self._inotify = Inotify(cache_size=64, sync_timeout=0)
         self._watches: dict[Path, Any] = {}
         self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._inotify.fd, self._read)
 
     def start(self, path: Path) -> None:
@@ -97,12 +103,23 @@ class _Inotify:
             self._inotify.rm_watch(watch)
 
     def close(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
         self._loop.remove_reader(self._inotify.fd)
         self._inotify.close()
 
     def _read(self) -> None:
-        while (event := self._inotify.sync_get()) is not None:
+        for _ in range(FLOOD):
+            if (event := self._inotify.sync_get()) is None:
+                return
             self._event(event, event.watch)
+        self._loop.remove_reader(self._inotify.fd)
+        self._pause = self._loop.call_later(FLOOD_PAUSE, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._inotify.fd, self._read)
+        self._read()  # Some may have been read already, of which the kernel tells no more.
 
     def _event(self, event: Any, watch: Any) -> None:
         if self._mask.Q_OVERFLOW in event.mask:

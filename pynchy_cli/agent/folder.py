@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from agent_runner import protocol
+from pynchy_cli.agent import removal
 from pynchy_cli.sandbox.base import Mount
 
 INSIDE = "/workspace/ipc"
@@ -51,7 +51,7 @@ class SessionFolder:
 
     def remove(self) -> None:
         """Take it away with all that the agent left in it; links are removed, not followed."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        removal.remove(self.path)
 
     @property
     def output(self) -> Path:
