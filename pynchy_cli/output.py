@@ -4,6 +4,7 @@ chat is never let through to a terminal as control characters."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -64,6 +65,12 @@ def say(text: str) -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         pass
+
+
+def hush() -> None:
+    """Print nothing more: whoever read our standard output has gone, and had enough. Python
+    would complain again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _escape(number: int) -> str:

@@ -53,8 +53,7 @@ def show(home: str, as_json: bool) -> int:
         else:
             print_table(told, home)
     except BrokenPipeError:
-        # Whoever read has had enough; Python would complain again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        output.hush()
     if told["problem"]:
         output.say(f"pynchy: {told['problem']['message']}")
     return CODES[told["service"]["status"]]

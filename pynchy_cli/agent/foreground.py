@@ -14,7 +14,7 @@ from pynchy_cli.agent.worker import Worker
 from pynchy_cli.errors import AgentFailed
 from pynchy_cli.loop import Context
 from pynchy_cli.model import SHELL_LANE
-from pynchy_cli.output import print_line, print_text, say
+from pynchy_cli.output import hush, print_line, print_text, say
 from pynchy_cli.store import groups, runs
 
 
@@ -64,13 +64,28 @@ class Foreground:
         await self.worker.stop()
 
     def _heard(self, record: protocol.Record) -> None:
-        print_line(msgspec.to_builtins(record))
+        try:
+            print_line(msgspec.to_builtins(record))
+        except BrokenPipeError:
+            self._unread()
+
+    def _unread(self) -> None:
+        """Nobody reads the answer any more, so nobody waits for the run's end."""
+        hush()
+        self._said = True
+        self._task.cancel()
 
     def _say(self) -> None:
         run = runs.get(self.context.store.db, self.run_id)
         if run.state == "done":
             if not self.as_json:
-                print_text(self._task.result().reply)
+                self._print(self._task.result().reply)
             return
         self.context.has_failed = True
         say(f"pynchy run-agent: {run.error or f'the run was {run.state}'}")
+
+    def _print(self, reply: str) -> None:
+        try:
+            print_text(reply)
+        except BrokenPipeError:
+            self._unread()

@@ -46,6 +46,7 @@ class Turn:
         self.reply = ""
         self.heard = heard
         self.has_begun = False
+        self.ended: protocol.TurnEnded | None = None
         self._text = ""
 
     @property
@@ -88,6 +89,7 @@ class Turn:
         if self.heard is not None:
             for record, _ in found:
                 self.heard(record)
+        self.ended = ended
         return ended
 
     def fail(self, error: str, *, retry: bool = True) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 from agent_runner import protocol
@@ -16,6 +17,7 @@ from pynchy_cli.agent.live import Live
 from pynchy_cli.agent.recovery import Recovery
 from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.turn import RunLost, Turn
+from pynchy_cli.agent.warm import Warm
 from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseFull,
@@ -24,13 +26,11 @@ from pynchy_cli.errors import (
     SandboxUnavailable,
 )
 from pynchy_cli.loop import Context
-from pynchy_cli.model import Group, Run, Session
+from pynchy_cli.model import Group, Run
 from pynchy_cli.routing import transcript
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import groups, messages, runs, sessions
 from pynchy_cli.watch import watch_locks
-
-Lane = tuple[str, str]
 
 
 class Worker:
@@ -44,9 +44,8 @@ class Worker:
         self.sandboxes = sandboxes
         self.concurrency = concurrency
         self.recovery = Recovery(context)
-        self._warm: dict[Lane, Live] = {}
+        self.warm = Warm(context, sandboxes)
         self._driving: set[asyncio.Task[Turn]] = set()
-        self._closing: dict[asyncio.Task[None], Lane] = {}
         self._unsettled: list[Callable[[], None]] = []
         self._stopping = False
         watch_locks(context.watcher, context.home.locks, context.wake)
@@ -56,8 +55,7 @@ class Worker:
         started = self.recovery.drain() + self._settle_rest() + self.sandboxes.settle()
         if self._stopping:
             return started
-        for lane in [lane for lane, live in self._warm.items() if not self._is_current(live)]:
-            self._close(self._warm.pop(lane))
+        self.warm.sweep()
         while len(self._driving) < self.concurrency and (run := self._claim()) is not None:
             self._drive(run)
             started += 1
@@ -73,13 +71,12 @@ class Worker:
 
     def is_busy(self) -> bool:
         """Whether runs, recoveries or endings are in hand."""
-        return bool(self._driving or self._closing or self.recovery.is_busy())
+        return bool(self._driving or self.warm.is_busy() or self.recovery.is_busy())
 
     async def stop(self) -> None:
         """Give the working agents their grace, then put their runs back; close the rest."""
         self._stopping = True
-        for lane in list(self._warm):
-            self._close(self._warm.pop(lane))
+        self.warm.stop()
         if self._driving:
             grace = self.context.settings.sandbox.stop_grace
             self.context.log.info("waiting for agents", runs=len(self._driving), seconds=grace)
@@ -89,7 +86,7 @@ class Worker:
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await self.warm.gone()
         self._settle_rest()
 
     def _claim(self) -> Run | None:
@@ -111,6 +108,7 @@ class Worker:
         turn = Turn(store, self.context.settings.queue, run, blank, heard)
         live: Live | None = None
         settled = False
+        began = time.monotonic()
         try:
             group = groups.get(store.db, run.group_folder)
             prompt = self._prompt(group, run)
@@ -118,7 +116,7 @@ class Worker:
                 turn.skip()
                 settled = True
                 return turn
-            live = self._told(run, prompt)
+            live = self.warm.told(run, prompt)
             if live is not None and not await self._conversed(live, turn):
                 live = None
             if live is None:
@@ -126,7 +124,8 @@ class Worker:
                 turn.session = live.session
                 await converse(live, turn, self.context.settings.sandbox, is_cold=True)
             settled = True
-            self._keep(live)
+            self._tell(turn, time.monotonic() - began)
+            self.warm.keep(live)
         except asyncio.CancelledError:
             settled = True
             await self._drop(live, lambda: turn.give_back("pynchy was stopped"))
@@ -150,6 +149,17 @@ class Worker:
                 await self._drop(live, lambda: turn.fail("pynchy itself failed; its log says why"))
         return turn
 
+    def _tell(self, turn: Turn, seconds: float) -> None:
+        """Log how an attempt ended; a person who looks on sees each answer."""
+        run, log = turn.run, self.context.log
+        facts = {"run": run.id, "group": run.group_folder, "seconds": round(seconds, 2)}
+        if turn.ended is not None and turn.ended.error is not None:
+            log.warning("turn failed", **facts, error=turn.ended.error)
+        elif self.context.once:
+            log.debug("answered", **facts)
+        else:
+            log.info("answered", **facts)
+
     def _prompt(self, group: Group, run: Run) -> str | None:
         """What the agent is told, or None where nobody said anything to it."""
         if run.prompt is not None:
@@ -157,32 +167,6 @@ class Worker:
         since = min(run.first_seq - 1, group.answered_seq)
         heard = messages.for_agent(self.context.store.db, group.folder, since, run.last_seq)
         return transcript.prompt(heard) if heard else None
-
-    def _told(self, run: Run, prompt: str) -> Live | None:
-        """The lane's warm sandbox, told of the turn, where there is one that can be."""
-        lane = (run.group_folder, run.lane)
-        if (live := self._warm.pop(lane, None)) is None:
-            return None
-        if live.idle is not None:
-            live.idle.cancel()
-            live.idle = None
-        try:
-            if live.is_alive and self._is_current(live):
-                live.tell(protocol.FollowUp(turn=run.turn, prompt=prompt))
-                return live
-        except OSError as error:
-            self.context.log.warning("a sandbox can't be told", run=run.id, error=str(error))
-        self._close(live, politely=False)
-        return None
-
-    def _is_current(self, live: Live) -> bool:
-        """Whether the lane's conversation still goes on in this sandbox: it was not forgotten,
-        and its group is the same."""
-        known, now = live.session, self._session(live.session.group_folder, live.session.lane)
-        return (known.folder, known.generation) == (now.folder, now.generation)
-
-    def _session(self, group_folder: str, lane: str) -> Session:
-        return sessions.get(self.context.store.db, group_folder, lane)
 
     async def _conversed(self, live: Live, turn: Turn) -> bool:
         """A warm sandbox's turn; False where it went before it took the turn up."""
@@ -193,7 +177,7 @@ class Worker:
             if turn.has_begun or live.is_alive:
                 raise
             self.context.log.info("a warm sandbox had gone", sandbox=live.session.sandbox)
-            self._close(live, politely=False)
+            self.warm.close(live, politely=False)
             return False
         return True
 
@@ -201,21 +185,21 @@ class Worker:
         """A new sandbox, at work on the turn, once no other of the lane is left."""
         settings = self.context.settings
         lane = (run.group_folder, run.lane)
-        while left := [*self._leaving(lane), *self.recovery.settling(lane)]:
+        while left := [*self.warm.leaving(lane), *self.recovery.settling(lane)]:
             await asyncio.wait(left)
+        known = sessions.get(self.context.store.db, *lane)
         document = protocol.RunInput(
             turn=run.turn,
             prompt=prompt,
             core=settings.agent.core,
-            session_id=self._session(*lane).session_id if run.kind == "chat" else None,
+            session_id=sessions.get(self.context.store.db, *lane).session_id
+            if run.kind == "chat"
+            else None,
             model=settings.agent.model or None,
             system_prompt=system_prompt(self.context.home, group, settings.agent.name),
             stay=self._stays(run),
         )
         return await self.sandboxes.open(group, run.lane, document)
-
-    def _leaving(self, lane: Lane) -> list[asyncio.Task[None]]:
-        return [task for task, where in self._closing.items() if where == lane]
 
     def _stays(self, run: Run) -> bool:
         sandbox = self.context.settings.sandbox
@@ -226,36 +210,6 @@ class Worker:
             and sandbox.max_warm > 0
         )
 
-    def _keep(self, live: Live) -> None:
-        """Keep the sandbox warm for the lane's next turn, or let it go."""
-        sandbox = self.context.settings.sandbox
-        run_lane = (live.session.group_folder, live.session.lane)
-        is_chat = live.session.lane == "chat"
-        if self._stopping or self.context.once or not is_chat or not sandbox.idle_timeout:
-            self._close(live)
-            return
-        self._warm[run_lane] = live
-        live.idle = asyncio.get_running_loop().call_later(
-            sandbox.idle_timeout, self._cool, run_lane, live
-        )
-        live.ended.add_done_callback(lambda _: self._cool(run_lane, live))
-        while len(self._warm) > sandbox.max_warm:
-            oldest = next(iter(self._warm))
-            self._close(self._warm.pop(oldest))
-
-    def _cool(self, lane: Lane, live: Live) -> None:
-        """A warm sandbox's time is over, or it ended by itself."""
-        if self._warm.get(lane) is live:
-            self._close(self._warm.pop(lane))
-
-    def _close(self, live: Live, *, politely: bool = True) -> asyncio.Task[None]:
-        task = self.context.spawn(
-            self.sandboxes.close(live, politely=politely), f"end {live.session.sandbox}"
-        )
-        self._closing[task] = (live.session.group_folder, live.session.lane)
-        task.add_done_callback(self._closing.pop)
-        return task
-
     async def _drop(self, live: Live | None, settle: Callable[[], None] | None) -> None:
         """End a sandbox that can't be used any more, and settle its run: first the row, so that
         nobody waits for the sandbox to go."""
@@ -264,7 +218,7 @@ class Worker:
                 self._settle(settle)
         finally:
             if live is not None:
-                await asyncio.wait({self._close(live, politely=False)})
+                await asyncio.wait({self.warm.close(live, politely=False)})
 
     def _settle(self, settle: Callable[[], None]) -> None:
         """Settle a run now, or as soon as the database can be written again."""

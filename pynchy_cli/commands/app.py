@@ -16,7 +16,7 @@ from pynchy_cli.cli import VERBS
 from pynchy_cli.config.home import open_home
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, PynchyError, UsageWrong
-from pynchy_cli.output import print_line, print_text, say
+from pynchy_cli.output import hush, print_line, print_text, say
 
 if TYPE_CHECKING:
     import typer
@@ -91,8 +91,7 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough; Python would complain again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        hush()
         return EXIT_DONE
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from pynchy_cli.channels.intake import Taken, take
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Message, Reply
-from pynchy_cli.output import print_line, say
+from pynchy_cli.output import hush, print_line, say
 from pynchy_cli.routing.answers import outcome
 from pynchy_cli.store import groups
 
@@ -129,8 +128,7 @@ class Listener:
             for _, (reply, ids) in sorted(because.items()):
                 _print(reply, ids)
         except BrokenPipeError:
-            # Whoever read the replies has had enough; Python would complain again when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            hush()
             self._waiting.clear()
         return len(settled)
 

@@ -323,6 +323,29 @@ def test_the_foreground_form_answers_a_shell(pipeline: Pipeline) -> None:
     assert "Traceback" not in nothing.stderr
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_shell_that_reads_no_further_is_left_in_peace(
+    pipeline: Pipeline, options: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-P", "-m", "pynchy_cli", "--home", str(pipeline.home), "run-agent"]
+    with subprocess.Popen(
+        [*command, "main", *options],
+        env=pipeline.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        child.stdin.write(b"hello")
+        child.stdin.close()
+        words = child.stderr.read().decode()
+        assert (child.wait(60), words) == (0, "")
+    assert pipeline.rows("SELECT count(*) FROM runs WHERE state = 'running'") == [0]
+
+
 def test_a_core_s_environment_holds_no_secret(pipeline: Pipeline) -> None:
     pipeline.environ["ANTHROPIC_API_KEY"] = "sk-ant-canary"
     pipeline.start("route")
