@@ -192,9 +192,7 @@ class Worker:
             turn=run.turn,
             prompt=prompt,
             core=settings.agent.core,
-            session_id=sessions.get(self.context.store.db, *lane).session_id
-            if run.kind == "chat"
-            else None,
+            session_id=known.session_id if run.kind == "chat" else None,
             model=settings.agent.model or None,
             system_prompt=system_prompt(self.context.home, group, settings.agent.name),
             stay=self._stays(run),
