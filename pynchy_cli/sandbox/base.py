@@ -11,11 +11,16 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Mount:
-    """A host folder or file, seen at `target` inside."""
+    """A host folder or file, seen at `target` inside.
+
+    `identity` (device, inode) is given for what belongs to people and not to pynchy: it must
+    be this very folder or file when it is mounted, and its files are never handed over.
+    """
 
     source: Path
     target: str
     writable: bool = False
+    identity: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,9 @@ class Spec:
 
     `mounts` are all that it sees of the host besides the read-only system; `command` starts
     the agent in `workdir`, with `environment` and nothing else in its environment. `uid` is
-    the host uid of a sandbox whose runtime was started by root. `lease` is a descriptor of a
+    the host uid of a sandbox whose runtime was started by root. `masks` are paths inside that
+    are hidden: an empty file lies over each, or an empty folder where the path ends with `/`.
+    `lease` is a descriptor of a
     read lock that the sandbox keeps open as long as any of its processes lives. Standard
     input is a pipe that ends when the host dies; standard error goes to `log`.
     """
@@ -48,6 +55,7 @@ class Spec:
     lease: int
     log: Path
     labels: Mapping[str, str] = field(default_factory=dict)
+    masks: tuple[str, ...] = ()
 
 
 class Place(Protocol):
