@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from agent_runner.cores import base
+from agent_runner.mailbox import Mailbox, Turn
 from agent_runner.output import Output, OutputLost
 from agent_runner.protocol import Document, RunInput, TurnEnded
 
@@ -16,42 +17,58 @@ from agent_runner.protocol import Document, RunInput, TurnEnded
 async def converse(given: AsyncIterator[Document], output: Output) -> bool:
     """Answer the documents, until there are no more, the first says not to stay, or the core
     breaks. Whether the last turn went well."""
-    core: base.Core | None = None
-    well = True
+    talk = _Talk(Mailbox(given), output)
     try:
-        async for document in given:
-            started = time.monotonic()
-            ended, broken = None, None
-            try:
-                if core is None:
-                    assert isinstance(document, RunInput), "the first document begins the run"
-                    core = base.make(document.core)
-                    await core.start(document)
-                ended = await _turn(core, document, output)
-            except OutputLost:
-                raise
-            except Exception as error:  # noqa: BLE001 - a core may be anybody's
-                broken = _words(error)
-            if ended is None:
-                session_id = None if core is None else core.session_id
-                error_text = broken or "the agent ended its turn without a result"
-                ended = TurnEnded(turn=document.turn, error=error_text, session_id=session_id)
-            output.write(msgspec.structs.replace(ended, seconds=time.monotonic() - started))
-            well = ended.error is None
-            if broken is not None or (isinstance(document, RunInput) and not document.stay):
+        while (document := await talk.mailbox.next(talk.idle)) is not None:
+            if not await talk.answer(document):
                 break
     finally:
-        if core is not None:
-            await core.stop()
-    return well
+        await talk.mailbox.close()
+        if talk.core is not None:
+            await talk.core.stop()
+    return talk.went_well
 
 
-async def _turn(core: base.Core, document: Document, output: Output) -> TurnEnded | None:
-    async for record in core.turn(document):
-        if isinstance(record, TurnEnded):
-            return record
-        output.write(record)
-    return None
+class _Talk:
+    def __init__(self, mailbox: Mailbox, output: Output) -> None:
+        self.mailbox = mailbox
+        self.output = output
+        self.core: base.Core | None = None
+        self.idle = 0.0
+        self.went_well = True
+
+    async def answer(self, document: Turn) -> bool:
+        """One turn; whether there may be another."""
+        started = time.monotonic()
+        ended, broken = None, None
+        try:
+            ended = await self._turn(document)
+        except OutputLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - a core may be anybody's
+            broken = _words(error)
+        finally:
+            self.mailbox.end()
+        if ended is None:
+            session_id = None if self.core is None else self.core.session_id
+            error_text = broken or "the agent ended its turn without a result"
+            ended = TurnEnded(turn=document.turn, error=error_text, session_id=session_id)
+        self.output.write(msgspec.structs.replace(ended, seconds=time.monotonic() - started))
+        self.went_well = ended.error is None
+        return broken is None and not (isinstance(document, RunInput) and not document.stay)
+
+    async def _turn(self, document: Turn) -> TurnEnded | None:
+        if self.core is None:
+            assert isinstance(document, RunInput), "the first document begins the run"
+            self.idle = document.idle
+            self.core = base.make(document.core)
+            await self.core.start(document)
+        await self.mailbox.begin(document.turn, self.core)
+        async for record in self.core.turn(document):
+            if isinstance(record, TurnEnded):
+                return record
+            self.output.write(record)
+        return None
 
 
 def _words(error: Exception) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent_runner.protocol import CLOSE, UNREADABLE, Document, FollowUp, RunInput, read_document
+from agent_runner.protocol import CLOSE, UNREADABLE, Document, RunInput, read_document
 
 LISTING = 0.5
 """Seconds between looks into the folder where its changes can't be watched."""
@@ -32,14 +32,13 @@ async def single(data: bytes) -> AsyncIterator[Document]:
 async def folder(place: Path) -> AsyncIterator[Document]:
     """The documents 0.json, 1.json, ... as they appear, until there is `_close`.
 
-    The next one is looked for only when the one before has been dealt with. The first is
-    given even if `_close` is there already. Raises InputUnreadable.
+    The first is given even if `_close` is there already. Raises InputUnreadable.
     """
     yield _first(_document(await _appeared(place, 0), f"{place}/0.json"), f"{place}/0.json")
     number = 1
     while (data := await _appeared(place, number)) is not None:
         document = _document(data, f"{place}/{number}.json")
-        if not isinstance(document, FollowUp):
+        if isinstance(document, RunInput):
             raise InputUnreadable(f"{place}/{number}.json begins a run, but one is under way")
         yield document
         number += 1

@@ -1,6 +1,7 @@
 """What the host and a sandbox say to each other, typed, and imported by both sides.
 
-The host writes documents (`RunInput`, then `FollowUp`s); the agent writes records, each a
+The host writes documents (`RunInput`, then `FollowUp`s, and during a turn `Steer`s and an
+`Interrupt`); the agent writes records, each a
 single JSON line between two marker lines; whatever else stands on its output is noise. No
 record carries authority: there is no group, right or cost in any of them.
 """
@@ -41,6 +42,9 @@ class RunInput(msgspec.Struct, tag="run", forbid_unknown_fields=True, kw_only=Tr
     version: int = VERSION
     stay: bool = False
     """Wait for follow-ups after the turn (a folder of documents), or leave."""
+    idle: float = 0.0
+    """Seconds without a turn and without a document after which the agent leaves by itself,
+    because its host may never come back; 0 = never."""
 
 
 class FollowUp(msgspec.Struct, tag="follow_up", forbid_unknown_fields=True, kw_only=True):
@@ -50,7 +54,22 @@ class FollowUp(msgspec.Struct, tag="follow_up", forbid_unknown_fields=True, kw_o
     prompt: str
 
 
-Document = RunInput | FollowUp
+class Steer(msgspec.Struct, tag="steer", forbid_unknown_fields=True, kw_only=True):
+    """More was said while the turn is under way. `through` numbers it: the answers that take
+    it into account say so in `read`. For a turn that is over it means nothing."""
+
+    turn: str
+    prompt: str
+    through: int
+
+
+class Interrupt(msgspec.Struct, tag="interrupt", forbid_unknown_fields=True, kw_only=True):
+    """Somebody wants the turn to end now; the conversation goes on later."""
+
+    turn: str
+
+
+Document = RunInput | FollowUp | Steer | Interrupt
 
 
 class Started(msgspec.Struct, tag="started", kw_only=True):
@@ -101,9 +120,21 @@ class Notice(msgspec.Struct, tag="notice", kw_only=True):
     data: dict[str, Any] = {}
 
 
+class Replied(msgspec.Struct, tag="replied", kw_only=True):
+    """An answer is whole, but the turn goes on with what was said meanwhile. The text that
+    follows belongs to the next answer. `read` is the number of the last `Steer` that this
+    one takes into account, 0 for none."""
+
+    turn: str
+    reply: str = ""
+    read: int = 0
+    session_id: str | None = None
+
+
 class TurnEnded(msgspec.Struct, tag="turn_ended", kw_only=True):
     """The turn is over. With `error` None, `reply` is the answer in full ("" = nothing
-    to say); otherwise `error` says what failed, and `session_id` may still be good."""
+    to say); otherwise `error` says what failed, and `session_id` may still be good. `read`
+    is as in `Replied`; an interrupted turn's text is what was written until then."""
 
     turn: str
     reply: str = ""
@@ -112,9 +143,11 @@ class TurnEnded(msgspec.Struct, tag="turn_ended", kw_only=True):
     seconds: float = 0.0
     is_permanent: bool = False
     """With `error`: trying again can't help (a wrong key, an unknown model)."""
+    read: int = 0
+    is_interrupted: bool = False
 
 
-Record = Started | Text | Thinking | ToolUse | ToolResult | Notice | TurnEnded
+Record = Started | Text | Thinking | ToolUse | ToolResult | Notice | Replied | TurnEnded
 
 
 class Error(msgspec.Struct, forbid_unknown_fields=True):

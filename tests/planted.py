@@ -19,6 +19,10 @@ class Core:
         self.session_id = run.session_id or "made-up"
     async def stop(self):
         pass
+    async def steer(self, document):
+        self.steered = [*getattr(self, "steered", []), document]
+    async def interrupt(self):
+        self.is_interrupted = True
     async def turn(self, document):
         turn = document.turn
         yield Started(turn=turn, session_id=self.session_id)

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol, cast
 
-from agent_runner.protocol import Document, Record, RunInput
+from agent_runner.protocol import FollowUp, Record, RunInput, Steer
 
 GROUP = "pynchy.cores"
 """The entry points by which other packages bring cores: name -> something to call."""
@@ -32,9 +32,16 @@ class Core(Protocol):
     async def start(self, run: RunInput) -> None:
         """Get ready for turns; `run` is the first of them. Raises CoreFailed."""
 
-    def turn(self, document: Document) -> AsyncIterator[Record]:
+    def turn(self, document: RunInput | FollowUp) -> AsyncIterator[Record]:
         """Answer one document: Started first, TurnEnded last. Raises CoreFailed where no
         further turn is possible."""
+
+    async def steer(self, document: Steer) -> None:
+        """Take in what was said during the turn under way, and say so in `read`, or leave it:
+        what no answer has read comes again as a turn of its own."""
+
+    async def interrupt(self) -> None:
+        """End the turn under way soon, with a TurnEnded that is interrupted."""
 
     async def stop(self) -> None:
         """Let go of everything. Safe when it didn't start, and to be called again."""

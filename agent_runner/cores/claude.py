@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -27,9 +26,18 @@ from agent_runner.cores.base import CoreFailed
 from agent_runner.cores.claude_errors import died
 from agent_runner.cores.claude_hooks import ABSENT, Gate, hooks, somebody_is_there
 from agent_runner.cores.claude_messages import Translation
+from agent_runner.cores.claude_prompts import Prompts
 from agent_runner.cores.claude_sessions import is_written
 from agent_runner.forwarder import Forwarder
-from agent_runner.protocol import Document, Notice, Record, RunInput, Started
+from agent_runner.protocol import (
+    FollowUp,
+    Notice,
+    Record,
+    RunInput,
+    Started,
+    Steer,
+    TurnEnded,
+)
 
 GATEWAY = "PYNCHY_GATEWAY"
 """The variable that holds the path of the gateway's socket; without it, the client uses
@@ -68,6 +76,9 @@ class ClaudeCore:
         self._heard: asyncio.Queue[Message | None] = asyncio.Queue()
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._lost: str | None = None
+        self._prompts: Prompts | None = None
+        self._early: list[Steer] = []
+        self._is_interrupted = False
         self._begun: str | None = None
 
     async def start(self, run: RunInput) -> None:
@@ -84,30 +95,88 @@ class ClaudeCore:
             await self._connect(run, None, environment)
         self._reader = asyncio.create_task(self._read(), name="claude reader")
 
-    async def turn(self, document: Document) -> AsyncIterator[Record]:
-        """Send the prompt and give all that is said until its own result."""
+    async def turn(self, document: RunInput | FollowUp) -> AsyncIterator[Record]:
+        """Send the prompt and give all that is said until it and what was said meanwhile are
+        answered."""
         turn = document.turn
         yield Started(turn=turn, session_id=self.session_id)
         if self._lost is not None:
             yield Notice(turn=turn, subtype="session_lost", data={"reason": self._lost})
             self._lost = None
-        prompt_id = str(uuid.uuid4())
+        try:
+            async for record in self._answers(document):
+                yield record
+        finally:
+            self._prompts, self._early, self._is_interrupted = None, [], False
+
+    async def _answers(self, document: RunInput | FollowUp) -> AsyncIterator[Record]:
+        translation, prompts = Translation(document.turn), Prompts()
+        if self._is_interrupted:
+            yield self._cut_short(document.turn, prompts)
+            return
         self._forget_what_nobody_asked()
-        await self._send(document.prompt, prompt_id)
-        translation = Translation(turn)
+        await self._send(document.prompt, prompts.add(0))
+        self._prompts, early = prompts, self._early
+        for more in early:
+            await self.steer(more)
         async for message in self._messages():
             if self.session_id is None and self._begun and is_written(self._begun):
                 self.session_id = self._begun
-                yield Started(turn=turn, session_id=self.session_id)
-            if message is None:
-                continue
-            if isinstance(message, ResultMessage) and _answers(message, prompt_id):
+                yield Started(turn=document.turn, session_id=self.session_id)
+            if isinstance(message, ResultMessage) and prompts.answered_by(message):
                 self.session_id = message.session_id
-                yield translation.ended(message)
-                return
-            for record in translation.records(message):
-                yield record
+                if (ended := await self._ended(message, translation, prompts)) is not None:
+                    yield ended
+                    return
+                if not self._is_interrupted:
+                    yield translation.replied(message, prompts.read)
+            elif message is not None:
+                for record in translation.records(message):
+                    yield record
         raise CoreFailed(died(self._why_it_ended(), self._stderr))
+
+    async def _ended(
+        self, result: ResultMessage, translation: Translation, prompts: Prompts
+    ) -> TurnEnded | None:
+        """The turn's end, where the result is that. What was asked after a failure, or after
+        somebody had enough, is not begun."""
+        ended = translation.ended(result, prompts.read)
+        if self._is_interrupted and prompts.is_done:
+            reply = "" if ended.error is not None else ended.reply
+            return self._cut_short(ended.turn, prompts, reply)
+        if not prompts.is_done and (self._is_interrupted or ended.error is not None):
+            await self._stop_talking()
+        return ended if not self._is_interrupted and (prompts.is_done or ended.error) else None
+
+    def _cut_short(self, turn: str, prompts: Prompts, reply: str = "") -> TurnEnded:
+        return TurnEnded(
+            turn=turn,
+            reply=reply,
+            session_id=self.session_id,
+            read=prompts.read,
+            is_interrupted=True,
+        )
+
+    async def steer(self, document: Steer) -> None:
+        """Say it to the client at once: it takes it in at the next tool, or answers it after
+        what it is saying."""
+        if self._prompts is None:
+            self._early.append(document)
+        elif not self._is_interrupted:
+            with suppress(CoreFailed):  # the turn ends too, and says why
+                await self._send(document.prompt, self._prompts.add(document.through))
+
+    async def interrupt(self) -> None:
+        """Have the client end what it does."""
+        self._is_interrupted = True
+        if self._prompts is not None:
+            await self._stop_talking()
+
+    async def _stop_talking(self) -> None:
+        if self._client is not None:
+            with suppress(TimeoutError, ClaudeSDKError):
+                async with asyncio.timeout(STOP_PATIENCE):
+                    await self._client.interrupt()
 
     async def stop(self) -> None:
         """End the client and the way to the gateway."""
@@ -227,10 +296,3 @@ class ClaudeCore:
             await self._client.query(message())
         except ClaudeSDKError as error:
             raise CoreFailed(died(self._why_it_ended() or error, self._stderr)) from error
-
-
-def _answers(result: ResultMessage, prompt_id: str) -> bool:
-    """Whether a result is that of our prompt. One that names no prompt at all is, unless the
-    client says that it began the turn by itself."""
-    named = {*(result.user_message_uuids or ()), result.user_message_uuid} - {None}
-    return prompt_id in named or (not named and result.origin is None)

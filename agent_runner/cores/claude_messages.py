@@ -20,7 +20,16 @@ from claude_agent_sdk import (
 
 from agent_runner.bounds import cut
 from agent_runner.cores.claude_errors import failure
-from agent_runner.protocol import Notice, Record, Text, Thinking, ToolResult, ToolUse, TurnEnded
+from agent_runner.protocol import (
+    Notice,
+    Record,
+    Replied,
+    Text,
+    Thinking,
+    ToolResult,
+    ToolUse,
+    TurnEnded,
+)
 
 LONG = 16 * 1024
 """Characters of a tool's result that are told."""
@@ -55,7 +64,13 @@ class Translation:
                 kept = {name: value for name, value in data.items() if name not in PRIVATE}
                 yield Notice(turn=self.turn, subtype=NOTICES[subtype], data=kept)
 
-    def ended(self, result: ResultMessage) -> TurnEnded:
+    def replied(self, result: ResultMessage, read: int) -> Replied:
+        """An answer in the middle of the turn; what is said from now on is the next one."""
+        reply = self._reply(result)
+        self._has_said, self._last = False, ""
+        return Replied(turn=self.turn, reply=reply, read=read, session_id=result.session_id)
+
+    def ended(self, result: ResultMessage, read: int = 0) -> TurnEnded:
         """The turn's end: the answer, or what went wrong."""
         failed = failure(result)
         if failed is not None:
@@ -64,9 +79,13 @@ class Translation:
                 error=failed.words,
                 is_permanent=failed.is_permanent,
                 session_id=result.session_id,
+                read=read,
             )
-        reply = (result.result or "").strip() or self._last
-        return TurnEnded(turn=self.turn, reply=reply, session_id=result.session_id)
+        reply = self._reply(result)
+        return TurnEnded(turn=self.turn, reply=reply, session_id=result.session_id, read=read)
+
+    def _reply(self, result: ResultMessage) -> str:
+        return (result.result or "").strip() or self._last
 
     def _event(self, event: dict[str, Any]) -> Iterator[Record]:
         block, delta = event.get("content_block") or {}, event.get("delta") or {}

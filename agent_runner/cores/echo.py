@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 
-from agent_runner.protocol import Document, Record, RunInput, Started, Text, TurnEnded
+from agent_runner.protocol import FollowUp, Record, RunInput, Started, Steer, Text, TurnEnded
 
 MESSAGE = re.compile(r"<message\b[^>]*>(.*?)</message>", re.DOTALL)
 TRANSCRIPT = re.compile(r"<messages\b[^>]*>(.*)</messages>\s*\Z", re.DOTALL)
@@ -25,7 +25,7 @@ class EchoCore:
         """Continues any conversation that it is told to."""
         self.session_id = run.session_id or f"echo-{os.urandom(8).hex()}"
 
-    async def turn(self, document: Document) -> AsyncIterator[Record]:
+    async def turn(self, document: RunInput | FollowUp) -> AsyncIterator[Record]:
         """One piece of text, which is the whole answer."""
         turn, session_id = document.turn, self.session_id
         yield Started(turn=turn, session_id=session_id)
@@ -33,6 +33,12 @@ class EchoCore:
         if reply:
             yield Text(turn=turn, text=reply)
         yield TurnEnded(turn=turn, reply=reply, session_id=session_id)
+
+    async def steer(self, document: Steer) -> None:
+        """Nobody is quick enough for that."""
+
+    async def interrupt(self) -> None:
+        """Nor for this."""
 
     async def stop(self) -> None:
         """Nothing is held."""

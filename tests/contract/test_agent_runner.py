@@ -303,3 +303,9 @@ def test_the_echo_core_loads_no_model_library() -> None:
     data = protocol.write_document(first("hello"))
     done = subprocess.run([sys.executable, "-c", program], input=data, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_it_leaves_by_itself_when_nothing_comes_for_long(agent: Agent) -> None:
+    agent.tell(first("hello", stay=True, idle=0.1))
+    agent.wait(TurnEnded)
+    assert agent.end() == 0
