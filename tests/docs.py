@@ -17,8 +17,9 @@ import msgspec
 from pynchy_cli.cli import VERBS
 from pynchy_cli.commands.app import overview
 from pynchy_cli.commands.verbs import load_verb
+from pynchy_cli.config import sections
 from pynchy_cli.config.load import PLAIN_SECRETS
-from pynchy_cli.config.settings import Settings
+from pynchy_cli.config.settings import GroupRules, Settings
 from pynchy_cli.config.template import explanations
 from pynchy_cli.config.values import wanted
 from pynchy_cli.store.migrate import migrate
@@ -50,6 +51,23 @@ unknown name is refused, with the nearest known one.
 
 The home is `--home DIR`, else `PYNCHY_HOME`, else `~/pynchy`.
 """
+NAMED = {
+    "profiles.NAME": """\
+What is said below `[defaults]`, for the groups that name this profile; it names none itself.
+In the environment: `PYNCHY_PROFILES__<NAME>__IDLE_TIMEOUT` and so on, with `_` for `-`.
+""",
+    "groups.NAME": """\
+What is said below `[defaults]`, for the group of this folder. Lists (`directives`, `skills`,
+`mounts`) are joined: the defaults', the profile's, the group's, each entry once. Of everything
+else the most specific that is set holds: the group's, its profile's, the defaults', and else
+what stands below `[sandbox]` and `[agent]`. A section for a group that there isn't does nothing.
+
+`gh_token` can be set here alone: a GitHub token for the group's own repository. It belongs
+into `.env`, as `PYNCHY_GROUPS__<NAME>__GH_TOKEN`.
+
+In the environment: `PYNCHY_GROUPS__<NAME>__MODEL` and so on, with `_` for `-`.
+""",
+}
 
 
 def documents() -> dict[str, str]:
@@ -147,22 +165,23 @@ def configuration() -> Iterator[str]:
     yield f"{MADE}# Configuration\n\n"
     yield CONFIGURATION
     plain = {key: name for name, key in PLAIN_SECRETS.items()}
-    for section in msgspec.structs.fields(Settings):
-        yield f"\n## [{section.name}]\n\n{notes[section.type.__name__, '']}\n\n"
+    for section in [*sections.plain(), "profiles.NAME", "groups.NAME"]:
+        kind = sections.plain().get(section, GroupRules).__name__
+        if section.endswith(".NAME"):
+            yield f"\n## [{section}]\n\n{NAMED[section]}"
+            continue
+        yield f"\n## [{section}]\n\n{notes[kind, '']}\n\n"
         yield "| setting | default | takes | |\n|---|---|---|---|\n"
-        for field in msgspec.structs.fields(section.type):
-            default = msgspec.json.encode(field.default).decode()
-            note = notes[section.type.__name__, field.name]
-            takes = wanted(field.type)
-            yield f"| `{field.name}` | `{default}` | {_cell(takes)} | {_cell(note)} |\n"
-        variables = ", ".join(
-            f"`{plain[field.name]}`"
-            for field in msgspec.structs.fields(section.type)
-            if field.name in plain
-        )
-        first = msgspec.structs.fields(section.type)[0].name
-        yield f"\nIn the environment: `PYNCHY_{section.name.upper()}__{first.upper()}` and so on"
-        yield f"; also {variables}.\n" if variables else ".\n"
+        standard = getattr(Settings(), section)
+        for name, field in sections.settings(section).items():
+            value = getattr(standard, name)
+            default = "" if value is None else f"`{msgspec.json.encode(value).decode()}`"
+            yield f"| `{name}` | {default} | {_cell(wanted(field.type))} | "
+            yield f"{_cell(notes[kind, name])} |\n"
+        names = list(sections.settings(section))
+        variables = ", ".join(f"`{plain[name]}`" for name in names if name in plain)
+        yield f"\nIn the environment: `PYNCHY_{section.upper()}__{names[0].upper()}` and so on"
+        yield f"; also {variables}.\n" if variables and section == "secrets" else ".\n"
 
 
 def _cell(text: str) -> str:

@@ -7,35 +7,51 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
-from pynchy_cli.config import dotenv, values
+from pynchy_cli.config import dotenv, sections, values
 from pynchy_cli.config.files import read_text
 from pynchy_cli.config.paths import Home
-from pynchy_cli.config.settings import Section, Settings
+from pynchy_cli.config.sections import PREFIX
+from pynchy_cli.config.settings import GroupRules, Settings
 from pynchy_cli.config.sources import Given, find_line
+from pynchy_cli.config.tiers import require_profiles
 from pynchy_cli.errors import ConfigInvalid
 from pynchy_cli.log import masked
 
-PREFIX = "PYNCHY_"
 PLAIN_SECRETS = {
     "ANTHROPIC_API_KEY": "anthropic_api_key",
     "CLAUDE_CODE_OAUTH_TOKEN": "claude_code_oauth_token",
+    "GH_TOKEN": "gh_token",
 }
 """Variables that other programs know too, and the secret that each fills."""
 HIDDEN = "(set)"
+Found = dict[str, dict[str, Any]]
+"""Section -> setting -> value."""
 
 
 def load(home: Home, environ: Mapping[str, str]) -> Settings:
     """All settings of a home. Raises ConfigInvalid, with file, key and the nearest known name."""
-    found: dict[str, dict[str, Any]] = {section: {} for section in _sections()}
-    for given in _given(home, environ):
-        found[given.section][given.key] = values.convert(given, _types(given.section)[given.key])
-    built: Any = {section: kind(**found[section]) for section, kind in _sections().items()}
-    return Settings(**built)
+    found: Found = {section: {} for section in sections.plain()}
+    for given in _given(home, environ, found):
+        kind = sections.types(given.section)[given.key]
+        found[given.section][given.key] = values.convert(given, kind)
+    standard = Settings()
+    built: Any = {
+        section: msgspec.structs.replace(getattr(standard, section), **found[section])
+        for section in sections.plain()
+    }
+    for family in sections.NAMED:
+        built[family] = {
+            section.removeprefix(f"{family}."): GroupRules(**rules)
+            for section, rules in found.items()
+            if section.startswith(f"{family}.")
+        }
+    settings = Settings(**built)
+    require_profiles(settings)
+    return settings
 
 
 def config_hash(settings: Settings) -> str:
@@ -49,38 +65,30 @@ def shown(settings: Settings) -> dict[str, Any]:
     document["secrets"] = {
         key: HIDDEN if value else "" for key, value in document["secrets"].items()
     }
+    for rules in document["groups"].values():
+        rules["gh_token"] = HIDDEN if rules["gh_token"] else ""
     return document
 
 
 def secrets(settings: Settings) -> tuple[str, ...]:
     """The secrets' values, for those who must keep them out of what they write."""
-    return tuple(value for value in msgspec.structs.astuple(settings.secrets) if value)
+    tokens = (rules.gh_token for rules in settings.groups.values())
+    return tuple(one for one in (*msgspec.structs.astuple(settings.secrets), *tokens) if one)
 
 
-def _sections() -> dict[str, type[Section]]:
-    return {field.name: field.type for field in msgspec.structs.fields(Settings)}
-
-
-def _types(section: str) -> dict[str, Any]:
-    return {field.name: field.type for field in msgspec.structs.fields(_sections()[section])}
-
-
-def _keys(section: str) -> list[str]:
-    return list(_types(section))
-
-
-def _given(home: Home, environ: Mapping[str, str]) -> Iterator[Given]:
-    """Everything that somebody gave, the weaker first."""
-    yield from _from_toml(home)
+def _given(home: Home, environ: Mapping[str, str], found: Found) -> Iterator[Given]:
+    """Everything that somebody gave, the weaker first; room is made in `found` for it."""
+    yield from _from_toml(home, found)
     lines = dotenv.read(home.env)
     yield from _from_variables(
         {name: one.value for name, one in lines.items()},
         {name: f"{home.env}, line {one.line}" for name, one in lines.items()},
+        found,
     )
-    yield from _from_variables(environ, {})
+    yield from _from_variables(environ, {}, found)
 
 
-def _from_toml(home: Home) -> Iterator[Given]:
+def _from_toml(home: Home, found: Found) -> Iterator[Given]:
     text = read_text(home.config)
     if text is None:
         return
@@ -91,63 +99,47 @@ def _from_toml(home: Home) -> Iterator[Given]:
         raise ConfigInvalid(f"{home.config} is not valid TOML: {reason}") from error
     for section, table in document.items():
         where = _place(home, text, section, None)
-        if section not in _sections():
-            raise ConfigInvalid(masked(_unknown_section(where, section)))
+        if section not in sections.plain() and section not in sections.NAMED:
+            raise ConfigInvalid(masked(sections.unknown_section(where, section)))
+        if section not in sections.NAMED:
+            yield from _from_table(home, text, section, table)
+            continue
         if not isinstance(table, dict):
-            raise ConfigInvalid(f"{where}: {section} must be a section: [{section}].")
-        for key, value in table.items():
-            where = _place(home, text, section, key)
-            if key not in _keys(section):
-                raise ConfigInvalid(masked(_unknown_key(where, section, key)))
-            yield Given(section, key, value, f"{where}: [{section}] {key}", is_text=False)
+            raise ConfigInvalid(f"{where}: {section} must be sections: [{section}.NAME].")
+        for name, rules in table.items():
+            found.setdefault(f"{section}.{name}", {})
+            yield from _from_table(home, text, f"{section}.{name}", rules)
 
 
-def _from_variables(variables: Mapping[str, str], places: Mapping[str, str]) -> Iterator[Given]:
+def _from_table(home: Home, text: str, section: str, table: Any) -> Iterator[Given]:
+    if not isinstance(table, dict):
+        where = _place(home, text, section, None)
+        raise ConfigInvalid(masked(f"{where}: {section} must be a section: [{section}]."))
+    for key, value in table.items():
+        where = _place(home, text, section, key)
+        if key not in sections.types(section):
+            raise ConfigInvalid(masked(sections.unknown_key(where, section, key)))
+        yield Given(section, key, value, f"{where}: [{section}] {key}", is_text=False)
+
+
+def _from_variables(
+    variables: Mapping[str, str], places: Mapping[str, str], found: Found
+) -> Iterator[Given]:
     for name, key in PLAIN_SECRETS.items():
         if variables.get(name, "").strip():
             where = places.get(name, "The environment")
             yield Given("secrets", key, variables[name], f"{where}: {name}", is_text=True)
     for name, value in variables.items():
-        section, separator, key = name.removeprefix(PREFIX).partition("__")
-        if not name.startswith(PREFIX) or not separator:
+        if not name.startswith(PREFIX) or "__" not in name.removeprefix(PREFIX):
             continue
         where = places.get(name, "The environment")
-        section, key = section.lower(), key.lower()
-        if section not in _sections() or key not in _keys(section):
-            raise ConfigInvalid(masked(_unknown_variable(where, name)))
+        if (meant := sections.of_variable(name, found)) is None:
+            raise ConfigInvalid(masked(sections.unknown_variable(where, name)))
+        section, key = meant
+        found.setdefault(section, {})
         yield Given(section, key, value, f"{where}: {name}", is_text=True)
 
 
 def _place(home: Home, text: str, section: str, key: str | None) -> str:
     line = find_line(text, section, key)
     return f"{home.config}, line {line}" if line else str(home.config)
-
-
-def _unknown_section(where: str, section: str) -> str:
-    homes = [name for name in _sections() if section in _keys(name)]
-    if homes:
-        return f"{where}: {section} must stand below [{homes[0]}]."
-    near = get_close_matches(section, _sections(), n=1)
-    hint = f"Did you mean [{near[0]}]?" if near else f"There are {', '.join(_sections())}."
-    return f"{where}: there is no section [{section}]. {hint}"
-
-
-def _unknown_key(where: str, section: str, key: str) -> str:
-    near = get_close_matches(key, _keys(section), n=1)
-    homes = [name for name in _sections() if key in _keys(name)]
-    if homes:
-        hint = f"It belongs below [{homes[0]}]."
-    elif near:
-        hint = f"Did you mean {near[0]}?"
-    else:
-        hint = f"There are {', '.join(_keys(section))}."
-    return f"{where}: [{section}] has no setting {key}. {hint}"
-
-
-def _unknown_variable(where: str, name: str) -> str:
-    known = [
-        f"{PREFIX}{section}__{key}".upper() for section in _sections() for key in _keys(section)
-    ]
-    near = get_close_matches(name.upper(), known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else "`pynchy config show` lists all settings."
-    return f"{where}: {name} is no setting. {hint}"

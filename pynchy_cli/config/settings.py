@@ -8,8 +8,11 @@ import msgspec
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0.01, le=4096)]
 Bytes = Annotated[int, msgspec.Meta(ge=1)]
 Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+WordOrAll = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,63})$")]
+Line = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -27,13 +30,17 @@ class Agent(Section, frozen=True):
     """The agent framework in the sandbox: claude or echo."""
     model: str = ""
     """The model's name; empty leaves the choice to the core."""
+    git_name: str = ""
+    """Who agents commit as; empty is what git knows on the host, else the assistant's name."""
+    git_email: str = ""
+    """The address for that; empty is what git knows on the host."""
 
 
 class Sandbox(Section, frozen=True):
     """Where agents live, and what they may use up."""
 
     runtime: Word = "auto"
-    """auto, bubblewrap or unsafe."""
+    """auto, docker, apple, bubblewrap or unsafe."""
     idle_timeout: Annotated[float, msgspec.Meta(ge=0)] = 1800.0
     """Seconds for which a sandbox stays warm after a run; 0 ends it at once."""
     max_warm: Annotated[int, msgspec.Meta(ge=0)] = 10
@@ -48,12 +55,22 @@ class Sandbox(Section, frozen=True):
     """Seconds that working agents get when run-agent is asked to stop."""
     memory: Bytes = 2 * 1024**3
     """Bytes of memory for one process of a sandbox."""
+    cpus: Share | None = 2.0
+    """Processors that a sandbox may keep busy, where they can be limited."""
     max_processes: Count = 512
     """Processes and threads in one sandbox."""
     max_file: Bytes = 2 * 1024**3
     """Bytes in one file that a sandbox writes."""
     max_output: Bytes = 100 * 1024**2
     """Bytes of output log after which a turn is ended with a notice."""
+    folder_limit: Bytes = 5 * 1024**3
+    """Bytes in a group's folder, above which its sandboxes are stopped."""
+    min_free: Annotated[int, msgspec.Meta(ge=0)] = 1024**3
+    """Bytes that stay free on the home's disk; below, sandboxes are stopped."""
+    image: Line = "pynchy-agent:latest"
+    """The image from which docker and apple make sandboxes."""
+    base_image: Line = "python:3.13-slim"
+    """The image on which that one is built."""
     uid_base: Annotated[int, msgspec.Meta(ge=1000, le=2_000_000_000)] = 700_000
     """Started by root, a group's sandboxes run as this uid plus the group's number."""
 
@@ -87,6 +104,8 @@ class Secrets(Section, frozen=True):
     """A key of the Anthropic API; also read from ANTHROPIC_API_KEY."""
     claude_code_oauth_token: str = ""
     """A Claude login's token (`claude setup-token`); also CLAUDE_CODE_OAUTH_TOKEN."""
+    gh_token: str = ""
+    """A GitHub token for the admin group; also GH_TOKEN, else what `gh auth token` says."""
 
 
 class Log(Section, frozen=True):
@@ -105,6 +124,57 @@ class Supervise(Section, frozen=True):
     """The stages, in the order in which they are started."""
 
 
+class MountRule(Section, frozen=True):
+    """A host folder or file that a group's agents see, where the allowlist permits it."""
+
+    host_path: Line
+    """What is mounted: an absolute path, or one that begins with ~."""
+    container_path: Line
+    """Where it is seen, below /workspace/extra."""
+    readonly: bool = True
+    """Whether agents may only read it."""
+
+
+class GroupRules(Section, frozen=True):
+    """What holds for all groups, unless a profile or a group's own section says otherwise."""
+
+    # None and an empty list say nothing. What holds for a group says `config.tiers.for_group`.
+
+    profile: Word | None = None
+    """The profile whose rules hold; named by a group, or for all of them by the defaults."""
+    directives: tuple[Word, ...] = ()
+    """Directives, added to those of the tiers before: texts that agents are always told."""
+    skills: tuple[WordOrAll, ...] = ()
+    """Skills besides those of the tier core, likewise added: tiers, names of skills, or * for
+    all."""
+    mounts: tuple[MountRule, ...] = ()
+    """Host folders that agents also see, where the allowlist permits it; likewise added."""
+    follow_up: Literal["steer", "queue", "interrupt"] | None = None
+    """What a message does that comes while the agent works: it is told at once (steer), waits
+    (queue), or ends the turn (interrupt). Steer where nothing is said."""
+    idle_timeout: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Instead of [sandbox] idle_timeout."""
+    run_timeout: Seconds | None = None
+    """Instead of [sandbox] run_timeout."""
+    activity_timeout: Seconds | None = None
+    """Instead of [sandbox] activity_timeout."""
+    model: str | None = None
+    """Instead of [agent] model."""
+    core: Word | None = None
+    """Instead of [agent] core."""
+    memory: Bytes | None = None
+    """Instead of [sandbox] memory."""
+    cpus: Share | None = None
+    """Instead of [sandbox] cpus."""
+    max_processes: Count | None = None
+    """Instead of [sandbox] max_processes."""
+    folder_limit: Bytes | None = None
+    """Instead of [sandbox] folder_limit."""
+    gh_token: str = ""
+    """A GitHub token for the group's own repository, of a single group alone; it belongs into
+    .env, as PYNCHY_GROUPS__<GROUP>__GH_TOKEN, and is never printed."""
+
+
 class Settings(Section, frozen=True):
     """Everything, as one object that is passed down."""
 
@@ -115,3 +185,6 @@ class Settings(Section, frozen=True):
     secrets: Secrets = Secrets()
     log: Log = Log()
     supervise: Supervise = Supervise()
+    defaults: GroupRules = GroupRules(directives=("base", "idle"))
+    profiles: dict[str, GroupRules] = {}
+    groups: dict[str, GroupRules] = {}

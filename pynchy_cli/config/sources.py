@@ -30,7 +30,9 @@ def find_line(text: str, section: str, key: str | None) -> int | None:
         header = _HEADER.match(line[:LONGEST])
         if header:
             current = _bare(header[1])
-            if key is None and current.partition(".")[0] == section:
+            if key is None and f"{current}.".startswith(f"{section}."):
+                return number
+            if key is not None and current == f"{section}.{key}":
                 return number
             continue
         name = _ASSIGNMENT.match(line[:LONGEST])

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from pynchy_cli.config import sections
 from pynchy_cli.config import settings as source
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.config.values import wanted
@@ -19,11 +20,26 @@ HEAD = """\
 # max_concurrent below [queue]. `pynchy config check` tells whether all is well.
 """
 
+GROUPS = """
+# The same of single groups, by their folder's name, and of profiles that groups may have.
+# Lists add to each other; of everything else the most specific that is set holds.
+# [profiles.research]
+#   skills = ["*"]
+#   idle_timeout = 3600
+# [groups.family]
+#   profile = "research"
+#   directives = ["family"]
+#   mounts = [{ host_path = "~/photos", container_path = "photos" }]
+"""
+
 ENV = """\
 # Secrets, one NAME=value a line; keep this file to yourself. The environment wins over it.
 # With neither of these, a scripted model stands in (the gateway's rehearsal mode).
 # ANTHROPIC_API_KEY=
 # CLAUDE_CODE_OAUTH_TOKEN=
+# For git on GitHub: the admin group's token, and that of the group `family`.
+# GH_TOKEN=
+# PYNCHY_GROUPS__FAMILY__GH_TOKEN=
 """
 
 
@@ -31,15 +47,16 @@ def config_toml() -> str:
     """A config.toml that changes nothing, and explains every setting."""
     notes = explanations()
     parts = [HEAD]
-    for section in msgspec.structs.fields(Settings):
-        if section.name == "secrets":
+    for section, kind in sections.plain().items():
+        if section == "secrets":
             continue  # they belong into .env
-        parts.append(f"\n# {notes[section.type.__name__, '']}\n[{section.name}]\n")
-        for field in msgspec.structs.fields(section.type):
-            note = notes[section.type.__name__, field.name]
+        parts.append(f"\n# {notes[kind.__name__, '']}\n[{section}]\n")
+        standard = getattr(Settings(), section)
+        for name, field in sections.settings(section).items():
+            note = notes[kind.__name__, name]
             parts.append(f"# {note}{_kind(field.type, note)}\n")
-            parts.append(f"# {field.name} = {_toml(field.default)}\n")
-    return "".join(parts)
+            parts.append(f"# {name}{_toml_or_not(getattr(standard, name))}\n")
+    return "".join([*parts, GROUPS])
 
 
 def explanations() -> dict[tuple[str, str], str]:
@@ -71,6 +88,11 @@ def _kind(kind: Any, note: str) -> str:
     if all(one in note for one in choices):
         return ""
     return f" One of {wanted(kind)}."
+
+
+def _toml_or_not(value: Any) -> str:
+    """What follows the name of a setting that has this value."""
+    return ": not set." if value is None else f" = {_toml(value)}"
 
 
 def _toml(value: Any) -> str:

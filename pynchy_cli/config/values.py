@@ -4,8 +4,10 @@ was wanted. A secret, and what looks like one, is never repeated."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -21,12 +23,13 @@ _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 def convert(given: Given, kind: Any) -> Any:
     """The value in the setting's type. Raises ConfigInvalid."""
+    kind = _required(kind)
     value = _from_text(given.value, kind) if given.is_text else given.value
     try:
         made = msgspec.convert(value, kind, strict=not given.is_text)
     except msgspec.ValidationError as error:
-        raise ConfigInvalid(_refusal(given, kind)) from error
-    if not _is_sound(made) or (given.section == "secrets" and re.search(r"\s", made)):
+        raise ConfigInvalid(_refusal(given, kind) + _nearest_field(error, kind)) from error
+    if not _is_sound(made) or (_is_secret(given) and re.search(r"\s", made)):
         raise ConfigInvalid(_refusal(given, kind))
     return made
 
@@ -40,6 +43,7 @@ def toml_reason(error: Exception) -> str:
 
 def wanted(kind: Any) -> str:
     """In words what a setting takes, such as `a whole number of at least 1`."""
+    kind = _required(kind)
     if get_origin(kind) is Annotated:
         base, *metas = get_args(kind)
         return wanted(base) + "".join(_limits(meta) for meta in metas)
@@ -48,11 +52,16 @@ def wanted(kind: Any) -> str:
         return f"{', '.join(choices[:-1])} or {choices[-1]}"
     if get_origin(kind) is tuple:
         return "a list, each of it " + wanted(get_args(kind)[0])
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = [f"{field.name} ({wanted(field.type)})" for field in msgspec.structs.fields(kind)]
+        return f"a table of {', '.join(fields)}"
     return _NAMES[kind]
 
 
 def _limits(meta: msgspec.Meta) -> str:
     words = ""
+    if meta.min_length:
+        words += " that is not empty"
     if meta.ge is not None:
         words += f" of at least {meta.ge}"
     if meta.gt is not None:
@@ -61,6 +70,8 @@ def _limits(meta: msgspec.Meta) -> str:
         words += f" and at most {meta.le}"
     if meta.pattern == r"^https?://[^\s]+$":
         words += " that is an address beginning with https:// or http://"
+    elif meta.pattern is not None and meta.pattern.startswith(r"^(\*|"):
+        words += " of letters, digits, '_', '.' and '-', or *"
     elif meta.pattern is not None:
         words += " of letters, digits, '_', '.' and '-'"
     return words
@@ -84,11 +95,37 @@ def _from_text(text: str, kind: Any) -> Any:
 
 def _is_sound(value: Any) -> bool:
     """Neither infinite, nor too large for the kernel, nor holding control characters."""
+    if isinstance(value, msgspec.Struct):
+        return _is_sound(msgspec.structs.astuple(value))
     if isinstance(value, tuple):
         return all(_is_sound(one) for one in value)
     if isinstance(value, str):
         return not re.search(r"[\x00-\x1f\x7f]", value)
     return not isinstance(value, int | float) or abs(value) <= _LARGEST
+
+
+def _is_secret(given: Given) -> bool:
+    return given.section == "secrets" or given.key == "gh_token"
+
+
+def _required(kind: Any) -> Any:
+    """The type that a setting has where it is set at all."""
+    if get_origin(kind) in (Union, UnionType):
+        return next(one for one in get_args(kind) if one is not NoneType)
+    return kind
+
+
+def _nearest_field(error: msgspec.ValidationError, kind: Any) -> str:
+    """For a table with a field that it hasn't: the name that may have been meant."""
+    unknown = re.search(r"unknown field `([^`]*)`", str(error))
+    near = get_close_matches(unknown[1], _table_fields(kind), n=1) if unknown else []
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _table_fields(kind: Any) -> Iterator[str]:
+    for one in (kind, *get_args(kind)):
+        if isinstance(one, type) and issubclass(one, msgspec.Struct):
+            yield from one.__struct_fields__
 
 
 def _refusal(given: Given, kind: Any) -> str:
@@ -97,7 +134,7 @@ def _refusal(given: Given, kind: Any) -> str:
         near = get_close_matches(given.value, get_args(kind), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
     wants = f"it must be {wanted(kind)}"
-    if given.section == "secrets":
+    if _is_secret(given):
         return f"{given.where} can't be used: {wants} without spaces."
     return f"{given.where} can't be {_repeat(given.value)}: {wants}.{hint}"
 
@@ -107,6 +144,8 @@ def _repeat(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, dict):
         return "a table"
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        return "a list of tables"
     text = masked(value if isinstance(value, str) else str(value))
     text = text if len(text) <= 60 else text[:57] + "..."
     return repr(text) if isinstance(value, str) else text

@@ -268,7 +268,11 @@ def test_no_error_repeats_a_secret(
 def test_shown_masks_secrets_and_nothing_else(place: Home) -> None:
     settings = load(place, {"ANTHROPIC_API_KEY": KEY})
     document = shown(settings)
-    assert document["secrets"] == {"anthropic_api_key": "(set)", "claude_code_oauth_token": ""}
+    assert document["secrets"] == {
+        "anthropic_api_key": "(set)",
+        "claude_code_oauth_token": "",
+        "gh_token": "",
+    }
     assert document["queue"]["max_concurrent"] == 5
     assert set(document) == set(Settings.__struct_fields__)
     assert secrets(settings) == (KEY,)

@@ -1,0 +1,105 @@
+"""Which sections and settings there are, and what is said of one that there isn't. A section of
+a profile or a group is called as it is written: `profiles.research`, `groups.family`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from pynchy_cli.config.settings import GroupRules, Section, Settings
+
+PREFIX = "PYNCHY_"
+NAMED = ("profiles", "groups")
+"""Sections of which there is one for each name."""
+LEFT_OUT = {"defaults": ("gh_token",), "profiles": ("gh_token", "profile"), "groups": ()}
+"""Rules that make no sense for many groups at once."""
+
+
+def plain() -> dict[str, type[Section]]:
+    """The sections that there are once: name -> what stands in it."""
+    fields = msgspec.structs.fields(Settings)
+    return {field.name: field.type for field in fields if field.name not in NAMED}
+
+
+def names() -> list[str]:
+    """All sections, as a person is told of them."""
+    return [*plain(), *(f"{section}.NAME" for section in NAMED)]
+
+
+def settings(section: str) -> dict[str, msgspec.structs.FieldInfo]:
+    """The settings of a section; none of one that there isn't."""
+    family, _, name = section.partition(".")
+    kind = plain().get(section) or (GroupRules if family in NAMED and name else None)
+    if kind is None:
+        return {}
+    left_out = LEFT_OUT.get(family, ())
+    fields = msgspec.structs.fields(kind)
+    return {field.name: field for field in fields if field.name not in left_out}
+
+
+def types(section: str) -> dict[str, Any]:
+    """The types of a section's settings."""
+    return {name: field.type for name, field in settings(section).items()}
+
+
+def of_variable(name: str, known: Iterable[str]) -> tuple[str, str] | None:
+    """Section and key that a variable sets, or None where it sets nothing that there is. `known`
+    are the sections of profiles and groups so far; in a variable `-` is written as `_`."""
+    section, _, key = name.removeprefix(PREFIX).partition("__")
+    section, key = section.lower(), key.lower()
+    if section in NAMED:
+        named, _, key = key.rpartition("__")
+        section = f"{section}.{named.replace('_', '-')}" if named else section
+        alike = [one for one in known if _plainly(one) == _plainly(section)]
+        section = alike[0] if alike else section
+    return (section, key) if key in types(section) else None
+
+
+def unknown_section(where: str, section: str) -> str:
+    """What is said of a section that there isn't."""
+    if homes := _with(section):
+        return f"{where}: {section} must stand below [{homes[0]}]."
+    near = get_close_matches(section, [*plain(), *NAMED], n=1)
+    known = f"There are {', '.join(names())}."
+    if not near:
+        return f"{where}: there is no section [{section}]. {known}"
+    meant = f"{near[0]}.NAME" if near[0] in NAMED else near[0]
+    return f"{where}: there is no section [{section}]. Did you mean [{meant}]?"
+
+
+def unknown_key(where: str, section: str, key: str) -> str:
+    """What is said of a setting that a section hasn't."""
+    near = get_close_matches(key, types(section), n=1)
+    if homes := _with(key):
+        hint = f"It belongs below [{homes[0]}]."
+    elif near:
+        hint = f"Did you mean {near[0]}?"
+    else:
+        hint = f"There are {', '.join(types(section))}."
+    return f"{where}: [{section}] has no setting {key}. {hint}"
+
+
+def unknown_variable(where: str, name: str) -> str:
+    """What is said of a variable that sets nothing that there is."""
+    named = name.removeprefix(PREFIX).split("__")[1:2] or ["NAME"]
+    sections = [*plain(), *(f"{section}.{named[0]}" for section in NAMED)]
+    known = [
+        f"{PREFIX}{section.replace('.', '__')}__{key}".upper()
+        for section in sections
+        for key in types(section)
+    ]
+    near = get_close_matches(name.upper(), known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else "`pynchy config show` lists all settings."
+    return f"{where}: {name} is no setting. {hint}"
+
+
+def _with(key: str) -> list[str]:
+    """The sections that have such a setting."""
+    return [name for name in names() if key in types(name)]
+
+
+def _plainly(section: str) -> str:
+    return section.lower().replace("-", "_")
