@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         return _say(f"{options.output}: {error.strerror}", WRONG)
     try:
-        return asyncio.run(_run(options.ipc, output))
+        return asyncio.run(_run(options.ipc, output, has_leash=not options.no_leash))
     except documents.InputUnreadable as error:
         return _say(str(error), WRONG)
     except OutputLost as error:
@@ -47,18 +47,24 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         metavar="DIR",
         help="read DIR/input/0.json, 1.json, ... instead; leave when standard input ends",
     )
+    parser.add_argument(
+        "--no-leash",
+        action="store_true",
+        help="with --ipc: go on when standard input ends; a signal ends it",
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="append the records to FILE")
     return parser.parse_args(arguments)
 
 
-async def _run(ipc: Path | None, output: Output) -> int:
+async def _run(ipc: Path | None, output: Output, *, has_leash: bool) -> int:
     loop = asyncio.get_running_loop()
     for number, code in SIGNALS.items():
         loop.add_signal_handler(number, leash.leave, code, output.flush)
     if ipc is None:
         given: AsyncIterator[Document] = documents.single(sys.stdin.buffer.read())
     else:
-        leash.hold(sys.stdin.fileno())
+        if has_leash:
+            leash.hold(sys.stdin.fileno())
         given = documents.folder(ipc / INPUT)
     try:
         return DONE if await converse(given, output) else FAILED

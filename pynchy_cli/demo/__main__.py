@@ -17,6 +17,7 @@ from typing import Any
 
 from pynchy_cli import clock, output, plugins, status_quick
 from pynchy_cli.config.paths import Home
+from pynchy_cli.config.settings import Settings
 from pynchy_cli.demo.stages import (
     ANSWER_SECONDS,
     FOLDER,
@@ -37,7 +38,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     home = Home(FOLDER)
     try:
-        environ = environment(os.environ, plugins.runtime("bubblewrap").problem())
+        environ = environment(os.environ, plugins.runtime("bubblewrap", Settings()).problem())
         _heading(f"pynchy --home {_short(home.root)} init: a home for the demo")
         run("init", "--yes", environ=environ)
         _heading("pynchy up: all stages, each a process")

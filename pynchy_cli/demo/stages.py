@@ -34,7 +34,7 @@ def environment(given: Mapping[str, str], problem: str | None) -> dict[str, str]
     if problem is None:
         if not any(environ.get(name) for name in KEYS) and (token := login(environ)):
             environ["CLAUDE_CODE_OAUTH_TOKEN"] = token
-        return environ
+        return environ | {"PYNCHY_SANDBOX__RUNTIME": "bubblewrap"}
     output.say(f"Warning: {problem}")
     output.say("The demo goes on WITHOUT A SANDBOX: the agent is a plain process of this machine.")
     output.say("Therefore no model answers, but a script, and no key is used.\n")

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from pynchy_cli.errors import PluginBroken, PluginUnknown
+
+if TYPE_CHECKING:
+    from pynchy_cli.config.settings import Settings
 
 GROUP = "pynchy.plugins"
 hookimpl = pluggy.HookimplMarker("pynchy")
@@ -52,9 +55,10 @@ def channel(name: str) -> Any:
     return _one(name, manager(name).hook.pynchy_channel(name=name), "channel")
 
 
-def runtime(name: str) -> Any:
+def runtime(name: str, settings: Settings) -> Any:
     """The runtime that the plugin `name` offers. Raises PluginUnknown where it offers none."""
-    return _one(name, manager(name).hook.pynchy_runtime(name=name), "runtime")
+    offered = manager(name).hook.pynchy_runtime(name=name, settings=settings)
+    return _one(name, offered, "runtime")
 
 
 def _one(name: str, offered: list[Any], kind: str) -> Any:

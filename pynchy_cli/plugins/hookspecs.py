@@ -9,6 +9,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from pynchy_cli.channels.base import Channel
+    from pynchy_cli.config.settings import Settings
     from pynchy_cli.sandbox.base import Runtime
 
 hookspec = pluggy.HookspecMarker("pynchy")
@@ -20,5 +21,5 @@ def pynchy_channel(name: str) -> Channel | None:
 
 
 @hookspec
-def pynchy_runtime(name: str) -> Runtime | None:
+def pynchy_runtime(name: str, settings: Settings) -> Runtime | None:
     """A runtime of this name."""

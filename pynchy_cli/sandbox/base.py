@@ -3,7 +3,7 @@ nothing about groups or messages; it is told what to bind and what to start."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,8 @@ class Limits:
     memory: int
     processes: int
     file_size: int
+    cpus: float | None = None
+    """Processors that it may keep busy."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Spec:
     are hidden: an empty file lies over each, or an empty folder where the path ends with `/`.
     `lease` is a descriptor of a
     read lock that the sandbox keeps open as long as any of its processes lives. Standard
-    input is a pipe that ends when the host dies; standard error goes to `log`.
+    input is a pipe that ends when the host dies; standard error goes to `log`. Where sandboxes
+    outlive their worker there is no such pipe and no lease: `labels` (home, group, session,
+    owner, lane) tell whose each is, and `log` is written when it has ended.
     """
 
     name: str
@@ -97,8 +101,48 @@ class Runtime(Protocol):
         """How the agent itself sees a path that the specification calls `path`: the same in
         a real sandbox, the host's path where nothing is isolated."""
 
+    outlives_worker: bool
+    """Whether sandboxes go on when whoever started them dies, so that another can adopt them."""
+
     async def start(self, spec: Spec) -> Place:
         """Start a sandbox; it runs when this returns. Called on the main thread.
 
         Raises SandboxUnavailable with the reason.
         """
+
+    async def alive(self, labels: Mapping[str, str]) -> bool:
+        """Whether the sandbox of the labels' home and session lives, as far as its lease can't
+        tell: it has gone when nobody holds the lease and this is False.
+
+        Raises SandboxUnavailable while that can't be found out.
+        """
+
+    async def adopt(self, labels: Mapping[str, str], log: Path) -> Place | None:
+        """The sandbox of the labels' home and session, started by somebody who is dead; its end
+        will be written to `log`. It may have ended meanwhile. None where there is none.
+
+        Raises SandboxUnavailable while that can't be found out.
+        """
+
+    async def sweep(self, home_id: str, known: Container[str]) -> list[str]:
+        """Remove the sandboxes of this home whose session isn't known, and give their names.
+        What is known is asked after the sandboxes were listed, so that none which is started
+        meanwhile is taken for a stranger. Raises SandboxUnavailable."""
+
+
+class DiesWithWorker:
+    """The part of a runtime whose sandboxes never outlive who started them."""
+
+    outlives_worker = False
+
+    async def alive(self, labels: Mapping[str, str]) -> bool:
+        """Only the lease tells."""
+        return False
+
+    async def adopt(self, labels: Mapping[str, str], log: Path) -> Place | None:
+        """There is nothing to adopt."""
+        return None
+
+    async def sweep(self, home_id: str, known: Container[str]) -> list[str]:
+        """There is nothing to sweep."""
+        return []

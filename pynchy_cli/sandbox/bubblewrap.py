@@ -13,10 +13,10 @@ from pathlib import Path
 from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.plugins import hookimpl
 from pynchy_cli.sandbox import limits, ownership, process, site, trial, view
-from pynchy_cli.sandbox.base import Mount, Place, Runtime, Spec
+from pynchy_cli.sandbox.base import DiesWithWorker, Mount, Place, Runtime, Spec
 
 
-class Bubblewrap:
+class Bubblewrap(DiesWithWorker):
     """Makes sandboxes with bubblewrap."""
 
     name = "bubblewrap"

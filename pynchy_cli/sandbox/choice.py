@@ -21,7 +21,7 @@ def choose(settings: Settings) -> Runtime:
     named = settings.sandbox.runtime
     problems = []
     for name in BEST_FIRST if named == AUTO else (named,):
-        runtime = cast("Runtime", plugins.runtime(name))
+        runtime = cast("Runtime", plugins.runtime(name, settings))
         problem = runtime.problem()
         if problem is None:
             return runtime

@@ -12,7 +12,7 @@ from pathlib import Path
 from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.plugins import hookimpl
 from pynchy_cli.sandbox import limits, process
-from pynchy_cli.sandbox.base import Mount, Place, Runtime, Spec
+from pynchy_cli.sandbox.base import DiesWithWorker, Mount, Place, Runtime, Spec
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 HOME = "/home/agent"
@@ -20,7 +20,7 @@ FROM_HOST = ("LD_LIBRARY_PATH", "TMPDIR", "TZ")
 """What a process of this host may need to start at all; nothing of it is a secret."""
 
 
-class Unsafe:
+class Unsafe(DiesWithWorker):
     """Starts agents as plain processes."""
 
     name = "unsafe"
