@@ -97,11 +97,26 @@ class Run:
     created_at: str
     started_at: str | None
     finished_at: str | None
+    told_seq: int = 0
+    """The last message that this attempt began with; later ones of the range came meanwhile."""
+    answered_seq: int = 0
+    """The last message that its finished answers take into account."""
+    replies: int = 0
+    """How many answers are given and finished."""
+    asked: str | None = None
+    """What its worker is asked to do: stop or interrupt it."""
+    note: str | None = None
+    """What the next attempt is told of the one before."""
 
     @property
     def turn(self) -> str:
         """The name of this attempt in documents and records."""
         return f"{self.id}.{self.attempts}.{self.takeovers}"
+
+    @property
+    def is_shell(self) -> bool:
+        """Whether the answer goes to a shell and to no chat."""
+        return self.kind == "shell"
 
 
 @dataclass(frozen=True)

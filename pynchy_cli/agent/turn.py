@@ -5,23 +5,24 @@ the cursor. A kill at any moment leaves either all of a piece or nothing of it."
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
 
 from agent_runner import protocol
 from pynchy_cli import clock
+from pynchy_cli.agent import trace
 from pynchy_cli.config.settings import Queue
 from pynchy_cli.model import Run, Session
-from pynchy_cli.store import Store, events, groups, outbound, runs, sessions
+from pynchy_cli.store import Store, groups, outbound, runs, sessions, steering
 from pynchy_cli.store.connection import Connection
 
 Found = Sequence[tuple[protocol.Record, int]]
-SHOWN = 4000
 GROWN = 1 << 20
 """Characters kept of an answer that is still being written."""
 DOUBLINGS = 20
 """So often the pause between attempts is doubled at most."""
 NOTHING = "(The agent ended its turn without an answer.)"
 GIVEN_UP = "Sorry, I could not answer this: {error}"
+STOPPED = "(Stopped.)"
 
 
 class RunLost(Exception):
@@ -29,7 +30,7 @@ class RunLost(Exception):
 
 
 class Turn:
-    """An attempt at a run that is ours."""
+    """An attempt at a run that is ours. `run` is the row as it was when we last wrote it."""
 
     def __init__(
         self,
@@ -51,13 +52,8 @@ class Turn:
 
     @property
     def key(self) -> str:
-        """The unique key of the run's reply."""
-        return f"run:{self.run.id}:0"
-
-    @property
-    def is_shell(self) -> bool:
-        """Whether the answer goes to a shell and to no chat."""
-        return self.run.kind == "shell"
+        """The unique key of the reply that is being written."""
+        return f"run:{self.run.id}:{self.run.replies}"
 
     def resume(self) -> None:
         """Continue an answer whose beginning another worker has stored."""
@@ -70,7 +66,7 @@ class Turn:
         them. Raises RunLost; then nothing was stored."""
         now = clock.now()
         ended = None
-        before = self._text
+        before = self.run, self._text
         try:
             with self.store.atomic() as db:
                 self._require(db)
@@ -78,13 +74,13 @@ class Turn:
                     if record.turn == self.run.turn:
                         self.has_begun = True
                         ended = self._one(db, record, offset, now) or ended
-                if ended is None and self._text != before:
+                if ended is None and self._text and self._text != before[1]:
                     self._grow(db, now)
                 sessions.advance(db, self.session, found[-1][1], now)
                 if ended is not None:
                     self._end(db, ended, now)
         except BaseException:
-            self._text = before  # the same records will come again
+            self.run, self._text = before  # the same records will come again
             raise
         if self.heard is not None:
             for record, _ in found:
@@ -92,12 +88,25 @@ class Turn:
         self.ended = ended
         return ended
 
+    def absorb(self) -> Run | None:
+        """Take over what was said since, and waits; the run as it was before, or None where
+        there is nothing. Raises RunLost."""
+        now = clock.now()
+        with self.store.atomic() as db:
+            self._require(db)
+            before = self.run
+            grown = steering.absorb(db, before, now)
+            if grown is None:
+                return None
+            self.run = grown
+        return before
+
     def fail(self, error: str, *, retry: bool = True) -> None:
         """The attempt failed: back to the queue after a while, or given up and said so."""
         now = clock.now()
         with self.store.atomic() as db:
             self._require(db)
-            self._failed(db, error, now, retry=retry)
+            self._failed(db, error, now, self.run.told_seq, retry=retry)
 
     def give_back(self, reason: str) -> None:
         """Put the run back; that it didn't end is nobody's fault. After some times it may be
@@ -105,12 +114,14 @@ class Turn:
         now = clock.now()
         with self.store.atomic() as db:
             self._require(db)
-            if self.is_shell:
+            if self.run.asked == "stop":
+                self._stopped(db, now)
+            elif self.run.is_shell:
                 runs.finish(db, self.run, "cancelled", now, reason)
             elif self.run.takeovers < runs.FREE_TAKEOVERS:
                 self._back(db, now, None, reason, free=True)
             else:
-                self._failed(db, reason, now, retry=True)
+                self._failed(db, reason, now, self.run.told_seq, retry=True)
 
     def skip(self) -> None:
         """Nothing is to be answered: the run is done without a turn."""
@@ -121,8 +132,10 @@ class Turn:
             groups.answer_through(db, self.run.group_folder, self.run.last_seq)
 
     def _require(self, db: Connection) -> None:
-        if not runs.is_mine(db, self.run):
+        run = runs.mine(db, self.run)
+        if run is None:
             raise RunLost(f"run {self.run.id} is no longer ours")
+        self.run = run
 
     def _one(
         self, db: Connection, record: protocol.Record, offset: int, now: str
@@ -132,78 +145,16 @@ class Turn:
                 self._text = (self._text + text)[:GROWN]
             case protocol.Started(session_id=session_id):
                 self._named(db, session_id)
+            case protocol.Replied():
+                self._replied(db, record, now)
             case protocol.TurnEnded():
                 return record
-            case protocol.Thinking(text=text):
-                self._trace(db, "thinking", {"text": text}, text, offset, now)
-            case protocol.ToolUse(name=name, input=given, tool_id=tool):
-                payload = {"tool_id": tool, "name": name, "input": given}
-                self._trace(db, "tool_use", payload, f"{name} {_preview(given)}", offset, now)
-            case protocol.ToolResult(tool_id=tool, content=content, is_error=is_error):
-                result = {"tool_id": tool, "content": content, "is_error": is_error}
-                self._trace(db, "tool_result", result, content, offset, now)
-            case protocol.Notice(subtype=subtype, data=data):
-                self._notice(db, subtype, data, offset, now)
+            case _:
+                trace.store(db, self.run, record, offset, now)
         return None
 
-    def _trace(
-        self,
-        db: Connection,
-        kind: str,
-        payload: dict[str, Any],
-        line: str,
-        offset: int,
-        now: str,
-    ) -> None:
-        run = self.run
-        events.add(
-            db,
-            kind,
-            payload,
-            now,
-            group_folder=run.group_folder,
-            run_id=run.id,
-            chat_jid=run.chat_jid,
-        )
-        if run.chat_jid is not None and not self.is_shell:
-            events.show(
-                db,
-                key=f"{run.turn}:{offset}",
-                chat_jid=run.chat_jid,
-                kind=kind,
-                content=line[:SHOWN],
-                now=now,
-                run_id=run.id,
-            )
-
-    def _notice(
-        self, db: Connection, subtype: str, data: dict[str, Any], offset: int, now: str
-    ) -> None:
-        run = self.run
-        payload = {"subtype": subtype, **data}
-        events.add(
-            db,
-            "notice",
-            payload,
-            now,
-            group_folder=run.group_folder,
-            run_id=run.id,
-            chat_jid=run.chat_jid,
-        )
-        if subtype == "session_lost" and run.chat_jid is not None and not self.is_shell:
-            outbound.say(
-                db,
-                key=f"run:{run.turn}:lost:{offset}",
-                chat_jid=run.chat_jid,
-                content="(I could not continue our earlier conversation, so I start afresh.)",
-                source="host",
-                now=now,
-                group_folder=run.group_folder,
-                run_id=run.id,
-            )
-
     def _grow(self, db: Connection, now: str) -> None:
-        if self.is_shell:
+        if self.run.is_shell:
             return
         outbound.grow(
             db,
@@ -219,40 +170,99 @@ class Turn:
         if session_id:
             sessions.named(db, self.session, session_id)
 
+    def _through(self, read: int) -> int:
+        """The last message that an answer takes into account. An agent that claims another
+        number than it was given harms its own group's answers, and nothing else."""
+        return min(max(self.run.told_seq, read), self.run.last_seq)
+
+    def _replied(self, db: Connection, record: protocol.Replied, now: str) -> None:
+        """An answer is whole, and the turn goes on."""
+        if self.run.is_shell:
+            return
+        self._named(db, record.session_id)
+        through = self._through(record.read)
+        self._say(db, record.reply.strip() or self._text.strip() or NOTHING, "agent", now)
+        self._text = ""
+        groups.answer_through(db, self.run.group_folder, through)
+        self.run = steering.replied(db, self.run, through)
+
     def _end(self, db: Connection, ended: protocol.TurnEnded, now: str) -> None:
         self._named(db, ended.session_id)
-        if ended.error is not None:
-            self._failed(db, ended.error, now, retry=not ended.is_permanent)
-            return
-        self.reply = ended.reply
+        through = self._through(ended.read)
+        if ended.error is None and not ended.is_interrupted:
+            self._done(db, ended.reply, now, through)
+        elif ended.is_interrupted and self.run.asked is not None:
+            self._interrupted(db, ended, now)
+        else:
+            error = ended.error or "the agent's turn was interrupted"
+            self._failed(db, error, now, through, retry=not ended.is_permanent)
+
+    def _done(self, db: Connection, reply: str, now: str, through: int) -> None:
+        self.reply = reply
         runs.finish(db, self.run, "done", now)
-        if self.is_shell:
+        if self.run.is_shell:
             return
-        source = "agent" if ended.reply.strip() else "host"
-        self._say(db, ended.reply if ended.reply.strip() else NOTHING, source, now)
+        source = "agent" if reply.strip() else "host"
+        self._say(db, reply if reply.strip() else NOTHING, source, now)
+        self._leave(db, through, now)
+
+    def _interrupted(self, db: Connection, ended: protocol.TurnEnded, now: str) -> None:
+        if self.run.asked == "stop":
+            self._stopped(db, now, ended.reply)
+            return
+        if text := ended.reply.strip() or self._text.strip():
+            self._say(db, text, "agent", now)
+        run = steering.replied(db, self.run, self.run.answered_seq)
+        # The attempt was none: the same is asked again, together with what was said since.
+        self.run = replace(run, attempts=run.attempts - 1)
+        runs.give_back(db, self.run, now=now, not_before=None, error=None, free=False)
+
+    def _stopped(self, db: Connection, now: str, reply: str = "") -> None:
+        """Somebody wanted it to end: what there is of the answer is the answer."""
+        runs.finish(db, self.run, "cancelled", now, "stopped by hand")
+        if self.run.is_shell:
+            return
+        text = reply.strip() or self._text.strip() or self._stored_text()
+        content = f"{text}\n\n{STOPPED}" if text else STOPPED
+        self._say(db, content, "agent" if text else "host", now)
         groups.answer_through(db, self.run.group_folder, self.run.last_seq)
 
-    def _failed(self, db: Connection, error: str, now: str, *, retry: bool) -> None:
+    def _stored_text(self) -> str:
+        found = [r.content for r in outbound.of_run(self.store.db, self.run.id) if not r.is_final]
+        return found[-1].strip() if found else ""
+
+    def _failed(self, db: Connection, error: str, now: str, through: int, *, retry: bool) -> None:
         run = self.run
-        if self.is_shell:
+        if run.asked == "stop":
+            self._stopped(db, now)
+        elif run.is_shell:
             runs.finish(db, run, "failed", now, error)
-            return
-        if retry and run.attempts <= self.queue.max_retries:
+        elif retry and run.attempts <= self.queue.max_retries:
             delay = self.queue.base_retry * 2 ** min(run.attempts - 1, DOUBLINGS)
-            later = clock.after(now, delay)
-            self._back(db, now, later, error, free=False)
-            return
-        runs.finish(db, run, "failed", now, error)
-        self._say(db, GIVEN_UP.format(error=error), "host", now)
-        groups.answer_through(db, run.group_folder, run.last_seq)
+            self._back(db, now, clock.after(now, delay), error, free=False)
+        else:
+            runs.finish(db, run, "failed", now, error)
+            self._say(db, GIVEN_UP.format(error=error), "host", now)
+            self._leave(db, through, now)
+
+    def _leave(self, db: Connection, through: int, now: str) -> None:
+        """The run is over: what it was given meanwhile and has not read waits for the next."""
+        run = self.run
+        groups.answer_through(db, run.group_folder, through)
+        if through < run.last_seq:
+            jid = run.chat_jid or ""
+            runs.queue_chat(db, run.group_folder, through + 1, run.last_seq, jid, now)
 
     def _back(
         self, db: Connection, now: str, later: str | None, reason: str, *, free: bool
     ) -> None:
         run = self.run
-        waiting = runs.give_back(db, run, now=now, not_before=later, error=reason, free=free)
+        note = trace.note(db, run, reason)
+        waiting = runs.give_back(
+            db, run, now=now, not_before=later, error=reason, free=free, note=note
+        )
         if waiting != run.id:
-            outbound.hand_on(db, self.key, f"run:{waiting}:0", waiting)
+            outbound.hand_on(db, self.key, waiting)
 
     def _say(self, db: Connection, content: str, source: str, now: str) -> None:
         outbound.say(
@@ -265,12 +275,3 @@ class Turn:
             group_folder=self.run.group_folder,
             run_id=self.run.id,
         )
-
-
-def _preview(given: dict[str, Any]) -> str:
-    """The most telling argument of a tool call, in a line."""
-    for name in ("command", "file_path", "path", "pattern", "url", "query", "description"):
-        value = given.get(name)
-        if isinstance(value, str):
-            return value
-    return str(given)[:150] if given else ""

@@ -8,6 +8,7 @@ import asyncio
 from agent_runner import protocol
 from pynchy_cli.agent.live import Live
 from pynchy_cli.agent.sandboxes import Sandboxes
+from pynchy_cli.config.tiers import limits_for
 from pynchy_cli.loop import Context
 from pynchy_cli.model import CHAT_LANE, Run
 from pynchy_cli.store import sessions
@@ -34,7 +35,7 @@ class Warm:
             live.idle.cancel()
             live.idle = None
         try:
-            if live.is_alive and self._is_current(live):
+            if live.is_alive and self.is_current(live):
                 live.tell(protocol.FollowUp(turn=run.turn, prompt=prompt))
                 return live
         except OSError as error:
@@ -44,7 +45,8 @@ class Warm:
 
     def keep(self, live: Live) -> None:
         """Keep a sandbox for its lane's next turn, or let it go."""
-        limits, lane = self.context.settings.sandbox, _lane(live)
+        lane = _lane(live)
+        limits = limits_for(self.context.settings, lane[0])
         is_chat = lane[1] == CHAT_LANE
         if self._stopping or self.context.once or not is_chat or not limits.idle_timeout:
             self.close(live)
@@ -67,7 +69,7 @@ class Warm:
 
     def sweep(self) -> None:
         """Let go of those whose conversation doesn't go on in them."""
-        for lane in [lane for lane, live in self._warm.items() if not self._is_current(live)]:
+        for lane in [lane for lane, live in self._warm.items() if not self.is_current(live)]:
             self.close(self._warm.pop(lane))
 
     def leaving(self, lane: Lane) -> list[asyncio.Task[None]]:
@@ -88,7 +90,7 @@ class Warm:
         """Wait for the ends in hand."""
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _is_current(self, live: Live) -> bool:
+    def is_current(self, live: Live) -> bool:
         """Whether the lane's conversation still goes on in this sandbox: it was not forgotten,
         and its group is the same."""
         known, now = live.session, sessions.get(self.context.store.db, *_lane(live))

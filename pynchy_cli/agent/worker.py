@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from agent_runner import protocol
 from pynchy_cli import clock
+from pynchy_cli.agent.at_work import AtWork
 from pynchy_cli.agent.conversation import TooMuch, converse
 from pynchy_cli.agent.directives import system_prompt
 from pynchy_cli.agent.live import Live
@@ -18,6 +19,7 @@ from pynchy_cli.agent.recovery import Recovery
 from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.turn import RunLost, Turn
 from pynchy_cli.agent.warm import Warm
+from pynchy_cli.config.tiers import for_group, limits_for
 from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseFull,
@@ -45,6 +47,7 @@ class Worker:
         self.concurrency = concurrency
         self.recovery = Recovery(context)
         self.warm = Warm(context, sandboxes)
+        self.at_work = AtWork(context, self.warm.is_current)
         self._driving: set[asyncio.Task[Turn]] = set()
         self._unsettled: list[Callable[[], None]] = []
         self._stopping = False
@@ -55,6 +58,7 @@ class Worker:
         started = self.recovery.drain() + self._settle_rest() + self.sandboxes.settle()
         if self._stopping:
             return started
+        started += self.at_work.drain()
         self.warm.sweep()
         while len(self._driving) < self.concurrency and (run := self._claim()) is not None:
             self._drive(run)
@@ -109,6 +113,7 @@ class Worker:
         live: Live | None = None
         settled = False
         began = time.monotonic()
+        self.at_work.begin(turn)
         try:
             group = groups.get(store.db, run.group_folder)
             prompt = self._prompt(group, run)
@@ -121,8 +126,7 @@ class Worker:
                 live = None
             if live is None:
                 live = await self._opened(group, run, prompt)
-                turn.session = live.session
-                await converse(live, turn, self.context.settings.sandbox, is_cold=True)
+                await self._talk(live, turn, is_cold=True)
             settled = True
             self._tell(turn, time.monotonic() - began)
             self.warm.keep(live)
@@ -145,6 +149,7 @@ class Worker:
             self.context.log.warning("turn put back", run=run.id, error=words)
             await self._drop(live, lambda: turn.give_back(words))
         finally:
+            self.at_work.end(turn)
             if not settled:
                 await self._drop(live, lambda: turn.fail("pynchy itself failed; its log says why"))
         return turn
@@ -160,20 +165,27 @@ class Worker:
         else:
             log.info("answered", **facts)
 
+    def _warn(self, words: str) -> None:
+        self.context.log.warning(words)
+
     def _prompt(self, group: Group, run: Run) -> str | None:
         """What the agent is told, or None where nobody said anything to it."""
         if run.prompt is not None:
             return run.prompt
         since = min(run.first_seq - 1, group.answered_seq)
+        since = max(since, run.answered_seq)
         heard = messages.for_agent(self.context.store.db, group.folder, since, run.last_seq)
-        return transcript.prompt(heard) if heard else None
+        if not heard:
+            return None
+        prompt = transcript.prompt(heard)
+        return f"{run.note}\n\n{prompt}" if run.note else prompt
 
     async def _conversed(self, live: Live, turn: Turn) -> bool:
         """A warm sandbox's turn; False where it went before it took the turn up."""
-        turn.session = live.session
         try:
-            await converse(live, turn, self.context.settings.sandbox, is_cold=False)
+            await self._talk(live, turn, is_cold=False)
         except SandboxDied:
+            self.at_work.live(turn, None)
             if turn.has_begun or live.is_alive:
                 raise
             self.context.log.info("a warm sandbox had gone", sandbox=live.session.sandbox)
@@ -181,9 +193,15 @@ class Worker:
             return False
         return True
 
+    async def _talk(self, live: Live, turn: Turn, *, is_cold: bool) -> None:
+        turn.session = live.session
+        self.at_work.live(turn, live)
+        limits = limits_for(self.context.settings, turn.run.group_folder)
+        await converse(live, turn, limits, is_cold=is_cold)
+
     async def _opened(self, group: Group, run: Run, prompt: str) -> Live:
         """A new sandbox, at work on the turn, once no other of the lane is left."""
-        settings = self.context.settings
+        settings, rules = self.context.settings, for_group(self.context.settings, group.folder)
         lane = (run.group_folder, run.lane)
         while left := [*self.warm.leaving(lane), *self.recovery.settling(lane)]:
             await asyncio.wait(left)
@@ -191,16 +209,18 @@ class Worker:
         document = protocol.RunInput(
             turn=run.turn,
             prompt=prompt,
-            core=settings.agent.core,
+            core=rules.core,
             session_id=known.session_id if run.kind == "chat" else None,
-            model=settings.agent.model or None,
-            system_prompt=system_prompt(self.context.home, group, settings.agent.name),
+            model=rules.model or None,
+            system_prompt=system_prompt(
+                self.context.home, settings, group, self.context.log.warning
+            ),
             stay=self._stays(run),
         )
         return await self.sandboxes.open(group, run.lane, document)
 
     def _stays(self, run: Run) -> bool:
-        sandbox = self.context.settings.sandbox
+        sandbox = limits_for(self.context.settings, run.group_folder)
         return bool(
             run.kind == "chat"
             and not self.context.once

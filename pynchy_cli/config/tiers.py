@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from pynchy_cli.config.settings import GroupRules, Settings
+import msgspec
+
+from pynchy_cli.config.settings import GroupRules, Sandbox, Settings
 from pynchy_cli.errors import ConfigInvalid
 
 LISTS = ("directives", "skills", "mounts")
@@ -56,6 +58,18 @@ def for_group(settings: Settings, folder: str) -> Rules:
                 merged[field] = value
     merged |= {field: _union(getattr(tier, field) for tier in tiers) for field in LISTS}
     return Rules(**merged, profile=name, gh_token=own.gh_token)
+
+
+def limits_for(settings: Settings, folder: str) -> Sandbox:
+    """The section [sandbox] as it holds for one group. Raises ConfigInvalid."""
+    rules = for_group(settings, folder)
+    own = {field: getattr(rules, field) for field in FROM_SANDBOX}
+    return msgspec.structs.replace(settings.sandbox, **own)
+
+
+def cores(settings: Settings) -> set[str]:
+    """Every core that some group may have. Raises ConfigInvalid."""
+    return {for_group(settings, folder).core for folder in ("", *settings.groups)}
 
 
 def require_profiles(settings: Settings) -> None:

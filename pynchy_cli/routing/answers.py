@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pynchy_cli.model import Message, Reply
+from pynchy_cli.model import Message, Reply, Run
 from pynchy_cli.store import failures, groups, outbound, runs
 from pynchy_cli.store.connection import Connection
 
@@ -44,15 +44,23 @@ def outcome(db: Connection, message: Message) -> Outcome:
 
 
 def _of_runs(db: Connection, folder: str, message: Message) -> Outcome:
-    mine = [run for run in runs.covering(db, folder, message.seq) if run.state != "superseded"]
+    covering = runs.covering(db, folder, message.seq)
+    mine = [run for run in covering if run.state != "superseded" or _has_answered(run, message)]
     if not mine:
         return Outcome("not_triggered")
     replies = tuple(
         reply for run in mine for reply in outbound.of_run(db, run.id) if reply.is_final
     )
+    if _has_answered(mine[-1], message):
+        return Outcome("answered", replies)
     if any(run.state in ("queued", "running") for run in mine):
         return Outcome("waiting", replies)
     return Outcome("answered" if mine[-1].state == "done" else "failed", replies)
+
+
+def _has_answered(run: Run, message: Message) -> bool:
+    """Whether one of a run's finished answers takes the message into account."""
+    return run.answered_seq >= message.seq
 
 
 def _is_set_aside(db: Connection, message: Message) -> bool:

@@ -47,3 +47,13 @@ def show(
         """,
         (f"pynchy:{key}", chat_jid, content, now, now, kind, run_id),
     )
+
+
+def tools(db: Connection, run_id: int, since: str, most: int) -> list[dict[str, Any]]:
+    """The last tool calls of a run since a time, oldest first: `name` and `input` of each."""
+    rows = db.execute(
+        "SELECT payload FROM events WHERE run_id = ? AND event_type = 'tool_use'"
+        " AND timestamp >= ? ORDER BY id DESC LIMIT ?",
+        (run_id, since, most),
+    ).fetchall()
+    return [json.loads(row[0]) for row in reversed(rows)]

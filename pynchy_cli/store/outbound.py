@@ -54,11 +54,14 @@ def grow(
     _write(db, key, chat_jid, content, "agent", now, group_folder, run_id, final=False)
 
 
-def hand_on(db: Connection, key: str, new_key: str, run_id: int) -> None:
-    """An open reply goes on as another run's; where that has one already, it is dropped."""
+def hand_on(db: Connection, key: str, run_id: int) -> None:
+    """An open reply goes on as another run's next one; where that has one already, or is done
+    with that one, it is dropped."""
     db.execute(
-        "UPDATE OR IGNORE outbound_ledger SET key = ?, run_id = ? WHERE key = ? AND is_final = 0",
-        (new_key, run_id, key),
+        "UPDATE OR IGNORE outbound_ledger SET run_id = :run,"
+        " key = 'run:' || :run || ':' || (SELECT replies FROM runs WHERE id = :run)"
+        " WHERE key = :key AND is_final = 0",
+        {"run": run_id, "key": key},
     )
     db.execute("DELETE FROM outbound_ledger WHERE key = ? AND is_final = 0", (key,))
 

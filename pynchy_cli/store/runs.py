@@ -10,9 +10,10 @@ from pynchy_cli.store.connection import Connection, Row
 FREE_TAKEOVERS = 3
 """So often a run goes back after its worker's death without costing an attempt."""
 
-_COLUMNS = (
+COLUMNS = (
     "id, group_folder, lane, kind, state, attempts, takeovers, first_seq, last_seq, chat_jid,"
-    " prompt, owner, not_before, error, created_at, started_at, finished_at"
+    " prompt, owner, not_before, error, created_at, started_at, finished_at, told_seq,"
+    " answered_seq, replies, asked, note"
 )
 
 # A run began, or was queued, before its time was set: if that lies ahead, the clock was set back
@@ -20,7 +21,8 @@ _COLUMNS = (
 _DUE = "(not_before IS NULL OR not_before <= :now OR coalesce(started_at, created_at) > :now)"
 
 
-def _run(row: Row) -> Run:
+def as_run(row: Row) -> Run:
+    """A row of `COLUMNS` as a run."""
     return Run(*row)
 
 
@@ -59,24 +61,25 @@ def start_now(
         INSERT INTO runs(group_folder, lane, kind, state, attempts, prompt, owner, created_at,
           started_at)
         VALUES (?, ?, ?, 'running', 1, ?, ?, ?, ?)
-        ON CONFLICT DO NOTHING RETURNING {_COLUMNS}
+        ON CONFLICT DO NOTHING RETURNING {COLUMNS}
         """,
         (group_folder, lane, kind, prompt, owner, now, now),
     ).fetchone()
-    return _run(row) if row else None
+    return as_run(row) if row else None
 
 
 def claim(db: Connection, owner: int, max_concurrent: int, now: str) -> Run | None:
-    """Take the queued run that has waited longest, if the limit allows one more.
+    """Take a queued run of the group that was served longest ago, if the limit allows one more.
 
     A lane whose sandbox is warm belongs to that sandbox's owner.
     """
     row = db.execute(
         f"""
         UPDATE runs SET state = 'running', owner = :owner, started_at = :now,
-          attempts = attempts + 1, not_before = NULL
+          attempts = attempts + 1, not_before = NULL, asked = NULL, told_seq = last_seq
         WHERE id = (
           SELECT waiting.id FROM runs AS waiting
+          JOIN registered_groups AS its ON its.folder = waiting.group_folder
           WHERE waiting.state = 'queued' AND {_DUE}
             AND (SELECT count(*) FROM runs WHERE state = 'running') < :limit
             AND NOT EXISTS (
@@ -85,12 +88,20 @@ def claim(db: Connection, owner: int, max_concurrent: int, now: str) -> Run | No
             AND NOT EXISTS (
               SELECT 1 FROM sessions AS warm WHERE warm.group_folder = waiting.group_folder
                 AND warm.lane = waiting.lane AND warm.owner IS NOT NULL AND warm.owner <> :owner)
-          ORDER BY waiting.id LIMIT 1)
-        RETURNING {_COLUMNS}
+          ORDER BY its.served, waiting.id LIMIT 1)
+        RETURNING {COLUMNS}
         """,
         {"owner": owner, "limit": max_concurrent, "now": now},
     ).fetchone()
-    return _run(row) if row else None
+    if row is None:
+        return None
+    run = as_run(row)
+    db.execute(
+        "UPDATE registered_groups SET served = (SELECT max(served) + 1 FROM registered_groups)"
+        " WHERE folder = ?",
+        (run.group_folder,),
+    )
+    return run
 
 
 def is_any_due(db: Connection, now: str) -> bool:
@@ -101,13 +112,14 @@ def is_any_due(db: Connection, now: str) -> bool:
     return row is not None
 
 
-def is_mine(db: Connection, run: Run) -> bool:
-    """Whether the run is still at work under the owner that claimed it."""
+def mine(db: Connection, run: Run) -> Run | None:
+    """The run as it is now, if it is still at work under the owner that claimed it."""
     row = db.execute(
-        "SELECT 1 FROM runs WHERE id = ? AND state = 'running' AND owner = ? AND attempts = ?",
+        f"SELECT {COLUMNS} FROM runs"
+        " WHERE id = ? AND state = 'running' AND owner = ? AND attempts = ?",
         (run.id, run.owner, run.attempts),
     ).fetchone()
-    return row is not None
+    return as_run(row) if row else None
 
 
 def finish(db: Connection, run: Run, state: str, now: str, error: str | None = None) -> None:
@@ -120,12 +132,20 @@ def finish(db: Connection, run: Run, state: str, now: str, error: str | None = N
 
 
 def give_back(
-    db: Connection, run: Run, *, now: str, not_before: str | None, error: str | None, free: bool
+    db: Connection,
+    run: Run,
+    *,
+    now: str,
+    not_before: str | None,
+    error: str | None,
+    free: bool,
+    note: str | None = None,
 ) -> int:
     """Put a run that is ours back into the queue; the number of the run that now waits.
 
     With `free` its attempt does not count, `FREE_TAKEOVERS` times at most. A queued run of
     the lane takes it over instead: the range, the attempts and the later time are merged.
+    `note` is for the next attempt.
     """
     costless = free and run.takeovers < FREE_TAKEOVERS
     attempts = run.attempts - (1 if costless else 0)
@@ -134,18 +154,20 @@ def give_back(
         """
         UPDATE runs SET first_seq = min(first_seq, :first), last_seq = max(last_seq, :last),
           attempts = max(attempts, :attempts), takeovers = max(takeovers, :takeovers),
-          not_before = max(coalesce(not_before, ''), coalesce(:not_before, '')), error = :error
+          not_before = max(coalesce(not_before, ''), coalesce(:not_before, '')), error = :error,
+          note = coalesce(:note, note)
         WHERE group_folder = :group AND lane = :lane AND state = 'queued' AND kind = 'chat'
           AND :kind = 'chat'
         RETURNING id
         """,
         {
-            "first": run.first_seq,
+            "first": max(run.first_seq, run.answered_seq + 1),
             "last": run.last_seq,
             "attempts": attempts,
             "takeovers": takeovers,
             "not_before": not_before,
             "error": error,
+            "note": note or run.note,
             "group": run.group_folder,
             "lane": run.lane,
             "kind": run.kind,
@@ -160,8 +182,9 @@ def give_back(
         return int(waiting[0])
     db.execute(
         "UPDATE runs SET state = 'queued', owner = NULL, attempts = ?, takeovers = ?,"
-        " not_before = ?, error = ? WHERE id = ? AND state = 'running' AND owner = ?",
-        (attempts, takeovers, not_before, error, run.id, run.owner),
+        " not_before = ?, error = ?, note = coalesce(?, note), asked = NULL"
+        " WHERE id = ? AND state = 'running' AND owner = ?",
+        (attempts, takeovers, not_before, error, note, run.id, run.owner),
     )
     return run.id
 
@@ -169,10 +192,10 @@ def give_back(
 def adopt(db: Connection, dead: int, owner: int) -> list[Run]:
     """Take over what a dead owner had at work; the runs, now ours."""
     rows = db.execute(
-        f"UPDATE runs SET owner = ? WHERE owner = ? AND state = 'running' RETURNING {_COLUMNS}",
+        f"UPDATE runs SET owner = ? WHERE owner = ? AND state = 'running' RETURNING {COLUMNS}",
         (owner, dead),
     ).fetchall()
-    return [_run(row) for row in rows]
+    return [as_run(row) for row in rows]
 
 
 def owners(db: Connection) -> set[int]:
@@ -186,20 +209,20 @@ def owners(db: Connection) -> set[int]:
 
 def get(db: Connection, run_id: int) -> Run:
     """The run of this number. Raises RunUnknown."""
-    row = db.execute(f"SELECT {_COLUMNS} FROM runs WHERE id = ?", (run_id,)).fetchone()
+    row = db.execute(f"SELECT {COLUMNS} FROM runs WHERE id = ?", (run_id,)).fetchone()
     if row is None:
         raise RunUnknown(f"There is no run {run_id}.")
-    return _run(row)
+    return as_run(row)
 
 
 def covering(db: Connection, group_folder: str, seq: int) -> list[Run]:
     """The chat runs whose range holds a message, oldest first."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM runs WHERE group_folder = ? AND kind = 'chat'"
+        f"SELECT {COLUMNS} FROM runs WHERE group_folder = ? AND kind = 'chat'"
         " AND first_seq <= ? AND last_seq >= ? ORDER BY id",
         (group_folder, seq, seq),
     ).fetchall()
-    return [_run(row) for row in rows]
+    return [as_run(row) for row in rows]
 
 
 def unfinished(db: Connection, group_folder: str) -> int:

@@ -70,7 +70,7 @@ def test_a_planted_fault_is_found(tmp_path: Path, environment: dict[str, str]) -
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("*.pyc"))
     turn = copy / "pynchy_cli/agent/turn.py"
     source = turn.read_text()
-    sound = '        runs.finish(db, self.run, "done", now)\n        if self.is_shell'
+    sound = '        runs.finish(db, self.run, "done", now)\n        if self.run.is_shell'
     assert sound in source
     between = '        db.execute("COMMIT")\n        db.execute("BEGIN IMMEDIATE")\n'
     planted = sound.replace("        if self", between + "        if self")

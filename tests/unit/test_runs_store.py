@@ -162,8 +162,8 @@ def test_who_lost_a_run_changes_nothing_of_it(store: Store) -> None:
         (taken,) = runs.adopt(db, ME, OTHER)
         assert runs.adopt(db, ME, OTHER) == [], "only one takes it over"
     with store.atomic() as db:
-        assert not runs.is_mine(db, run)
-        assert runs.is_mine(db, taken)
+        assert runs.mine(db, run) is None
+        assert runs.mine(db, taken) == taken
         runs.finish(db, run, "done", NOW)
     assert runs.get(store.db, run.id).state == "running"
     assert runs.owners(store.db) == {OTHER}
