@@ -7,12 +7,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.plugins import hookimpl
-from pynchy_cli.sandbox import limits, ownership, process, site, trial, view
+from pynchy_cli.sandbox import foreign, limits, ownership, process, site, trial, view
 from pynchy_cli.sandbox.base import DiesWithWorker, Mount, Place, Runtime, Spec
 
 
@@ -72,11 +73,14 @@ class Bubblewrap(DiesWithWorker):
             ownership.hand_over(spec.mounts, spec.uid)
         group = limits.memory_group(spec.limits.memory)
         places = _places(spec, self._site, is_root)
-        dropping = trial.dropping(spec.uid, _name(group), list(places)) if is_root else []
+        dropping = _dropping(spec, group, places) if is_root else []
         base = view.Base.of(self._tried().version, self._site, places)
-        with trial.Options(view.arguments(spec, base, places), self._tried().filter) as options:
+        checking = foreign.checking(spec, view.python())
+        seen = replace(spec, masks=()) if is_root else spec  # Root has laid them already.
+        with trial.Options(view.arguments(seen, base, places), self._tried().filter) as options:
             bubblewrap = [str(self._program), *options.arguments, "--"]
-            command = [*dropping, *bubblewrap, *limits.prefix(spec.limits), *view.command(spec)]
+            command = [*dropping, *bubblewrap, *limits.prefix(spec.limits)]
+            command += [*checking, *view.command(spec)]
             return await _start(spec, command, options.descriptors, group)
 
     def _tried(self) -> trial.Verdict:
@@ -94,6 +98,10 @@ def _places(spec: Spec, own: site.Site, is_root: bool) -> dict[str, str]:
         source: f"{trial.STAGE}/{number}" if is_root else source
         for number, source in enumerate(sources)
     }
+
+
+def _dropping(spec: Spec, group: limits.MemoryGroup | None, places: Mapping[str, str]) -> list[str]:
+    return trial.dropping(spec.uid, _name(group), list(places), foreign.described(spec, places))
 
 
 def _name(group: limits.MemoryGroup | None) -> str:

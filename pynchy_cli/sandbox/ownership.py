@@ -1,5 +1,6 @@
 """Lets a group's uid at its own folders, where pynchy was started by root: what it may write
-becomes its own, what it may only read is opened to its group. Nothing here follows a link."""
+becomes its own, what it may only read is opened to its group. Nothing here follows a link, nor
+changes what is people's and not pynchy's."""
 
 from __future__ import annotations
 
@@ -27,6 +28,8 @@ def check(mounts: Iterable[Mount]) -> None:
             raise _unavailable(mount, str(error.strerror)) from error
         if stat.S_ISLNK(facts.st_mode):
             raise _unavailable(mount, "it is a link; name what it leads to")
+        if mount.identity not in (None, (facts.st_dev, facts.st_ino)):
+            raise _unavailable(mount, "it is no longer what was allowed")
 
 
 def hand_over(mounts: Iterable[Mount], uid: int) -> None:
@@ -35,6 +38,8 @@ def hand_over(mounts: Iterable[Mount], uid: int) -> None:
     Raises SandboxUnavailable.
     """
     for mount in mounts:
+        if mount.identity is not None:
+            continue
         try:
             _hand_over(mount, uid)
         except OSError as error:

@@ -105,12 +105,18 @@ def _advice() -> str:
     return "The kernel, a container or a security module forbids user namespaces."
 
 
-def dropping(uid: int, cgroup: str, sources: Sequence[str]) -> list[str]:
+def dropping(uid: int, cgroup: str, sources: Sequence[str], foreign: str = "") -> list[str]:
     """The command by which root binds the sources at STAGE and becomes `uid`, once it has been
-    put into the control group of that name, if any."""
-    script = Path(__file__).with_name("drop.py")
-    python = [str(view.interpreter()), "-I", "-S", str(script)]
-    return [*python, str(uid), str(os.getpid()), cgroup, STAGE, *sources, "--"]
+    put into the control group of that name, if any. `foreign` is what `foreign.described` says
+    of the sources that are people's."""
+    own = [str(uid), str(os.getpid()), cgroup, STAGE, *sources]
+    return [*script(), *own, *(["+", foreign] if foreign else []), "--"]
+
+
+def script() -> list[str]:
+    """The command that runs root's script."""
+    place = Path(__file__).with_name("drop.py")
+    return [str(view.interpreter()), "-I", "-S", str(place)]
 
 
 def environment() -> dict[str, str]:

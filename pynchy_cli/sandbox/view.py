@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ SMALL = str(16 * 1024**2)
 """Bytes in each of /dev/shm and /run."""
 WITH_SIZE = (0, 7)
 WITH_DISABLE_USERNS = (0, 8)
+EMPTY_FILE = "resolv.conf"
+"""The file of the site's `etc` that lies over what is hidden: there is no name server inside."""
 TOP_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 ETC = ("ssl", "pki", "ca-certificates", "alternatives", "ld.so.cache")
 
@@ -88,9 +90,22 @@ def arguments(spec: Spec, base: Base, places: Mapping[str, str]) -> list[str]:
             places[str(mount.source)],
             mount.target,
         ]
+    found += hiding(spec.masks, base)
     for target in ("/proc", "/dev", "/"):
         found += ["--remount-ro", target]
     return [*found, "--chdir", spec.workdir, "--sync-fd", str(spec.lease)]
+
+
+def hiding(masks: Iterable[str], base: Base) -> list[str]:
+    """The arguments that lay an empty folder or file over each path."""
+    found = []
+    for path in masks:
+        if path.endswith("/"):
+            limit = ["--size", "4096"] if base.version >= WITH_SIZE else []
+            found += [*limit, "--perms", "0555", "--tmpfs", path, "--remount-ro", path]
+        else:
+            found += ["--ro-bind", f"{base.etc}/{EMPTY_FILE}", path]
+    return found
 
 
 def command(spec: Spec) -> list[str]:
@@ -102,10 +117,15 @@ def command(spec: Spec) -> list[str]:
     program, *rest = spec.command
     if program != "python":
         return [program, *rest]
+    return [python(), "-P", "-S", *rest]
+
+
+def python() -> str:
+    """Our Python's program, as it is found inside."""
     own = interpreter()
     if (prefix := python_to_bind()) is not None:
         own = Path(PYTHON, own.relative_to(prefix))
-    return [str(own), "-P", "-S", *rest]
+    return str(own)
 
 
 def _environment(spec: Spec, base: Base) -> dict[str, str]:
