@@ -6,14 +6,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from agent_runner import protocol
 from pynchy_cli import clock, locks
+from pynchy_cli.agent import skill_folder
+from pynchy_cli.agent.environment import Environment
 from pynchy_cli.agent.folder import INSIDE, SessionFolder
 from pynchy_cli.agent.live import Live
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
+from pynchy_cli.config.tiers import for_group
 from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseFull,
@@ -30,6 +35,8 @@ GATEWAY_INSIDE = "/run/pynchy"
 GATEWAY_LOCK = "gateway.lock"
 GATEWAY_WAIT = 10.0
 """Seconds in which the gateway must open a new sandbox's socket."""
+SKILLS = "skills"
+"""The sandbox's own copy of its skills, in its session's folder."""
 NO_MODEL = frozenset({"echo"})
 """Cores that talk to no model, and so need no way to one."""
 
@@ -43,6 +50,7 @@ class Sandboxes:
         self.settings: Settings = context.settings
         self.runtime = runtime
         self._gateway = gateway
+        self._environments = Environment(context.settings, os.environ)
         self._opened: set[Path] = set()
         self._unended: list[Session] = []
         self._numbers = itertools.count(1)
@@ -67,7 +75,11 @@ class Sandboxes:
             folder.remove()
             raise
         try:
-            socket = await self._socket(session)
+            warn = partial(self.context.log.warning, group=group.folder)
+            rules = for_group(self.settings, group.folder)
+            target = folder.path / SKILLS
+            await _to_its_end(skill_folder.make, self.home, rules.skills, target, warn)
+            socket = await self._socket(session, document.core)
             return await self._start(group, session, folder, lease, name, socket)
         except BaseException:
             lease.release(remove=True)
@@ -75,6 +87,10 @@ class Sandboxes:
             self._end(session)
             await self.close_socket(session)
             raise
+
+    async def connect(self, session: Session) -> None:
+        """Have a sandbox that was taken over reach the model again. Raises GatewayUnavailable."""
+        await self._socket(session, for_group(self.settings, session.group_folder).core)
 
     async def close(self, live: Live, *, politely: bool) -> None:
         """End a sandbox whose output is stored, and take away all that was made for it."""
@@ -125,10 +141,10 @@ class Sandboxes:
     def _socket_folder(self, session: Session) -> Path:
         return self.home.sockets(os.environ) / str(session.folder)
 
-    async def _socket(self, session: Session) -> Path | None:
+    async def _socket(self, session: Session, core: str) -> Path | None:
         """The folder of the sandbox's own socket, once somebody listens there: the gateway
         stage, or we ourselves where none runs."""
-        if self.settings.agent.core in NO_MODEL:
+        if core in NO_MODEL:
             return None
         folder = self._socket_folder(session)
         time = asyncio.get_running_loop().time
@@ -157,7 +173,7 @@ class Sandboxes:
         mounts = self._mounts(group, folder, socket)
         inside = self.runtime.inside
         log = folder.path / "stderr"
-        sandbox = self.settings.sandbox
+        sandbox, rules = self.settings.sandbox, for_group(self.settings, group.folder)
         spec = Spec(
             name=name,
             mounts=mounts,
@@ -170,13 +186,16 @@ class Sandboxes:
                 "--output",
                 inside(f"{INSIDE}/{protocol.OUTPUT}", mounts) + "/log",
             ),
-            environment=self._environment(mounts, socket),
+            environment={
+                **await self._environments.for_group(group),
+                **self._environment(mounts, socket),
+            },
             workdir="/workspace/group",
-            limits=Limits(sandbox.memory, sandbox.max_processes, sandbox.max_file),
+            limits=Limits(rules.memory, rules.max_processes, sandbox.max_file, rules.cpus),
             uid=sandbox.uid_base + group.number,
             lease=lease.fd,
             log=log,
-            labels={"home": self.home.id, "group": group.folder, "session": str(session.folder)},
+            labels=labels(self.context, session),
         )
         place = await self.runtime.start(spec)
         try:
@@ -191,10 +210,12 @@ class Sandboxes:
         own, claude = self.home.group(group.folder), self.home.claude(group.folder)
         own.mkdir(parents=True, exist_ok=True)
         claude.mkdir(parents=True, exist_ok=True, mode=0o700)
+        skill_folder.make_way(claude)
         ways = (Mount(socket, GATEWAY_INSIDE),) if socket is not None else ()
         return (
             Mount(own, "/workspace/group", writable=True),
             Mount(claude, "/home/agent/.claude", writable=True),
+            Mount(folder.path / SKILLS, skill_folder.INSIDE),
             *folder.mounts(),
             *ways,
         )
@@ -217,9 +238,31 @@ def sandbox_name(group_folder: str, lane: str) -> str:
     return f"pynchy-{group_folder}" + ("" if lane == CHAT_LANE else f"-{lane.replace(':', '-')}")
 
 
+def labels(context: Context, session: Session) -> dict[str, str]:
+    """By which a runtime knows whose a sandbox is."""
+    return {
+        "home": context.home.id,
+        "group": session.group_folder,
+        "session": str(session.folder),
+        "owner": str(session.owner),
+        "lane": session.lane,
+    }
+
+
 def lease_path(home: Home, folder: str) -> Path:
     """The lock that is held as long as any process of the sandbox lives."""
     return home.locks / f"sandbox-{folder}.lock"
+
+
+async def _to_its_end(step: Callable[..., None], *arguments: object) -> None:
+    """Do in a thread what takes a while. Who is cancelled meanwhile still waits for its end, so
+    that it can clean up what was made."""
+    work = asyncio.ensure_future(asyncio.to_thread(step, *arguments))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait({work})
+        raise
 
 
 async def _answers(socket: Path) -> bool:

@@ -60,6 +60,11 @@ class Home:
         """The installation's own directives."""
         return self.root / "directives"
 
+    @property
+    def skills(self) -> Path:
+        """The installation's own skills, each a folder with a SKILL.md."""
+        return self.root / "skills"
+
     def group(self, folder: str) -> Path:
         """The group's own folder, seen as /workspace/group."""
         return self.groups / folder

@@ -10,6 +10,7 @@ from typing import Any
 from pynchy_cli.agent.foreground import Foreground
 from pynchy_cli.agent.sandboxes import NO_MODEL, Sandboxes
 from pynchy_cli.agent.worker import Worker
+from pynchy_cli.config.tiers import cores
 from pynchy_cli.errors import SandboxUnavailable, UsageWrong
 from pynchy_cli.gateway.mode import mode_of
 from pynchy_cli.gateway.server import Gateway
@@ -50,7 +51,7 @@ def make(context: Context, options: dict[str, Any]) -> Stage:
 def _require_isolation(context: Context, runtime: Runtime) -> None:
     """Where nothing is isolated an agent could read the key from the host's files."""
     settings = context.settings
-    if runtime.is_isolated or settings.agent.core in NO_MODEL or mode_of(settings) != "anthropic":
+    if runtime.is_isolated or cores(settings) <= NO_MODEL or mode_of(settings) != "anthropic":
         return
     raise SandboxUnavailable(
         f"The runtime {runtime.name!r} isolates nothing, so it never works with a real key. "
