@@ -75,6 +75,22 @@ CORES = {
         self.turns = getattr(self, "turns", 0) + 1
         yield TurnEnded(turn=turn, reply=f"turn {self.turns}", session_id="made-up")
 """,
+    # Tells what it sees of the host's folder that it was given, if any.
+    "looking": """
+        place = Path("/workspace/extra/notes")
+        seen = sorted(path.name for path in place.iterdir()) if place.exists() else "nothing"
+        hidden = (place / ".env").read_text() if place.exists() else "nothing"
+        yield TurnEnded(turn=turn, reply=f"{seen} {hidden!r}")
+""",
+    # Fills the group's folder as fast as it can, in many small files and a large one.
+    "filling": """
+        for number in range(100_000):
+            (Path("/workspace/group") / f"file{number}").write_bytes(b"z" * 4096)
+            with Path("/workspace/group/large").open("ab") as file:
+                file.write(b"z" * 1_000_000)
+            await asyncio.sleep(0.001)
+        yield TurnEnded(turn=turn, reply="full")
+""",
     # Replaces its own output log.
     "forger": """
         log = Path("/workspace/ipc/output/log")

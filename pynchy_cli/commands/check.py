@@ -1,5 +1,5 @@
-"""`pynchy check`: asks a rule what it would decide. Nothing is read but the configuration,
-and nothing is carried out."""
+"""`pynchy check`: asks a rule what it would decide. Nothing is read but the configuration and,
+for mounts, the allowlist and what is at a path; nothing is carried out."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from pynchy_cli.commands.app import here
+from pynchy_cli.commands.app import Context, here
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, UsageWrong
 from pynchy_cli.model import TriggerMode
 from pynchy_cli.output import print_line
 from pynchy_cli.routing import transcript, triggers
+from pynchy_cli.security import allowlist, mounts
+from pynchy_cli.security.allowlist import Allowlist
+from pynchy_cli.security.mounts import Asked, Places
 
-Kind = Literal["trigger", "transcript"]
+Kind = Literal["trigger", "transcript", "mount"]
 Question = Mapping[str, Any]
+Rule = Callable[[Question], dict[str, Any]]
 
 
 def command(
@@ -28,20 +33,24 @@ def command(
     batch: Annotated[
         bool, typer.Option("--batch", help="Answer standard input line by line, as NDJSON.")
     ] = False,
+    listed: Annotated[
+        Path | None,
+        typer.Option("--allowlist", metavar="FILE", help="For mounts: this list, not yours."),
+    ] = None,
 ) -> int:
     """Ask a rule what it would decide, carrying nothing out.
 
     trigger: {"id", "text"} and, where wanted, name, aliases, mode (mention or always) and
     is_admin_group; gives {"id", "triggered", "text"}, the text without the word that woke it.
     transcript: {"id", "messages": [{"sender_name", "timestamp", "content"}]}; gives
-    {"id", "prompt"}, as an agent is told it. What can't be answered gives {"id", "error"}.
+    {"id", "prompt"}, as an agent is told it.
+    mount: {"id", "host_path"} and, where wanted, container_path, readonly (else true) and
+    admin (else false); gives {"id", "allowed", "readonly", "container_path", "reason"}.
+    What can't be answered gives {"id", "error"}.
 
     Example: echo '{"id": 1, "text": "@pynchy hello"}' | pynchy check trigger --batch
     """
-    settings = here(ctx).settings
-    rule: Callable[[Question], dict[str, Any]] = (
-        transcript_rule if kind == "transcript" else lambda asked: trigger_rule(asked, settings)
-    )
+    rule = _rule(kind, here(ctx), listed)
     if sys.stdin is None or (not batch and sys.stdin.isatty()):
         raise UsageWrong(f"The question is read from standard input: … | pynchy check {kind}.")
     if batch:
@@ -54,7 +63,25 @@ def command(
     return EXIT_FAILED if "error" in answered else EXIT_DONE
 
 
-def answer(line: bytes, rule: Callable[[Question], dict[str, Any]]) -> dict[str, Any]:
+def _rule(kind: Kind, context: Context, listed: Path | None) -> Rule:
+    if kind == "transcript":
+        return transcript_rule
+    if kind == "trigger":
+        settings = context.settings
+        return lambda asked: trigger_rule(asked, settings)
+    # Only this kind needs the agents' side, which takes a while to load.
+    from pynchy_cli.agent import extra_mounts
+
+    known = (
+        allowlist.read(listed.absolute())
+        if listed is not None
+        else extra_mounts.listed(context.home, context.environ)
+    )
+    where = extra_mounts.places(context.home, context.environ)
+    return lambda asked: mount_rule(asked, known, where)
+
+
+def answer(line: bytes, rule: Rule) -> dict[str, Any]:
     """A rule's answer to one question, or why there is none; both with the question's id."""
     try:
         asked = json.loads(line.decode("utf-8", "replace"), parse_constant=_no_constant)
@@ -103,6 +130,24 @@ class _Line:
 def transcript_rule(asked: Question) -> dict[str, Any]:
     """What an agent is told of some messages. Raises ValueError."""
     return {"prompt": transcript.prompt(_lines(_field(asked, "messages", list)))}
+
+
+def mount_rule(asked: Question, known: Allowlist, where: Places) -> dict[str, Any]:
+    """Whether something of the host may be mounted, and how. Raises ValueError."""
+    inside = asked.get("container_path")
+    wanted = Asked(
+        _field(asked, "host_path", str),
+        None if inside is None else _field(asked, "container_path", str),
+        _field(asked, "readonly", bool, True),
+        _field(asked, "admin", bool, False),
+    )
+    verdict = mounts.ask(wanted, known, where)
+    return {
+        "allowed": verdict.allowed,
+        "readonly": verdict.readonly,
+        "container_path": verdict.target,
+        "reason": verdict.reason,
+    }
 
 
 def _lines(messages: Iterable[Any]) -> Iterable[_Line]:

@@ -143,3 +143,46 @@ def test_nothing_is_made_and_unknown_kinds_are_refused(pynchy: Pynchy, tmp_path:
     ask(pynchy, "trigger", {"id": 1, "text": "x"})
     assert not (tmp_path / "home").exists()
     assert "trigger" in pynchy("check", "weather", code=2).stderr
+
+
+def test_mount(pynchy: Pynchy, home: Path, tmp_path: Path) -> None:
+    papers = tmp_path / "papers"
+    (papers / ".ssh").mkdir(parents=True)
+    listed = tmp_path / "list.toml"
+    listed.write_text(f'allowed_roots = [{{path = "{papers}", allow_read_write = true}}]\n')
+    questions = [
+        {"id": 1, "host_path": str(papers), "container_path": "a/b"},
+        {"id": 2, "host_path": str(papers), "readonly": False},
+        {"id": 3, "host_path": str(papers), "readonly": False, "admin": True},
+        {"id": 4, "host_path": f"{papers}/.ssh", "container_path": "x"},
+        {"id": 5, "host_path": "/etc", "container_path": "x"},
+        {"id": 6, "host_path": "\ud800\0", "container_path": "\ud800"},
+        {"id": 7, "host_path": str(papers), "container_path": "../x"},
+        {"id": 8, "host_path": 8},
+    ]
+    lines = "".join(json.dumps(one) + "\n" for one in questions)
+    done = pynchy("check", "mount", "--batch", "--allowlist", str(listed), input=lines)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    below = f"{papers} lies below the allowed {papers}"
+    assert answers[:3] == [
+        {"id": 1, "allowed": True, "readonly": True, "container_path": "/workspace/extra/a/b"}
+        | {"reason": f"{below}."},
+        {"id": 2, "allowed": True, "readonly": True, "container_path": "/workspace/extra/papers"}
+        | {"reason": f"{below}, and only admin groups may write: read-only."},
+        {"id": 3, "allowed": True, "readonly": False, "container_path": "/workspace/extra/papers"}
+        | {"reason": f"{below}."},
+    ]
+    assert [(one["id"], one["allowed"]) for one in answers[3:7]] == [
+        (4, False),
+        (5, False),
+        (6, False),
+        (7, False),
+    ]
+    assert all(one["container_path"] is None and one["reason"] for one in answers[3:7])
+    assert answers[7] == {"id": 8, "error": "host_path is not a string"}
+
+
+def test_without_a_list_no_mount_is_allowed(pynchy: Pynchy, home: Path, tmp_path: Path) -> None:
+    (answer,) = ask(pynchy, "mount", {"id": 1, "host_path": str(tmp_path), "container_path": "x"})
+    assert answer["allowed"] is False
+    assert "mount-allowlist.toml does not exist" in answer["reason"]
