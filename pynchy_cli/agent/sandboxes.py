@@ -14,6 +14,7 @@ from agent_runner import protocol
 from pynchy_cli import clock, locks
 from pynchy_cli.agent import skill_folder
 from pynchy_cli.agent.environment import Environment
+from pynchy_cli.agent.extra_mounts import ExtraMounts
 from pynchy_cli.agent.folder import INSIDE, SessionFolder
 from pynchy_cli.agent.live import Live
 from pynchy_cli.config.paths import Home
@@ -50,6 +51,7 @@ class Sandboxes:
         self.settings: Settings = context.settings
         self.runtime = runtime
         self._gateway = gateway
+        self._extra = ExtraMounts(context, os.environ)
         self._environments = Environment(context.settings, os.environ)
         self._opened: set[Path] = set()
         self._unended: list[Session] = []
@@ -170,7 +172,8 @@ class Sandboxes:
         name: str,
         socket: Path | None,
     ) -> Live:
-        mounts = self._mounts(group, folder, socket)
+        extra = await self._extra.of(group)
+        mounts = (*self._mounts(group, folder, socket), *extra.mounts)
         inside = self.runtime.inside
         log = folder.path / "stderr"
         sandbox, rules = self.settings.sandbox, for_group(self.settings, group.folder)
@@ -195,6 +198,7 @@ class Sandboxes:
             uid=sandbox.uid_base + group.number,
             lease=lease.fd,
             log=log,
+            masks=extra.masks,
             labels=labels(self.context, session),
         )
         place = await self.runtime.start(spec)
