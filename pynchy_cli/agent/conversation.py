@@ -69,6 +69,8 @@ async def converse(live: Live, turn: Turn, limits: config.Sandbox, *, is_cold: b
                 raise TooMuch(f"the agent wrote more than {limits.max_output} bytes of output")
             await asyncio.sleep(0)
             continue
+        if died and live.refusal is not None:
+            raise TooMuch(live.refusal)
         if died:
             raise SandboxDied(_death(live))
         await _wait(live, patience)
@@ -84,7 +86,7 @@ async def _stored(turn: Turn, found: Found) -> protocol.TurnEnded | None:
 
 
 class TooMuch(SandboxDied):
-    """The agent floods us; trying again would only repeat it."""
+    """The agent floods us, or the disk; trying again would only repeat it."""
 
 
 async def _wait(live: Live, patience: Patience) -> None:

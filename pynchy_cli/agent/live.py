@@ -40,6 +40,8 @@ class Live:
         self.output = OutputLog(folder.output, session.output_offset)
         self.changed = asyncio.Event()
         self.exit_code: int | None = None
+        self.refusal: str | None = None
+        """Why it was ended for good, in words for the chat: trying again would not help."""
         self.idle: asyncio.TimerHandle | None = None
         self._lease = lease
         self._log = log
@@ -73,6 +75,13 @@ class Live:
             return ""
         lines = data.decode("utf-8", "replace").strip().splitlines()
         return lines[-1][:300] if lines else ""
+
+    def detach(self) -> None:
+        """Leave it as it is, for whoever comes after us."""
+        self._waiting.cancel()
+        self._watcher.remove(self.folder.output)
+        self.output.close()
+        self._lease.release()
 
     async def close(self, *, politely: bool) -> None:
         """End it, and wait until all of it is gone. Its folder stays."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from agent_runner import protocol
 from pynchy_cli import clock, locks
 from pynchy_cli.agent import skill_folder
+from pynchy_cli.agent.disk import DiskWatch
 from pynchy_cli.agent.environment import Environment
 from pynchy_cli.agent.extra_mounts import ExtraMounts
 from pynchy_cli.agent.folder import INSIDE, SessionFolder
@@ -51,6 +52,7 @@ class Sandboxes:
         self.settings: Settings = context.settings
         self.runtime = runtime
         self._gateway = gateway
+        self.disk = DiskWatch(context)
         self._extra = ExtraMounts(context, os.environ)
         self._environments = Environment(context.settings, os.environ)
         self._opened: set[Path] = set()
@@ -62,6 +64,8 @@ class Sandboxes:
 
         Raises SandboxUnavailable or GatewayUnavailable; then nothing of it is left.
         """
+        if (why := await self.disk.refusal(group.folder)) is not None:
+            raise SandboxUnavailable(why)
         name = sandbox_name(group.folder, lane)
         folder_name = f"s{self.context.owner}-{next(self._numbers)}"
         folder = SessionFolder(self.home.session(group.folder, folder_name))
@@ -82,13 +86,15 @@ class Sandboxes:
             target = folder.path / SKILLS
             await _to_its_end(skill_folder.make, self.home, rules.skills, target, warn)
             socket = await self._socket(session, document.core)
-            return await self._start(group, session, folder, lease, name, socket)
+            live = await self._start(group, session, folder, lease, name, socket)
         except BaseException:
             lease.release(remove=True)
             folder.remove()
             self._end(session)
             await self.close_socket(session)
             raise
+        self.disk.watch(live)
+        return live
 
     async def connect(self, session: Session) -> None:
         """Have a sandbox that was taken over reach the model again. Raises GatewayUnavailable."""
