@@ -38,37 +38,41 @@ class AtWork:
         self.context = context
         self.patience = patience
         self._is_current = is_current
-        self._works: dict[int, _Work] = {}
+        self._works: dict[Turn, _Work] = {}
 
     def begin(self, turn: Turn) -> None:
         """A turn is about to be driven by the task that runs."""
-        self._works[turn.run.id] = _Work(turn, asyncio.current_task())
+        self._works[turn] = _Work(turn, asyncio.current_task())
 
     def live(self, turn: Turn, live: Live | None) -> None:
         """The sandbox in which the turn is under way, once it is told of it."""
-        if (work := self._works.get(turn.run.id)) is not None:
-            work.live = live
-            self.context.wake()
+        self._works[turn].live = live
+        self.context.wake()
+
+    def sandbox(self, turn: Turn) -> Live | None:
+        """The sandbox in which the turn is under way."""
+        return self._works[turn].live
 
     def end(self, turn: Turn) -> None:
         """The turn is over, or lost."""
-        work = self._works.pop(turn.run.id, None)
-        if work is not None and work.last_call is not None:
+        work = self._works.pop(turn)
+        if work.last_call is not None:
             work.last_call.cancel()
 
     def drain(self) -> int:
         """Tell the agents what came; how many were told something."""
         told = sum(self._follow_up(work) for work in list(self._works.values()))
-        for run in steering.asked(self.context.store.db, self.context.owner):
-            if (found := self._works.get(run.id)) is not None:
-                told += self._make_end(found)
+        asked = {run.turn for run in steering.asked(self.context.store.db, self.context.owner)}
+        for work in list(self._works.values()) if asked else ():
+            if work.turn.run.turn in asked:
+                told += self._make_end(work)
         return told
 
     def _follow_up(self, work: _Work) -> bool:
         run, live = work.turn.run, work.live
         if live is None or run.kind != "chat" or work.is_told_to_end:
             return False
-        if not steering.is_waiting(self.context.store.db, run) or not self._is_current(live):
+        if not steering.is_more(self.context.store.db, run) or not self._is_current(live):
             return False
         match for_group(self.context.settings, run.group_folder).follow_up:
             case "steer":

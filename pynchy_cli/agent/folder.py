@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from agent_runner import protocol
@@ -44,6 +45,26 @@ class SessionFolder:
         draft.chmod(0o644)
         draft.rename(place / f"{self._documents}.json")
         self._documents += 1
+
+    def count(self) -> None:
+        """Find out how many documents a dead worker has handed over."""
+        self._documents = sum(1 for _ in self._handed_over())
+
+    def holds(self, turn: str) -> bool:
+        """Whether the agent was given the document that begins a turn."""
+        for path in self._handed_over():
+            document = protocol.read_document(path.read_bytes())
+            if document.turn == turn and isinstance(
+                document, protocol.RunInput | protocol.FollowUp
+            ):
+                return True
+        return False
+
+    def _handed_over(self) -> Iterator[Path]:
+        place, number = self.path / protocol.INPUT, 0
+        while (path := place / f"{number}.json").exists():
+            yield path
+            number += 1
 
     def ask_to_leave(self) -> None:
         """Tell the agent that nothing more comes."""

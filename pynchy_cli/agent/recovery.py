@@ -8,16 +8,18 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from pynchy_cli import locks
+from pynchy_cli.agent.adoption import Adoption
 from pynchy_cli.agent.conversation import PAUSE
 from pynchy_cli.agent.folder import BadLog, OutputLog, SessionFolder
 from pynchy_cli.agent.sandboxes import lease_path
 from pynchy_cli.agent.turn import RunLost, Turn
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull, SandboxUnavailable
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Run, Session
+from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import processes, runs, sessions
 
 DEATH_WAIT = 20.0
@@ -28,8 +30,10 @@ STEP = 0.02
 class Recovery:
     """Takes over for one worker."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, runtime: Runtime, adoption: Adoption) -> None:
         self.context = context
+        self.runtime = runtime
+        self.adoption = adoption
         self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._swept = False
 
@@ -46,6 +50,8 @@ class Recovery:
         if not self._swept:
             self._swept = True
             self._sweep_folders()
+            if self.runtime.outlives_worker:
+                self.context.spawn(self._sweep_sandboxes(), "sweep sandboxes")
         dead = [owner for owner in runs.owners(self.context.store.db) if self._is_dead(owner)]
         for owner in dead:
             self._take_over(owner)
@@ -79,6 +85,8 @@ class Recovery:
     async def _settle(self, session: Session | None, run: Run | None) -> None:
         """Wait for the sandbox to be gone, store what it left, and forget it. However long
         the database can't be written: nobody else looks after these rows as long as we live."""
+        if session is not None and await self._adopted(session, run):
+            return
         gone = session is None or await self._gone(session)
         if session is not None and not gone:
             self.context.log.error("a sandbox outlives its worker", sandbox=session.sandbox)
@@ -94,6 +102,13 @@ class Recovery:
                 await asyncio.sleep(PAUSE)
         if gone and session is not None and session.folder:
             self._folder(session).remove()
+
+    async def _adopted(self, session: Session, run: Run | None) -> bool:
+        while True:
+            try:
+                return await self.adoption.tried(session, run)
+            except (DatabaseBusy, DatabaseFull):
+                await asyncio.sleep(PAUSE)
 
     async def _finish(self, run: Run, folder: str | None) -> None:
         store = self.context.store
@@ -122,7 +137,7 @@ class Recovery:
     async def _gone(self, session: Session) -> bool:
         lease = lease_path(self.context.home, str(session.folder))
         until = time.monotonic() + DEATH_WAIT
-        while locks.is_held(lease):
+        while locks.is_held(lease) or not await self.adoption.gone(session):
             if time.monotonic() > until:
                 return False
             await asyncio.sleep(STEP)
@@ -150,7 +165,25 @@ class Recovery:
                     lease.unlink(missing_ok=True)
                     SessionFolder(self.context.home.session(group.name, entry.name)).remove()
 
+    async def _sweep_sandboxes(self) -> None:
+        """Have the runtime remove what it has of this home and no session knows."""
+        try:
+            for name in await self.runtime.sweep(self.context.home.id, _Known(self.context)):
+                self.context.log.warning("removed an orphan", sandbox=name)
+        except SandboxUnavailable as error:
+            self.context.log.warning("orphans can't be looked for", error=str(error))
+
     def _may_be_young(self, name: str) -> bool:
         """Whether its maker, whose number is in the name, still lives."""
         owner = name.removeprefix("s").partition("-")[0]
         return owner.isdigit() and not self._is_dead(int(owner))
+
+
+class _Known(Container[str]):
+    """The session folders that there are rows of, as of each question."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __contains__(self, folder: object) -> bool:
+        return any(one.folder == folder for one in sessions.live(self._context.store.db))

@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from agent_runner import protocol
 from pynchy_cli import clock
+from pynchy_cli.agent.adoption import Adoption
 from pynchy_cli.agent.at_work import AtWork
 from pynchy_cli.agent.conversation import TooMuch, converse
 from pynchy_cli.agent.directives import system_prompt
@@ -34,6 +36,9 @@ from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import groups, messages, runs, sessions
 from pynchy_cli.watch import watch_locks
 
+ALONE = 120.0
+"""Seconds after the idle timeout when an agent whose worker never came back leaves by itself."""
+
 
 class Worker:
     """A stage: runs agents for the file's groups."""
@@ -45,9 +50,11 @@ class Worker:
         self.runtime = runtime
         self.sandboxes = sandboxes
         self.concurrency = concurrency
-        self.recovery = Recovery(context)
         self.warm = Warm(context, sandboxes)
         self.at_work = AtWork(context, self.warm.is_current)
+        self.recovery = Recovery(
+            context, runtime, Adoption(context, runtime, sandboxes, self._adopted)
+        )
         self._driving: set[asyncio.Task[Turn]] = set()
         self._unsettled: list[Callable[[], None]] = []
         self._stopping = False
@@ -61,7 +68,7 @@ class Worker:
         started += self.at_work.drain()
         self.warm.sweep()
         while len(self._driving) < self.concurrency and (run := self._claim()) is not None:
-            self._drive(run)
+            self._driven(self.drive(run), run)
             started += 1
         return started
 
@@ -81,7 +88,7 @@ class Worker:
         """Give the working agents their grace, then put their runs back; close the rest."""
         self._stopping = True
         self.warm.stop()
-        if self._driving:
+        if self._driving and not self.runtime.outlives_worker:
             grace = self.context.settings.sandbox.stop_grace
             self.context.log.info("waiting for agents", runs=len(self._driving), seconds=grace)
             with contextlib.suppress(asyncio.CancelledError):
@@ -100,59 +107,92 @@ class Worker:
         with store.atomic() as db:
             return runs.claim(db, self.context.owner, limit, clock.now())
 
-    def _drive(self, run: Run) -> None:
-        task = self.context.spawn(self.drive(run), f"run {run.id}")
+    def _driven(self, work: Coroutine[Any, Any, Turn], run: Run) -> None:
+        task = self.context.spawn(work, f"run {run.id}")
         self._driving.add(task)
         task.add_done_callback(self._driving.discard)
 
     async def drive(self, run: Run, heard: Callable[[protocol.Record], None] | None = None) -> Turn:
         """Bring one run that is ours to an end, whatever happens; how it went is in its row."""
-        store = self.context.store
         blank = sessions.none(run.group_folder, run.lane)
-        turn = Turn(store, self.context.settings.queue, run, blank, heard)
-        live: Live | None = None
+        turn = Turn(self.context.store, self.context.settings.queue, run, blank, heard)
+        return await self._brought(turn, self._from_the_start)
+
+    async def _brought(self, turn: Turn, talk: Callable[[Turn], Awaitable[None]]) -> Turn:
+        """Have the talk, and settle its run and its sandbox by how it went."""
         settled = False
         began = time.monotonic()
         self.at_work.begin(turn)
         try:
-            group = groups.get(store.db, run.group_folder)
-            prompt = self._prompt(group, run)
-            if prompt is None:
-                turn.skip()
-                settled = True
-                return turn
-            live = self.warm.told(run, prompt)
-            if live is not None and not await self._conversed(live, turn):
-                live = None
-            if live is None:
-                live = await self._opened(group, run, prompt)
-                await self._talk(live, turn, is_cold=True)
+            await talk(turn)
             settled = True
             self._tell(turn, time.monotonic() - began)
-            self.warm.keep(live)
+            if (live := self.at_work.sandbox(turn)) is not None:
+                self.warm.keep(live)
         except asyncio.CancelledError:
             settled = True
-            await self._drop(live, lambda: turn.give_back("pynchy was stopped"))
+            if not self._left_at_work(turn):
+                await self._drop(turn, lambda: turn.give_back("pynchy was stopped"))
             raise
         except RunLost as lost:
             settled = True
-            self.context.log.warning("run lost", run=run.id, reason=str(lost))
-            await self._drop(live, None)
+            self.context.log.warning("run lost", run=turn.run.id, reason=str(lost))
+            await self._drop(turn, None)
         except (SandboxDied, SandboxUnavailable, GatewayUnavailable) as error:
             settled = True
             words, retry = str(error), not isinstance(error, TooMuch)
-            self.context.log.warning("turn failed", run=run.id, error=words)
-            await self._drop(live, lambda: turn.fail(words, retry=retry))
+            self.context.log.warning("turn failed", run=turn.run.id, error=words)
+            await self._drop(turn, lambda: turn.fail(words, retry=retry))
         except (DatabaseBusy, DatabaseFull) as error:
             settled = True
             words = str(error)
-            self.context.log.warning("turn put back", run=run.id, error=words)
-            await self._drop(live, lambda: turn.give_back(words))
+            self.context.log.warning("turn put back", run=turn.run.id, error=words)
+            await self._drop(turn, lambda: turn.give_back(words))
         finally:
-            self.at_work.end(turn)
             if not settled:
-                await self._drop(live, lambda: turn.fail("pynchy itself failed; its log says why"))
+                await self._drop(turn, lambda: turn.fail("pynchy itself failed; its log says why"))
+            self.at_work.end(turn)
         return turn
+
+    async def _from_the_start(self, turn: Turn) -> None:
+        run = turn.run
+        group = groups.get(self.context.store.db, run.group_folder)
+        prompt = self._prompt(group, run)
+        if prompt is None:
+            turn.skip()
+            return
+        live = self.warm.told(run, prompt)
+        if live is not None and await self._conversed(live, turn):
+            return
+        await self._talk(await self._opened(group, run, prompt), turn, is_cold=True)
+
+    def _adopted(self, live: Live, turn: Turn | None) -> None:
+        """A sandbox that outlived its worker is ours now, with the turn at work in it."""
+        if turn is None:
+            self.warm.keep(live)
+            return
+        taken = turn
+
+        async def talk(turn: Turn) -> None:
+            await self._talk(live, turn, is_cold=False)
+
+        self._driven(self._brought(taken, talk), taken.run)
+
+    def _left_at_work(self, turn: Turn) -> bool:
+        """When we stop, a sandbox that needs no worker goes on; the next one takes it over."""
+        live = self.at_work.sandbox(turn)
+        is_left = (
+            self._stopping
+            and self.runtime.outlives_worker
+            and turn.run.kind == "chat"
+            and not self.context.once
+            and live is not None
+            and live.is_alive
+        )
+        if is_left and live is not None:
+            self.context.log.info("left at work", sandbox=live.session.sandbox, run=turn.run.id)
+            live.detach()
+        return is_left
 
     def _tell(self, turn: Turn, seconds: float) -> None:
         """Log how an attempt ended; a person who looks on sees each answer."""
@@ -185,10 +225,10 @@ class Worker:
         try:
             await self._talk(live, turn, is_cold=False)
         except SandboxDied:
-            self.at_work.live(turn, None)
             if turn.has_begun or live.is_alive:
                 raise
             self.context.log.info("a warm sandbox had gone", sandbox=live.session.sandbox)
+            self.at_work.live(turn, None)
             self.warm.close(live, politely=False)
             return False
         return True
@@ -216,6 +256,7 @@ class Worker:
                 self.context.home, settings, group, self.context.log.warning
             ),
             stay=self._stays(run),
+            idle=limits_for(settings, group.folder).idle_timeout + ALONE,
         )
         return await self.sandboxes.open(group, run.lane, document)
 
@@ -228,14 +269,14 @@ class Worker:
             and sandbox.max_warm > 0
         )
 
-    async def _drop(self, live: Live | None, settle: Callable[[], None] | None) -> None:
+    async def _drop(self, turn: Turn, settle: Callable[[], None] | None) -> None:
         """End a sandbox that can't be used any more, and settle its run: first the row, so that
         nobody waits for the sandbox to go."""
         try:
             if settle is not None:
                 self._settle(settle)
         finally:
-            if live is not None:
+            if (live := self.at_work.sandbox(turn)) is not None:
                 await asyncio.wait({self.warm.close(live, politely=False)})
 
     def _settle(self, settle: Callable[[], None]) -> None:

@@ -8,24 +8,26 @@ from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.runs import COLUMNS, as_run
 
 
-def is_waiting(db: Connection, run: Run) -> bool:
-    """Whether more was said since a run at work began, and waits for its end."""
-    row = db.execute(
-        "SELECT 1 FROM runs WHERE group_folder = ? AND lane = ? AND state = 'queued'"
-        " AND kind = 'chat'",
-        (run.group_folder, run.lane),
-    ).fetchone()
+_MORE = (
+    "group_folder = :group AND lane = :lane AND state = 'queued' AND kind = 'chat'"
+    " AND attempts = 0 AND takeovers = 0 AND first_seq > :last"
+)
+"""What was said after a run at work began. What waits to be tried again is none of it."""
+
+
+def is_more(db: Connection, run: Run) -> bool:
+    """Whether more was said since a run at work began; asked without the write lock."""
+    row = db.execute(f"SELECT 1 FROM runs WHERE {_MORE}", _after(run)).fetchone()
     return row is not None
 
 
 def absorb(db: Connection, run: Run, now: str) -> Run | None:
-    """Let a run at work take over what came after it and waits in its lane; the run as it is
-    then, or None where nothing was taken. What waits to be tried again stays."""
+    """Let a run at work take over what was said since it began; the run as it is then, or None
+    where nothing was."""
     taken = db.execute(
-        "UPDATE runs SET state = 'superseded', superseded_by = ?, finished_at = ?"
-        " WHERE group_folder = ? AND lane = ? AND state = 'queued' AND kind = 'chat'"
-        " AND attempts = 0 AND takeovers = 0 AND first_seq > ? RETURNING last_seq",
-        (run.id, now, run.group_folder, run.lane, run.last_seq),
+        "UPDATE runs SET state = 'superseded', superseded_by = :id, finished_at = :now"
+        f" WHERE {_MORE} RETURNING last_seq",
+        {**_after(run), "id": run.id, "now": now},
     ).fetchone()
     if taken is None:
         return None
@@ -33,6 +35,10 @@ def absorb(db: Connection, run: Run, now: str) -> Run | None:
         f"UPDATE runs SET last_seq = ? WHERE id = ? RETURNING {COLUMNS}", (taken[0], run.id)
     ).fetchone()
     return as_run(row)
+
+
+def _after(run: Run) -> dict[str, str | int]:
+    return {"group": run.group_folder, "lane": run.lane, "last": run.last_seq}
 
 
 def replied(db: Connection, run: Run, through: int) -> Run:
@@ -43,6 +49,25 @@ def replied(db: Connection, run: Run, through: int) -> Run:
         (through, through, run.id),
     ).fetchone()
     return as_run(row)
+
+
+def at_work(db: Connection, group_folder: str, lane: str) -> Run | None:
+    """The lane's run at work, where there is one."""
+    row = db.execute(
+        f"SELECT {COLUMNS} FROM runs WHERE group_folder = ? AND lane = ? AND state = 'running'",
+        (group_folder, lane),
+    ).fetchone()
+    return as_run(row) if row else None
+
+
+def waiting(db: Connection, group_folder: str, lane: str) -> Run | None:
+    """The lane's run that waits to be taken up first, where there is one."""
+    row = db.execute(
+        f"SELECT {COLUMNS} FROM runs WHERE group_folder = ? AND lane = ? AND state = 'queued'"
+        " ORDER BY id LIMIT 1",
+        (group_folder, lane),
+    ).fetchone()
+    return as_run(row) if row else None
 
 
 def ask(db: Connection, run_id: int, what: str) -> bool:

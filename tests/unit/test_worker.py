@@ -25,7 +25,7 @@ from pynchy_cli.errors import DatabaseBusy, DatabaseFull, SandboxUnavailable
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.model import CHAT_LANE, NewMessage
 from pynchy_cli.owner import present
-from pynchy_cli.sandbox.base import Mount, Spec
+from pynchy_cli.sandbox.base import DiesWithWorker, Mount, Spec
 from pynchy_cli.store import groups, messages, runs, sessions
 from pynchy_cli.store.connection import Store, connect
 from pynchy_cli.store.migrate import migrate
@@ -94,7 +94,7 @@ async def echo(place: Place) -> None:
         place.write(TurnEnded(turn=document.turn, reply=f"turn {len(place.told)}"))
 
 
-class Runtime:
+class Runtime(DiesWithWorker):
     """Makes such sandboxes; the n-th is `agents[n]`, further ones are like the last."""
 
     name = "scripted"

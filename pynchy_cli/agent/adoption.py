@@ -1,0 +1,105 @@
+"""A sandbox that outlived its worker: its next worker takes it as it is and hears the turn to its
+end. A turn that it never heard of goes back to the queue, and the sandbox stays warm for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from pynchy_cli import locks
+from pynchy_cli.agent.folder import SessionFolder
+from pynchy_cli.agent.live import Live
+from pynchy_cli.agent.sandboxes import Sandboxes, labels, lease_path
+from pynchy_cli.agent.turn import RunLost, Turn
+from pynchy_cli.errors import GatewayUnavailable, SandboxUnavailable
+from pynchy_cli.loop import Context
+from pynchy_cli.model import CHAT_LANE, Run, Session
+from pynchy_cli.sandbox.base import Runtime
+
+PAUSE = 1.0
+"""Seconds between questions to a runtime that doesn't answer."""
+
+Taken = Callable[[Live, Turn | None], None]
+
+
+class Adoption:
+    """Takes over live sandboxes for one worker; `taken` gets each, with the turn that is at work
+    in it."""
+
+    def __init__(self, context: Context, runtime: Runtime, sandboxes: Sandboxes, taken: Taken):
+        self.context = context
+        self.runtime = runtime
+        self.sandboxes = sandboxes
+        self._taken = taken
+
+    async def tried(self, session: Session, run: Run | None) -> bool:
+        """Whether the session's sandbox lives, and is ours now with its run, already claimed.
+
+        Waits as long as the runtime can't tell. Raises DatabaseBusy, DatabaseFull.
+        """
+        if not self.runtime.outlives_worker or session.lane != CHAT_LANE:
+            return False
+        if not await self._asked(session):
+            return False
+        try:
+            live = await self._live(session)
+        except (SandboxUnavailable, GatewayUnavailable, OSError) as error:
+            name = session.sandbox
+            self.context.log.warning("can't be taken over", sandbox=name, error=str(error))
+            return False
+        if live is None:
+            return False
+        self.context.log.info("took over", sandbox=session.sandbox, run=run and run.id)
+        self._taken(live, self._turn(live, run) if run is not None else None)
+        return True
+
+    async def gone(self, session: Session) -> bool:
+        """Whether the runtime is done with the session's sandbox, as far as no lease tells;
+        raises nothing, and doesn't wait."""
+        try:
+            return not await self.runtime.alive(labels(self.context, session))
+        except SandboxUnavailable:
+            return False
+
+    async def _asked(self, session: Session) -> bool:
+        told = False
+        while True:
+            try:
+                return await self.runtime.alive(labels(self.context, session))
+            except SandboxUnavailable as error:
+                if not told:
+                    self.context.log.warning("the runtime can't be asked", error=str(error))
+                told = True
+                await asyncio.sleep(PAUSE)
+
+    async def _live(self, session: Session) -> Live | None:
+        home = self.context.home
+        folder = SessionFolder(home.session(session.group_folder, str(session.folder)))
+        folder.count()
+        lease = locks.take(lease_path(home, str(session.folder)), shared=True)
+        if lease is None:
+            return None
+        try:
+            log = folder.path / "stderr"
+            place = await self.runtime.adopt(labels(self.context, session), log)
+            if place is None:
+                lease.release()
+                return None
+            await self.sandboxes.connect(session)
+            return Live(session, folder, place, lease, log, self.context.watcher)
+        except BaseException:
+            lease.release()
+            raise
+
+    def _turn(self, live: Live, run: Run) -> Turn | None:
+        """The run's turn in the sandbox; None where it was never told of it."""
+        context = self.context
+        turn = Turn(context.store, context.settings.queue, run, live.session)
+        if live.folder.holds(run.turn):
+            turn.resume()
+            return turn
+        try:
+            turn.give_back("its worker died before the agent was asked")
+        except RunLost as error:
+            context.log.warning("run lost", run=run.id, reason=str(error))
+        return None
