@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
 MASK = "(secret)"
-_KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{4,}")
+_KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{4,}|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}")
 _FIRST = {"timestamp", "level", "stage", "logger", "event", "exception"}
 _STRUCTLOGS = {"exc_info", "stack", "self", "method_name", "_record", "_from_structlog"}
 _UNWRITTEN = "a line that can't be written"

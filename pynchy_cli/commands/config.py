@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
-from pynchy_cli.commands.app import here
-from pynchy_cli.config.load import config_hash, shown
+from pynchy_cli.agent import advice
+from pynchy_cli.commands.app import Context, here, open_store
+from pynchy_cli.config.load import config_hash, shown, shown_rules
+from pynchy_cli.config.sections import NAMED
+from pynchy_cli.errors import PynchyError
+from pynchy_cli.model import Group
 from pynchy_cli.output import print_json, print_text, say, wants_json
+from pynchy_cli.store import groups
 
 app = typer.Typer(help="Check and show the configuration.\n\nExample: pynchy config check")
 
@@ -18,6 +25,8 @@ def check(
 ) -> None:
     """Read config.toml, .env and the environment, and say what is wrong with them.
 
+    Directives, skills and groups that they name and that aren't there are said, too.
+
     Ends with 0 where all is well, with 100 where something can't be used.
 
     Example: pynchy config check
@@ -27,9 +36,13 @@ def check(
     home = context.home
     if home.env.exists() and home.env.stat().st_mode & 0o077:
         say(f"{home.env} can be read by others. `chmod 600 {home.env}` keeps it to yourself.")
+    notes = advice.notes(home, context.settings, _groups(context))
+    for note in notes:
+        say(note)
     read = [str(path) for path in (home.config, home.env) if path.exists()]
     if wants_json(as_json):
-        print_json({"ok": True, "home": str(home.root), "files": read, "config_hash": digest})
+        found = {"home": str(home.root), "files": read, "config_hash": digest, "notes": notes}
+        print_json({"ok": True, **found})
     else:
         print_text(f"The configuration is well ({', '.join(read) or 'all defaults'}).")
 
@@ -37,17 +50,43 @@ def check(
 @app.command()
 def show(
     ctx: typer.Context,
+    group: str | None = typer.Option(None, metavar="NAME", help="Only what holds for this group."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Show every setting that is in force. Secrets are only said to be set, or not.
 
+    With --group, what holds for that group of what can be said by [defaults], a profile and
+    the group's own section.
+
     Example: pynchy config show --json
     """
-    document = shown(here(ctx).settings)
+    settings = here(ctx).settings
+    document = shown(settings) if group is None else shown_rules(settings, group)
     if wants_json(as_json):
         print_json(document)
         return
-    for section, values in document.items():
+    for section, values in _flat(document).items():
         print_text(f"[{section}]")
         for key, value in values.items():
-            print_text(f"{key} = {value!r}" if isinstance(value, str) else f"{key} = {value}")
+            if value is not None:
+                print_text(f"{key} = {value!r}" if isinstance(value, str) else f"{key} = {value}")
+
+
+def _flat(document: dict[str, Any]) -> dict[str, Any]:
+    """The sections by the names that they are written with."""
+    found = {}
+    for section, values in document.items():
+        if section in NAMED:
+            found.update({f"{section}.{name}": rules for name, rules in values.items()})
+        else:
+            found[section] = values
+    return found
+
+
+def _groups(context: Context) -> list[Group] | None:
+    """The groups that there are; None where there is no database that can tell."""
+    try:
+        with open_store(context) as store:
+            return groups.all(store.db)
+    except PynchyError:
+        return None

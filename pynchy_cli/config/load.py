@@ -17,7 +17,7 @@ from pynchy_cli.config.paths import Home
 from pynchy_cli.config.sections import PREFIX
 from pynchy_cli.config.settings import GroupRules, Settings
 from pynchy_cli.config.sources import Given, find_line
-from pynchy_cli.config.tiers import require_profiles
+from pynchy_cli.config.tiers import for_group, require_profiles
 from pynchy_cli.errors import ConfigInvalid
 from pynchy_cli.log import masked
 
@@ -68,6 +68,16 @@ def shown(settings: Settings) -> dict[str, Any]:
     for rules in document["groups"].values():
         rules["gh_token"] = HIDDEN if rules["gh_token"] else ""
     return document
+
+
+def shown_rules(settings: Settings, folder: str) -> dict[str, Any]:
+    """What holds for one group, as it may be shown, below the section's name.
+
+    Raises ConfigInvalid.
+    """
+    rules: dict[str, Any] = msgspec.to_builtins(for_group(settings, folder))
+    rules["gh_token"] = HIDDEN if rules["gh_token"] else ""
+    return {f"groups.{folder}": rules}
 
 
 def secrets(settings: Settings) -> tuple[str, ...]:

@@ -54,3 +54,29 @@ def test_secrets_are_never_shown(home: Path, pynchy: Pynchy) -> None:
     assert "can be read by others" in checked.stderr
     for text in (done.stdout, done.stderr, checked.stdout, checked.stderr):
         assert "hunter22" not in text
+
+
+def test_check_notes_what_is_named_and_isnt_there(home: Path, pynchy: Pynchy) -> None:
+    (home / "config.toml").write_text(
+        "[defaults]\nskills = ['lamps']\n[groups.mian]\ndirectives = ['hose']\n[groups.main]\n"
+    )
+    done = pynchy("config", "check")
+    notes = json.loads(done.stdout)["notes"]
+    assert notes == [
+        "[groups.mian] is for a group that isn't there: `pynchy groups list`.",
+        "There is no skill and no tier of skills called lamps.",
+        f"There is no directive hose; write {home}/directives/hose.md.",
+    ]
+    assert done.stderr.splitlines() == notes
+
+
+def test_show_of_a_group_gives_what_holds_for_it(home: Path, pynchy: Pynchy) -> None:
+    (home / "config.toml").write_text(
+        "[defaults]\nmodel = 'a'\n[profiles.p]\nmodel = 'b'\n[groups.main]\nprofile = 'p'\n"
+    )
+    env = {"PYNCHY_GROUPS__MAIN__GH_TOKEN": "token-of-main"}
+    done = pynchy("config", "show", "--group", "main", env=env)
+    rules = json.loads(done.stdout)["groups.main"]
+    assert (rules["model"], rules["memory"], rules["gh_token"]) == ("b", 2 * 1024**3, "(set)")
+    assert json.loads(pynchy("config", "show", env=env).stdout)["profiles"]["p"]["model"] == "b"
+    assert "token-of-main" not in done.stdout + pynchy("config", "show", env=env).stdout
