@@ -82,13 +82,12 @@ CORES = {
         hidden = (place / ".env").read_text() if place.exists() else "nothing"
         yield TurnEnded(turn=turn, reply=f"{seen} {hidden!r}")
 """,
-    # Fills the group's folder as fast as it can, in many small files and a large one.
+    # Fills the group's folder, some megabytes a second, and doesn't stop.
     "filling": """
-        for number in range(100_000):
-            (Path("/workspace/group") / f"file{number}").write_bytes(b"z" * 4096)
-            with Path("/workspace/group/large").open("ab") as file:
-                file.write(b"z" * 1_000_000)
-            await asyncio.sleep(0.001)
+        with Path("/workspace/group/large").open("ab") as file:
+            while True:
+                file.write(b"z" * 200_000)
+                await asyncio.sleep(0.05)
         yield TurnEnded(turn=turn, reply="full")
 """,
     # Replaces its own output log.

@@ -1,20 +1,18 @@
 """Keeps agents from filling the disk: host folders have no quota, so what a group's folders hold
 is measured while its sandboxes live, and what is left on the home's disk is looked at often.
-Who is over is stopped, and starts no more until there is room. It must never hold up the loop,
-nor follow a link."""
+Who is over is stopped, and starts no more until there is room. It must never hold up the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import stat
 import threading
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 from pynchy_cli import clock
+from pynchy_cli.agent import weight
 from pynchy_cli.agent.live import Live
 from pynchy_cli.config.tiers import for_group
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull
@@ -27,13 +25,8 @@ PAUSE = 10.0
 """Seconds between measurements of a folder at least; longer where they take long."""
 SHARE = 10
 """So many times as long as a measurement took nobody measures."""
-MOST = 1_000_000
-"""Files and folders of a group; more can't be measured in any useful time."""
-DEEPEST = 100
-"""Levels of a group's folders; deeper ones can't be measured."""
 NODES = 10_000
 """Files that can still be made, of those that the file system has; or a hundredth of them."""
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class DiskWatch:
@@ -72,8 +65,10 @@ class DiskWatch:
             while self._forget_the_ended():
                 if (why := self._crowded()) is not None:
                     self._stop(self._lives, why)
-                if measuring is None or measuring.done():
-                    measuring = self._next(halt)
+                if measuring is not None and measuring.done():
+                    measuring.result()
+                    measuring = None
+                measuring = measuring or self._next(halt)
                 ends: set[asyncio.Task[None]] = {live.ended for live in self._lives}
                 waited = {*ends, measuring} if measuring is not None else ends
                 await asyncio.wait(waited, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
@@ -131,8 +126,8 @@ class DiskWatch:
             except OSError as error:
                 return f"{folder} can't be looked at ({error.strerror})"
             if facts.f_bavail * facts.f_frsize < least:
-                left = size(facts.f_bavail * facts.f_frsize)
-                return f"the disk is nearly full: {left} are left of at least {size(least)}"
+                left = weight.size(facts.f_bavail * facts.f_frsize)
+                return f"the disk is nearly full: {left} are left of at least {weight.size(least)}"
             if facts.f_favail < min(NODES, facts.f_files // 100):
                 return f"the disk is nearly full: it can hold {facts.f_favail} more files"
         return None
@@ -148,88 +143,3 @@ class DiskWatch:
                     failures.clear(db, stage, subject)
                 else:
                     failures.note(db, stage, subject, why, clock.now())
-
-
-def too_much(folders: Iterable[Path], limit: int, halt: threading.Event) -> str | None:
-    """Why these folders hold too much, or None. By blocks that are really taken, each file once
-    whatever its names, without following links. Ends early when `halt` is set.
-
-    Whatever an agent did to keep us from measuring counts as too much.
-    """
-    scale = _Scale(limit, halt)
-    try:
-        for folder in folders:
-            scale.weigh(folder)
-    except _TooMuch as error:
-        return str(error)
-    return None
-
-
-def size(number: int) -> str:
-    """Bytes as people read them."""
-    amount = float(number)
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.4g} {unit}"
-        amount /= 1024
-    return f"{amount:.4g} GiB"
-
-
-class _TooMuch(Exception):
-    pass
-
-
-class _Scale:
-    def __init__(self, limit: int, halt: threading.Event) -> None:
-        self._limit = limit
-        self._halt = halt
-        self._bytes = 0
-        self._entries = 0
-        self._seen: set[tuple[int, int]] = set()
-
-    def weigh(self, folder: Path) -> None:
-        """Add all that a folder holds. Raises _TooMuch."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            self._in(os.open(folder, _FOLDER), DEEPEST)
-
-    def _in(self, folder: int, depth: int) -> None:
-        try:
-            if depth == 0:
-                raise _TooMuch(f"the group has folders more than {DEEPEST} levels deep")
-            names = []
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    with contextlib.suppress(FileNotFoundError):
-                        self._add(entry.stat(follow_symlinks=False))
-                        if entry.is_dir(follow_symlinks=False):
-                            names.append(entry.name)
-                    if self._halt.is_set():
-                        return
-            for name in names:
-                self._below(folder, name, depth)
-        finally:
-            os.close(folder)
-
-    def _below(self, folder: int, name: str, depth: int) -> None:
-        try:
-            inner = os.open(name, _FOLDER, dir_fd=folder)
-        except PermissionError as error:
-            # What isn't ours isn't the agent's either, and grows no more.
-            if os.stat(name, dir_fd=folder, follow_symlinks=False).st_uid == os.geteuid():
-                raise _TooMuch("the group has folders that can't be looked into") from error
-            return
-        except OSError:
-            return  # It has just gone, or become something else.
-        self._in(inner, depth - 1)
-
-    def _add(self, facts: os.stat_result) -> None:
-        self._entries += 1
-        if self._entries > MOST:
-            raise _TooMuch(f"the group's folder holds more than {MOST} files")
-        if facts.st_nlink > 1 and not stat.S_ISDIR(facts.st_mode):
-            if (facts.st_dev, facts.st_ino) in self._seen:
-                return
-            self._seen.add((facts.st_dev, facts.st_ino))
-        self._bytes += facts.st_blocks * 512
-        if self._bytes > self._limit:
-            raise _TooMuch(f"the group's folder holds more than {size(self._limit)}")

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pynchy_cli.agent import disk
+from pynchy_cli.agent import weight
+from tests.sandboxes import again_as_user
 
 KIB = 1024
 
 
 def weighed(*folders: Path, limit: int = 500 * KIB) -> str | None:
-    return disk.too_much(folders, limit, threading.Event())
+    return weight.too_much(folders, limit, threading.Event())
 
 
 def fill(path: Path, kib: int) -> None:
@@ -44,23 +45,26 @@ def test_names_links_and_holes_weigh_nothing(tmp_path: Path) -> None:
     assert weighed(folder) is None
     (tmp_path / "top").symlink_to(folder)
     with pytest.raises(OSError, match="top"):
-        os.open(tmp_path / "top", disk._FOLDER)
+        os.open(tmp_path / "top", weight._FOLDER)
 
 
 def test_what_cannot_be_measured_is_too_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "/".join("d" * (disk.DEEPEST + 1))).mkdir(parents=True)
+    (tmp_path / "/".join("d" * (weight.DEEPEST + 1))).mkdir(parents=True)
     assert "levels deep" in str(weighed(tmp_path))
-    monkeypatch.setattr(disk, "MOST", 3)
-    monkeypatch.setattr(disk, "DEEPEST", 2000)
+    monkeypatch.setattr(weight, "MOST", 3)
+    monkeypatch.setattr(weight, "DEEPEST", 2000)
     assert "more than 3 files" in str(weighed(tmp_path))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root looks into everything")
 def test_a_closed_folder_is_too_much(tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0)
-    assert "looked into" in str(weighed(tmp_path))
+    (tmp_path / "closed" / "file").mkdir(parents=True)
+    for mode in (0o000, 0o400, 0o100):
+        (tmp_path / "closed").chmod(mode)
+        assert "looked into" in str(weighed(tmp_path))
+    (tmp_path / "closed").chmod(0o700)
 
 
 def test_it_can_be_halted(tmp_path: Path) -> None:
@@ -68,7 +72,11 @@ def test_it_can_be_halted(tmp_path: Path) -> None:
     halt.set()
     fill(tmp_path / "file", 900)
     fill(tmp_path / "other", 900)
-    assert disk.too_much([tmp_path], 1 << 20, halt) is None
+    assert weight.too_much([tmp_path], 1 << 20, halt) is None
+
+
+def test_all_of_it_as_a_user() -> None:
+    again_as_user(__file__)
 
 
 @pytest.mark.parametrize(
@@ -76,4 +84,4 @@ def test_it_can_be_halted(tmp_path: Path) -> None:
     [(0, "0 bytes"), (1536, "1.5 KiB"), (5 << 30, "5 GiB"), (7 << 40, "7168 GiB")],
 )
 def test_sizes(number: int, text: str) -> None:
-    assert disk.size(number) == text
+    assert weight.size(number) == text
