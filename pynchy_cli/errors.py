@@ -106,6 +106,10 @@ class RunUnknown(PynchyError):
     """No run of that number."""
 
 
+class SessionUnknown(PynchyError):
+    """No conversation in that lane."""
+
+
 class PluginUnknown(PynchyError):
     """No channel, runtime or core of that name is installed."""
 

@@ -19,7 +19,7 @@ TABLES = {
     "counters": Table("a total, with the time of its last change", "everyone", "status, db check"),
     "chats": Table("a chat that we have seen", "listen, send", "everyone"),
     "registered_groups": Table(
-        "a group and its two cursors: routed through, answered through",
+        "a group, its two cursors (routed through, answered through), and when it was `served`",
         "init, groups, route, run-agent",
         "route, run-agent, status",
     ),
@@ -31,23 +31,29 @@ TABLES = {
     "messages": Table(
         "something said in a chat, never changed; `seq` is its place",
         "listen, send, chat, run-agent, route",
-        "route, run-agent, tail, chat",
+        "route, run-agent, tail, chat, runs, sessions",
     ),
     "runs": Table(
-        "a unit of agent work for one group in one lane", "route, run-agent, retry", "run-agent"
+        "a unit of agent work for one group in one lane: the messages that it is given "
+        "(`first_seq` to `last_seq`, `told_seq` of them at its beginning, `answered_seq` answered "
+        "by its `replies`), what it is `asked` to do, and a `note` for its next attempt",
+        "route, run-agent, stop, runs, retry",
+        "run-agent, stop, runs",
     ),
     "sessions": Table(
         "one lane's conversation with the model, and its live sandbox",
-        "run-agent, route",
-        "run-agent, gateway, status",
+        "run-agent, route, sessions",
+        "run-agent, gateway, sessions, status",
     ),
     "outbound_ledger": Table(
-        "a reply, open (still growing) or final", "run-agent, route", "listen"
+        "a reply, open (still growing) or final",
+        "run-agent, route, runs, sessions",
+        "listen, runs",
     ),
     "outbound_deliveries": Table(
         "one reply in one chat: delivered, pending or dead", "run-agent, route, listen", "listen"
     ),
-    "events": Table("a step of an agent: a tool call, a thought, its end", "run-agent", "tail"),
+    "events": Table("a step of an agent: a tool call, a thought, its end", "run-agent", "runs"),
     "failures": Table(
         "something that a stage could not handle: retrying or set aside",
         "every stage, retry",

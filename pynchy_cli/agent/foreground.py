@@ -41,8 +41,10 @@ class Foreground:
         )
 
     def drain(self) -> int:
-        """Say how the run went, once it is over."""
-        if not self._task.done() or self._said:
+        """Say how the run went, once it is over; until then, end it where somebody wants that."""
+        if not self._task.done():
+            return self.worker.at_work.drain()
+        if self._said:
             return 0
         self._said = True
         self._say()

@@ -17,7 +17,9 @@ def command(
 
     A message that begins with @ and the assistant's name, or any message of an admin group or of
     one that is always answered, becomes a queued run. `reset context`, `end session` and their
-    like are carried out. It runs until it is stopped; one is enough.
+    like are carried out; `stop` (or `/stop`) ends the turn that the group's agent is at work on,
+    and is a message like any other where there is none. It runs until it is stopped; one is
+    enough.
 
     Example: pynchy route --once
     """

@@ -93,5 +93,5 @@ def _report(message: Message, answer: Outcome | None, as_json: bool) -> int:
         return EXIT_REFUSED
     if answer and not answer.is_settled:
         say("There is no answer yet. The message stays stored, and is not lost.")
-    failed = answer is not None and answer.state in ("waiting", "failed", "set_aside")
+    failed = answer is not None and answer.state in ("waiting", "failed", "cancelled", "set_aside")
     return EXIT_FAILED if failed else EXIT_DONE

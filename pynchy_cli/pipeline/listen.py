@@ -122,7 +122,7 @@ class Listener:
                 because.setdefault(reply.id, (reply, []))[1].append(message.id)
             if not now.replies and now.state in UNANSWERED:
                 self._unheard(message, now.state)
-            if now.state in ("failed", "set_aside"):
+            if now.state in ("failed", "cancelled", "set_aside"):
                 self.context.has_failed = True
         try:
             for _, (reply, ids) in sorted(because.items()):

@@ -15,15 +15,25 @@ from pynchy_cli.errors import GroupUnknown
 from pynchy_cli.loop import Context
 from pynchy_cli.model import CHAT_LANE, Group, Message
 from pynchy_cli.routing import chat_commands, triggers
-from pynchy_cli.store import failures, groups, messages, outbound, runs, sessions
+from pynchy_cli.store import (
+    cancelling,
+    conversations,
+    failures,
+    groups,
+    messages,
+    outbound,
+    runs,
+    sessions,
+)
 from pynchy_cli.store.connection import Connection
 
 SINGLE = True
 BATCH = 1000
 """Messages routed in one write, at most."""
 SAID = {
-    "reset": "🗑️ Forgotten. The next message begins a new conversation.",
+    "reset": conversations.FORGOTTEN,
     "end_session": "👋 See you. The next message takes the conversation up again.",
+    "stop": "✋ Stopping. What was said so far stays, and the conversation goes on.",
 }
 
 
@@ -150,10 +160,13 @@ def _write(db: Connection, group: Group, decided: Sequence[Routed]) -> None:
     now = clock.now()
     waiting: Message | None = None
     for routed in decided:
-        if routed.command is not None:
+        command = routed.command
+        if command == "stop" and cancelling.stop(db, group.folder) is None:
+            command = None  # nothing is at work: it is said to the assistant
+        if command is not None:
             _queue(db, group, waiting, now)
             waiting = None
-            _obey(db, group, routed.message, routed.command, now)
+            _obey(db, group, routed.message, command, now)
         elif routed.is_triggered:
             waiting = routed.message
     _queue(db, group, waiting, now)
@@ -171,10 +184,8 @@ def _obey(
     db: Connection, group: Group, message: Message, command: chat_commands.Command, now: str
 ) -> None:
     if command == "reset":
-        sessions.forget(db, group.folder, CHAT_LANE, now)
-        messages.clear(db, group.folder, message.seq)
-        groups.answer_through(db, group.folder, message.seq)
-    else:
+        conversations.reset(db, group.folder, CHAT_LANE, message.seq, now)
+    elif command == "end_session":
         sessions.let_go(db, group.folder, CHAT_LANE)
     outbound.say(
         db,

@@ -10,7 +10,9 @@ from pynchy_cli.model import Message, Reply, Run
 from pynchy_cli.store import failures, groups, outbound, runs
 from pynchy_cli.store.connection import Connection
 
-State = Literal["waiting", "answered", "failed", "not_triggered", "refused", "ignored", "set_aside"]
+Ended = Literal["answered", "failed", "cancelled"]
+Unheard = Literal["not_triggered", "refused", "ignored", "set_aside"]
+State = Literal["waiting"] | Ended | Unheard
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,11 @@ def outcome(db: Connection, message: Message) -> Outcome:
 
 def _of_runs(db: Connection, folder: str, message: Message) -> Outcome:
     covering = runs.covering(db, folder, message.seq)
-    mine = [run for run in covering if run.state != "superseded" or _has_answered(run, message)]
+    mine = [
+        run
+        for run in covering
+        if (run.state != "superseded" or _has_answered(run, message)) and not _omits(run, covering)
+    ]
     if not mine:
         return Outcome("not_triggered")
     replies = tuple(
@@ -55,7 +61,20 @@ def _of_runs(db: Connection, folder: str, message: Message) -> Outcome:
         return Outcome("answered", replies)
     if any(run.state in ("queued", "running") for run in mine):
         return Outcome("waiting", replies)
+    if mine[-1].state == "cancelled":
+        return Outcome("cancelled", replies)
     return Outcome("answered" if mine[-1].state == "done" else "failed", replies)
+
+
+def _omits(run: Run, covering: list[Run]) -> bool:
+    """Whether a run passes the message over: it was cancelled in the midst of the run's range."""
+    return any(
+        one.state == "cancelled"
+        and one.id != run.id
+        and run.first_seq <= one.first_seq
+        and one.last_seq <= run.last_seq
+        for one in covering
+    )
 
 
 def _has_answered(run: Run, message: Message) -> bool:

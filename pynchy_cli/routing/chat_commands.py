@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Command = Literal["reset", "end_session"]
+Command = Literal["reset", "end_session", "stop"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ END_SESSION = Words(
     nouns=frozenset({"session"}),
 )
 """Let the sandbox go; the conversation can be continued."""
+STOP = frozenset({"stop", "/stop"})
+"""End the turn at work. Where there is none, these are words like any other."""
 
 
 def command_in(text: str) -> Command | None:
@@ -50,4 +52,6 @@ def command_in(text: str) -> Command | None:
         return "reset"
     if END_SESSION.match(said):
         return "end_session"
+    if len(said) == 1 and said[0] in STOP:
+        return "stop"
     return None

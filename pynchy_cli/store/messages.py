@@ -126,27 +126,47 @@ def pending(
     return _first(db, jids, after_seq, limit, f"AND {_FOR_AGENT}")
 
 
+# What an agent is given of its group's chats: never what `route` set aside, or what the host itself
+# has answered, such as a chat command.
+_TOLD = f"""
+    m.chat_jid IN (
+        SELECT jid FROM registered_groups WHERE folder = :folder
+        UNION SELECT jid FROM group_chats WHERE group_folder = :folder)
+    AND m.seq > :after AND m.seq <= :through AND {_FOR_AGENT}
+    AND NOT EXISTS (
+        SELECT 1 FROM failures WHERE stage = 'route'
+          AND subject = 'message:' || m.seq AND state = 'set_aside')
+    AND NOT EXISTS (
+        SELECT 1 FROM outbound_ledger WHERE key = 'message:' || m.seq || ':0')"""
+
+
 def for_agent(db: Connection, folder: str, after_seq: int, through_seq: int) -> list[Message]:
     """What a group's agent is to read of a range of places (first excluded, last included).
 
-    Never what a refused sender said, what `route` set aside, or what the host itself has
-    answered, such as a chat command.
+    Never what a refused sender said, what `route` set aside, what the host itself has answered,
+    or what lies in the range's midst and was cancelled.
     """
     rows = db.execute(
         f"""
-        SELECT {_COLUMNS} FROM messages m
-        WHERE m.chat_jid IN (
-            SELECT jid FROM registered_groups WHERE folder = :folder
-            UNION SELECT jid FROM group_chats WHERE group_folder = :folder)
-          AND m.seq > :after AND m.seq <= :through AND {_FOR_AGENT}
+        SELECT {_COLUMNS} FROM messages m WHERE {_TOLD}
           AND NOT EXISTS (
-            SELECT 1 FROM failures WHERE stage = 'route'
-              AND subject = 'message:' || m.seq AND state = 'set_aside')
-          AND NOT EXISTS (
-            SELECT 1 FROM outbound_ledger WHERE key = 'message:' || m.seq || ':0')
+            SELECT 1 FROM runs WHERE group_folder = :folder AND state = 'cancelled'
+              AND kind = 'chat' AND last_seq >= m.seq AND first_seq <= m.seq
+              AND last_seq <= :through AND first_seq > :after)
         ORDER BY m.seq
         """,
         {"folder": folder, "after": after_seq, "through": through_seq},
+    ).fetchall()
+    return [_message(row) for row in rows]
+
+
+def told(
+    db: Connection, folder: str, after_seq: int, through_seq: int, limit: int
+) -> list[Message]:
+    """The first `limit` messages of a run's range (first excluded, last included), to look at."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM messages m WHERE {_TOLD} ORDER BY m.seq LIMIT :limit",
+        {"folder": folder, "after": after_seq, "through": through_seq, "limit": limit},
     ).fetchall()
     return [_message(row) for row in rows]
 

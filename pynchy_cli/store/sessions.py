@@ -35,6 +35,16 @@ def none(group_folder: str, lane: str) -> Session:
     return Session(group_folder, lane, None, 0, None, None, None, 0, None)
 
 
+def all(db: Connection, group_folder: str | None = None) -> list[Session]:
+    """Every conversation, or a group's, in a fixed order."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM sessions WHERE ?1 IS NULL OR group_folder = ?1"
+        " ORDER BY group_folder, lane",
+        (group_folder,),
+    ).fetchall()
+    return [_session(row) for row in rows]
+
+
 def live(db: Connection) -> list[Session]:
     """Every conversation that has a sandbox, or is about to get one."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM sessions WHERE owner IS NOT NULL").fetchall()

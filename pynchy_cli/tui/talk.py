@@ -8,10 +8,10 @@ from pynchy_cli.channels import local
 from pynchy_cli.channels.intake import Taken, take
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.model import Group, Message
+from pynchy_cli.model import CHAT_LANE, Group, Message
 from pynchy_cli.routing import chat_commands, triggers
 from pynchy_cli.routing.answers import outcome
-from pynchy_cli.store import groups, messages, outbound, runs
+from pynchy_cli.store import groups, messages, outbound, runs, steering
 from pynchy_cli.store.connection import Store
 from pynchy_cli.tui.follow import missing, not_running
 
@@ -40,7 +40,8 @@ class Talk:
     def hint(self, text: str) -> str | None:
         """Why the assistant will not answer a text by itself; None where it will."""
         decision = triggers.for_group(text, self.waking, self.group)
-        if decision.triggered or chat_commands.command_in(decision.text):
+        command = chat_commands.command_in(decision.text)
+        if decision.triggered or (command and (command != "stop" or self._is_at_work())):
             return None
         word = self.group.trigger_pattern or self.waking[0]
         return (
@@ -72,6 +73,9 @@ class Talk:
             return ""
         absent = missing(self.store, self.home)
         return f"waiting: {not_running(absent)}" if absent else "thinking…"
+
+    def _is_at_work(self) -> bool:
+        return steering.at_work(self.store.db, self.group.folder, CHAT_LANE) is not None
 
     def _chats(self) -> list[str]:
         return groups.chats(self.store.db, self.group.folder)

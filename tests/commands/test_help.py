@@ -120,7 +120,7 @@ def complete(words: str, at: int, environment: dict[str, str]) -> list[str]:
 
 def test_a_shell_completes_verbs_and_options(environment: dict[str, str]) -> None:
     assert complete("pynchy ", 1, environment) == list(VERBS)
-    assert complete("pynchy r", 1, environment) == ["route", "run-agent", "retry"]
+    assert complete("pynchy r", 1, environment) == ["route", "run-agent", "runs", "retry"]
     assert complete("pynchy groups ", 2, environment) == ["add", "list", "show", "remove"]
     assert complete("pynchy groups add --d", 3, environment) == ["--display-name"]
     assert "--home" in complete("pynchy --", 1, environment)

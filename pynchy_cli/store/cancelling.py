@@ -1,0 +1,66 @@
+"""What people end by hand: a turn at work is asked to stop, a run that waits is given up at once.
+Which of the two it is, is decided in the transaction that does it; so a worker that claims the run
+at the same moment has it, or never gets it."""
+
+from __future__ import annotations
+
+from pynchy_cli.errors import UsageWrong
+from pynchy_cli.model import CHAT_LANE, Run
+from pynchy_cli.store import groups, history, outbound, runs, steering
+from pynchy_cli.store.connection import Connection
+
+CANCELLED = "(Cancelled.)"
+WHY = "cancelled by hand"
+
+
+def stop(db: Connection, group_folder: str) -> Run | None:
+    """Ask for the end of a group's turn at work in its chat; its run, or None where none is."""
+    run = steering.at_work(db, group_folder, CHAT_LANE)
+    if run is not None:
+        steering.ask(db, run.id, "stop")
+    return run
+
+
+def cancel(db: Connection, run_id: int, now: str) -> Run:
+    """End a run for good; the run as it is then: cancelled and told so in its chat, or at work
+    still, and asked to stop.
+
+    Raises RunUnknown, and UsageWrong where it has ended already.
+    """
+    run = runs.get(db, run_id)
+    if run.state == "running":
+        steering.ask(db, run_id, "stop")
+    elif run.state == "queued":
+        db.execute(
+            "UPDATE runs SET state = 'cancelled', finished_at = ?, error = ? WHERE id = ?",
+            (now, WHY, run_id),
+        )
+        _tell(db, run, now)
+        groups.answer_through(db, run.group_folder, run.last_seq)
+    else:
+        raise UsageWrong(f"Run {run_id} {_ended(db, run)}; there is nothing to cancel.")
+    return runs.get(db, run_id)
+
+
+def _tell(db: Connection, run: Run, now: str) -> None:
+    """What was written of an answer stays, and no reply is left open."""
+    if run.chat_jid is None or run.is_shell:
+        return
+    left = [reply for reply in outbound.of_run(db, run.id) if not reply.is_final]
+    text = left[-1].content.strip() if left else ""
+    outbound.say(
+        db,
+        key=left[-1].key if left else f"run:{run.id}:{run.replies}",
+        chat_jid=run.chat_jid,
+        content=f"{text}\n\n{CANCELLED}" if text else CANCELLED,
+        source="agent" if text else "host",
+        now=now,
+        group_folder=run.group_folder,
+        run_id=run.id,
+    )
+
+
+def _ended(db: Connection, run: Run) -> str:
+    if run.state == "superseded":
+        return f"was taken over by run {history.successor(db, run.id)}"
+    return f"is {run.state}"
