@@ -4,8 +4,9 @@ in the requests that reach the model, and by commands that it runs."""
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.conftest import Pynchy
 from tests.e2e.test_claude import Talk
 
 SKILL = "---\nname: {name}\ndescription: {about}\ntier: {tier}\n---\n\n# How\n\nAsk the lamp.\n"
+SHIPPED = Path(__file__).parents[2] / "agent_runner/skills"
 INSIDE = "/home/agent/.claude/skills"
 
 
@@ -36,37 +38,46 @@ def bash(command: str) -> str:
     return f"TOOL Bash {json.dumps({'command': command})}"
 
 
-def test_the_model_is_told_of_the_skills_that_its_group_has_now(
+def test_the_model_can_load_the_skills_that_its_group_has_now_and_no_others(
     pynchy: Pynchy, home: Path, server: AnthropicServer
 ) -> None:
     talk = Talk(pynchy, home, server)
     skill(home, "lamp-oil", "How to fill a lamp, in the manner of Wanneperveen.")
     skill(home, "sundials", "Reading sundials, in the manner of Giethoorn.", tier="odd")
-    talk.say("hello")
-    told = json.dumps(server.requests[-1])
-    assert "memory-notes" in told
-    assert "read-documents" in told
-    assert "Wanneperveen" not in told
+    skill(home, "tides", "Reading tides, in the manner of Urk.", tier="other")
     talk.env["PYNCHY_GROUPS__MAIN__SKILLS"] = "lamp-oil, odd"
-    talk.say("hello again")
+    talk.say('TOOL Skill {"skill": "lamp-oil"}')
     told = json.dumps(server.requests[-1])
-    assert "Wanneperveen" in told
-    assert "Giethoorn" in told
+    for words in ("memory-notes", "read-documents", "Wanneperveen", "Giethoorn", "Ask the lamp."):
+        assert words in told
+    assert "Urk" not in told
     del talk.env["PYNCHY_GROUPS__MAIN__SKILLS"]
     said = talk.say(bash(f"ls {INSIDE}"))
     assert "memory-notes" in said
     assert "lamp-oil" not in said
-    assert "Wanneperveen" not in json.dumps(server.requests[-1]["messages"][-3:])
 
 
-def test_the_model_can_load_a_skill(pynchy: Pynchy, home: Path, server: AnthropicServer) -> None:
+def test_what_the_shipped_skills_tell_to_do_works_in_the_sandbox(
+    pynchy: Pynchy, home: Path, server: AnthropicServer
+) -> None:
     talk = Talk(pynchy, home, server)
-    skill(home, "lamp-oil", "How to fill a lamp.", tier="core")
-    talk.say('TOOL Skill {"skill": "lamp-oil"}')
-    assert "Ask the lamp." in json.dumps(server.requests[-1]["messages"])
+    group = home / "groups/main"
+    (group / "costs.csv").write_text("tea,3\ncake,5\n")
+    blocks = re.findall(r"```bash\n(.*?)```", (SHIPPED / "memory-notes/SKILL.md").read_text(), re.S)
+    assert len(blocks) == 4
+    script = "\n".join(textwrap.dedent(block) for block in blocks)
+    program = f"python3 {INSIDE}/read-documents/read_document.py"
+    assert program in (SHIPPED / "read-documents/SKILL.md").read_text()
+    said = talk.say(bash(f"exec 2>&1; {script}\n{program} costs.csv | tail -1 | cut -f2"))
+    assert "Ana moved the dentist to 14 May, 9:00." in said
+    assert said.rstrip('"]}').endswith("5")
+    assert (
+        "- `notes/appointments.md`: who is where, and when\n" in (group / "CLAUDE.md").read_text()
+    )
+    assert (group / "notes/appointments.md").read_text().count("Ana moved") == 1
 
 
-@pytest.mark.parametrize("kind", ["link out", "link in", "file", "pipe"])
+@pytest.mark.parametrize("kind", ["link out", "link in"])
 def test_an_agent_can_neither_change_its_skills_nor_lead_them_elsewhere(
     pynchy: Pynchy, home: Path, server: AnthropicServer, kind: str
 ) -> None:
@@ -75,15 +86,8 @@ def test_an_agent_can_neither_change_its_skills_nor_lead_them_elsewhere(
     claude.mkdir(parents=True)
     place = claude / "skills"
     (home / "groups/main/mine").mkdir(parents=True)
-    match kind:
-        case "link out":
-            place.symlink_to("../../../../../../../../oldroot/tmp")
-        case "link in":
-            place.symlink_to("/workspace/group/mine")
-        case "file":
-            place.write_text("mine")
-        case "pipe":
-            os.mkfifo(place)
+    outside = "../../../../../../../../oldroot/tmp"
+    place.symlink_to(outside if kind == "link out" else "/workspace/group/mine")
     command = (
         f"cd {INSIDE}; rm -rf memory-notes; touch x; mkdir y; (echo z >> memory-notes/SKILL.md);"
         " cd ..; mv skills s; rmdir skills; ln -sfn /workspace/group skills; umount skills;"
@@ -132,7 +136,7 @@ def test_only_the_admin_group_has_the_token_and_nobody_writes_it_down(
     assert "0 Ana ana@example.org" in seen["club"]
     assert "GH_TOKEN" in seen["main"]
     assert "GH_TOKEN" not in seen["club"]
-    for shown in (("status",), ("config", "show"), ("groups", "list")):
+    for shown in (("status",), ("config", "show")):
         assert token not in pynchy(*shown, env=talk.env, code=None).stdout
     for path in [*(home / "data").glob("messages.db*"), *(home / "data/ipc").rglob("*")]:
         assert not path.is_file() or token.encode() not in path.read_bytes()
