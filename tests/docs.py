@@ -62,10 +62,25 @@ What is said below `[defaults]`, for the group of this folder. Lists (`directive
 else the most specific that is set holds: the group's, its profile's, the defaults', and else
 what stands below `[sandbox]` and `[agent]`. A section for a group that there isn't does nothing.
 
-`gh_token` can be set here alone: a GitHub token for the group's own repository. It belongs
-into `.env`, as `PYNCHY_GROUPS__<NAME>__GH_TOKEN`.
-
 In the environment: `PYNCHY_GROUPS__<NAME>__MODEL` and so on, with `_` for `-`.
+
+**Directives** are texts that agents are always told: `directives/<name>.md` in the home, else the
+one of that name that comes with pynchy (`base`, `idle`, and `admin` for the admin group). They are
+joined in the order of the tiers. `pynchy directives show GROUP` prints what an agent is told.
+
+**Skills** are folders with a `SKILL.md` that an agent may load: `skills/<name>/` in the home, else
+those that come with pynchy. Between two lines of `---` at its top stand `name`, `description` and
+`tier` (`community` where it says none). Every group has those of the tier `core`; `skills` adds
+tiers, names, or `*`. They are copied anew for each sandbox and can't be written there; links and
+whatever is no plain file are left out. `pynchy skills list GROUP` shows which a group has.
+
+**Git.** Agents commit as `git_name` and `git_email` of `[agent]`, else as git on the host is set up.
+`GH_TOKEN` is in the environment of the admin group's agents (`GH_TOKEN` in `.env` or around
+pynchy, else what `gh auth token` says on the host), and of a group with a `gh_token` of its own,
+which can be set here alone and belongs into `.env`, as `PYNCHY_GROUPS__<NAME>__GH_TOKEN`. Sandboxes
+have no network but the way to the model: the token is there for `git` and `gh` where a way to
+GitHub is opened to a group, and until then does nothing. Whoever may speak to such an agent can
+have it say its token; give a group one that can do no more than it should.
 """,
 }
 
