@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.plugins import hookimpl
-from pynchy_cli.sandbox import foreign, limits, ownership, process, site, trial, view
+from pynchy_cli.sandbox import control, foreign, limits, ownership, process, site, trial, view
 from pynchy_cli.sandbox.base import DiesWithWorker, Mount, Place, Runtime, Spec
 
 
@@ -26,6 +26,7 @@ class Bubblewrap(DiesWithWorker):
     def __init__(self) -> None:
         self._program = shutil.which("bwrap")
         self._verdict: trial.Verdict | None = None
+        self._means: control.Means | None = None
         self._site: site.Site | None = None
 
     def problem(self) -> str | None:
@@ -42,10 +43,7 @@ class Bubblewrap(DiesWithWorker):
             found.append("a limit on files in memory (needs bubblewrap 0.7)")
         if self._tried().filter is None:
             found.append("a filter of system calls (needs seccomp, on x86_64 or aarch64)")
-        if not limits.has_memory_groups():
-            found.append("a limit on memory (needs root and control groups)")
-        if not limits.counts_processes():
-            found.append("a limit on processes (needs root or Linux 5.14)")
+        found += self._without_limit()
         if os.geteuid() != 0:
             found.append("a host uid for each group (needs root)")
         return found
@@ -55,7 +53,7 @@ class Bubblewrap(DiesWithWorker):
         if (problem := self.problem()) is not None:
             raise SandboxUnavailable(problem)
         if self._site is None:
-            limits.sweep()
+            control.sweep(self._limiting())
             self._site = site.make(data, say)
 
     def inside(self, path: str, spec_mounts: tuple[Mount, ...]) -> str:
@@ -71,7 +69,8 @@ class Bubblewrap(DiesWithWorker):
         is_root = os.geteuid() == 0
         if is_root:
             ownership.hand_over(spec.mounts, spec.uid)
-        group = limits.memory_group(spec.limits.memory)
+        means = self._limiting()
+        group = control.group(means, spec.limits)
         places = _places(spec, self._site, is_root)
         dropping = _dropping(spec, group, places) if is_root else []
         base = view.Base.of(self._tried().version, self._site, places)
@@ -79,9 +78,26 @@ class Bubblewrap(DiesWithWorker):
         seen = replace(spec, masks=()) if is_root else spec  # Root has laid them already.
         with trial.Options(view.arguments(seen, base, places), self._tried().filter) as options:
             bubblewrap = [str(self._program), *options.arguments, "--"]
-            command = [*dropping, *bubblewrap, *limits.prefix(spec.limits)]
-            command += [*checking, *view.command(spec)]
-            return await _start(spec, command, options.descriptors, group)
+            command = [*control.scope(means, spec.limits), *dropping, *bubblewrap]
+            command += [*limits.prefix(spec.limits), *checking, *view.command(spec)]
+            needed = {**trial.environment(), **control.environment(means, os.environ)}
+            return await _start(spec, command, needed, options.descriptors, group)
+
+    def _without_limit(self) -> list[str]:
+        kinds, needs = self._limiting().kinds, "(needs control groups: root, or a user's systemd)"
+        found = [
+            f"a limit on {words} {needs}"
+            for kind, words in (("memory", "memory"), ("cpu", "processors"))
+            if kind not in kinds
+        ]
+        if "pids" not in kinds and not limits.counts_processes():
+            found.append("a limit on processes (needs root or Linux 5.14)")
+        return found
+
+    def _limiting(self) -> control.Means:
+        if self._means is None:
+            self._means = control.find(os.environ, is_root=os.geteuid() == 0)
+        return self._means
 
     def _tried(self) -> trial.Verdict:
         if self._verdict is None:
@@ -100,21 +116,27 @@ def _places(spec: Spec, own: site.Site, is_root: bool) -> dict[str, str]:
     }
 
 
-def _dropping(spec: Spec, group: limits.MemoryGroup | None, places: Mapping[str, str]) -> list[str]:
+def _dropping(
+    spec: Spec, group: control.ControlGroup | None, places: Mapping[str, str]
+) -> list[str]:
     return trial.dropping(spec.uid, _name(group), list(places), foreign.described(spec, places))
 
 
-def _name(group: limits.MemoryGroup | None) -> str:
-    return group.path.name if group is not None else ""
+def _name(group: control.ControlGroup | None) -> str:
+    return group.name if group is not None else ""
 
 
 async def _start(
-    spec: Spec, command: list[str], options: tuple[int, ...], group: limits.MemoryGroup | None
+    spec: Spec,
+    command: list[str],
+    environment: Mapping[str, str],
+    options: tuple[int, ...],
+    group: control.ControlGroup | None,
 ) -> Place:
     place = await process.start(
         spec.name,
         command,
-        environment=trial.environment(),
+        environment=environment,
         folder="/",
         keep=(spec.lease, *options),
         log=spec.log,
@@ -125,7 +147,7 @@ async def _start(
     return place
 
 
-async def _join(group: limits.MemoryGroup, place: process.ProcessPlace) -> None:
+async def _join(group: control.ControlGroup, place: process.ProcessPlace) -> None:
     """Put the sandbox into its control group, while its Python starts."""
     try:
         await asyncio.get_running_loop().run_in_executor(None, group.join, place.pid)
@@ -133,9 +155,7 @@ async def _join(group: limits.MemoryGroup, place: process.ProcessPlace) -> None:
         return  # It has ended already; its log says why.
     except OSError as error:
         await place.stop(0)
-        raise SandboxUnavailable(
-            f"The memory of {place.name} can't be limited: {error}."
-        ) from error
+        raise SandboxUnavailable(f"What {place.name} uses up can't be limited: {error}.") from error
 
 
 async def _nothing() -> None:

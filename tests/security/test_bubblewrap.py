@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pynchy_cli.errors import SandboxUnavailable
-from pynchy_cli.sandbox import limits, ownership, trial
+from pynchy_cli.sandbox import control, limits, ownership, trial
 from pynchy_cli.sandbox.base import Limits, Mount, Runtime
 from pynchy_cli.sandbox.bubblewrap import Bubblewrap
 from tests.sandboxes import CHECKOUT, UID, World, again_as_user, made
@@ -24,6 +24,7 @@ from tests.sandboxes import CHECKOUT, UID, World, again_as_user, made
 ROOT = os.geteuid() == 0
 root_only = pytest.mark.skipif(not ROOT, reason="only root gives a sandbox a uid of its own")
 PROCESSES = 40
+MEANS = control.find(os.environ, is_root=ROOT)
 
 TRY = """
 def attempt(call):
@@ -314,20 +315,43 @@ def test_memory_for_files_is_bounded(world: World) -> None:
     assert set(world.ask(code, limits=small).values()) == {errno.errorcode[errno.ENOSPC]}
 
 
-@pytest.mark.skipif(not limits.has_memory_groups(), reason="no control groups for memory here")
+@pytest.mark.skipif("memory" not in MEANS.kinds, reason="no control groups for memory here")
 def test_memory_is_bounded(world: World) -> None:
     little = Limits(memory=64 << 20, processes=64, file_size=1 << 20)
     assert world.run("held = bytearray(256 << 20)", limits=little) == 128 + 9
     assert world.run("held = bytearray(16 << 20)", limits=little) == 0, world.log.read_text()
 
 
-@pytest.mark.skipif(not limits.has_memory_groups(), reason="no control groups for memory here")
+@pytest.mark.skipif("memory" not in MEANS.kinds, reason="no control groups for memory here")
 def test_control_groups_go_with_their_sandbox(world: World) -> None:
-    group = limits.memory_group(1 << 30)
+    some = Limits(memory=64 << 20, processes=64, file_size=1 << 20, cpus=1.0)
+    group = control.group(MEANS, some)
     assert group is not None
-    group.path.rmdir()
-    assert world.run("pass") == 0
-    assert list(group.path.parent.glob(f"{limits.PREFIX}{os.getpid()}-*")) == []
+    for path in group.paths:
+        path.rmdir()
+    assert world.run("pass", limits=some) == 0
+    for path in group.paths:
+        assert list(path.parent.glob(f"{control.PREFIX}{os.getpid()}-*")) == []
+
+
+@pytest.mark.skipif(not {"cpu", "pids"} <= MEANS.kinds, reason="no such control groups here")
+def test_processors_and_processes_are_bounded_together(world: World) -> None:
+    little = Limits(memory=256 << 20, processes=64, file_size=1 << 20, cpus=0.1)
+    code = textwrap.dedent("""
+        import time
+        began, used = time.monotonic(), time.process_time()
+        while time.process_time() - used < 0.1:
+            pass
+        print(json.dumps((time.process_time() - used) / (time.monotonic() - began)))
+    """)
+    assert world.ask(code, limits=little) < 0.3
+    group = control.group(MEANS, little)
+    assert group is not None
+    try:
+        (limit,) = [path / "pids.max" for path in group.paths if (path / "pids.max").exists()]
+        assert limit.read_text() == "64\n"
+    finally:
+        asyncio.run(group.remove())
 
 
 def test_limits_cannot_be_raised(world: World) -> None:
