@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from tests import engine as engines
 
 Pynchy = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -17,6 +19,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background, we would hand on that Ctrl-C is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+NO_ENGINE = "unix:///nowhere/docker.sock"
+"""Tests use a container engine of their own, and never one of this machine's."""
 KEPT = ("PATH", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CI")
 
 
@@ -26,7 +30,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     person = tmp_path / "person"
     person.mkdir(exist_ok=True)
-    return {**kept, "HOME": str(person), "PYNCHY_AGENT__CORE": "echo"}
+    return {**kept, "HOME": str(person), "DOCKER_HOST": NO_ENGINE, "PYNCHY_AGENT__CORE": "echo"}
 
 
 @pytest.fixture
@@ -62,3 +66,11 @@ def home(tmp_path: Path, pynchy: Pynchy) -> Path:
     """A home as `pynchy init --yes` makes it."""
     pynchy("init", "--yes")
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[engines.Engine]:
+    """A Docker engine with the agents' image; skipped, or in CI failed, where none can be had."""
+    engines.require()
+    with engines.shared(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))) as shared:
+        yield shared

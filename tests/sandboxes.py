@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import shlex
@@ -12,21 +13,43 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pynchy_cli import locks
+from pynchy_cli.config.settings import Sandbox, Settings
 from pynchy_cli.sandbox.base import Limits, Mount, Place, Runtime, Spec
 from pynchy_cli.sandbox.bubblewrap import Bubblewrap
+from pynchy_cli.sandbox.docker import Docker
+from pynchy_cli.sandbox.engine import find
+from pynchy_cli.sandbox.unsafe import Unsafe
+from tests.engine import AS_USER, BASE
 
 CHECKOUT = Path(__file__).parents[1]
 PATIENCE = 30.0
 UID = 700_123
 USER = 12345
-NESTED = "PYNCHY_TEST_AS_USER"
+NESTED = AS_USER
+
+
+LEASHED = "open('up', 'w').close(); import sys; sys.stdin.read()"
+SIGNALLED = (
+    "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}); "
+    "open('up', 'w').close(); signal.sigwait({signal.SIGTERM})"
+)
+"""Two ways to stay until one is asked to leave: with a worker that holds the leash, and with
+one that may be gone. Either makes the file `up` first."""
+
+
+def of(name: str, host: str = "") -> Runtime:
+    """The runtime of that name; Docker at `host`."""
+    if name == Docker.name:
+        settings = Settings(sandbox=Sandbox(base_image=BASE))
+        return Docker(settings, find({"DOCKER_HOST": host}))
+    return Bubblewrap() if name == Bubblewrap.name else Unsafe()
 
 
 def made(runtime: Runtime, data: Path) -> Runtime:
@@ -46,14 +69,36 @@ class World:
         self.group = root / "group"
         self.given = root / "given"
         for folder in (self.group, self.given):
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
         (self.given / "letter.txt").write_text("for the agent")
         self.log = root / "stderr"
         self.lease = root / "sandbox.lock"
+        self.labels = {
+            "home": hashlib.sha256(bytes(root)).hexdigest()[:8],
+            "group": "test",
+            "session": "s1-1",
+            "owner": "1",
+            "lane": "chat",
+        }
         self.mounts = (
             Mount(self.group, "/workspace/group", writable=True),
             Mount(self.given, "/workspace/given"),
         )
+
+    @property
+    def staying(self) -> str:
+        """Python that makes the file `up`, and goes on until it is asked to leave."""
+        return SIGNALLED if self.runtime.outlives_worker else LEASHED
+
+    async def lives(self, labels: Mapping[str, str] | None = None) -> bool:
+        """Whether any process of the sandbox lives."""
+        return locks.is_held(self.lease) or await self.runtime.alive(labels or self.labels)
+
+    async def gone(self, labels: Mapping[str, str] | None = None) -> None:
+        """Wait until none does."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.lives(labels):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
 
     def inside(self, path: str) -> str:
         """How the agent sees a path of the specification."""
@@ -71,6 +116,7 @@ class World:
             "uid": UID,
             "lease": lease,
             "log": self.log,
+            "labels": self.labels,
         }
         return Spec(**{**usual, **changes})
 
@@ -87,7 +133,7 @@ class World:
             yield place
         finally:
             await place.stop(0)
-            await until(lambda: not locks.is_held(self.lease))
+            await self.gone(changes.get("labels"))
 
     async def finish(self, code: str, **changes: Any) -> int:
         """Run some Python to its end, and give the exit code."""

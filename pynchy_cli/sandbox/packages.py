@@ -8,7 +8,7 @@ import os
 import py_compile
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import util
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -25,14 +25,14 @@ _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 Say = Callable[[str], None]
 
 
-def closure() -> list[Distribution]:
+def closure(roots: tuple[str, ...] = ROOTS) -> list[Distribution]:
     """The distributions that agent_runner needs and that are installed here, each once.
 
     Markers other than `extra` aren't evaluated: what is installed is taken. Raises
     SandboxUnavailable where one of the roots is missing.
     """
     found: dict[str, Distribution] = {}
-    waiting: list[tuple[str, frozenset[str]]] = [(name, frozenset()) for name in ROOTS]
+    waiting: list[tuple[str, frozenset[str]]] = [(name, frozenset()) for name in roots]
     done: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         name, extras = waiting.pop()
@@ -42,7 +42,7 @@ def closure() -> list[Distribution]:
         try:
             one = found.get(name) or distribution(name)
         except PackageNotFoundError as error:
-            if name in ROOTS:
+            if name in roots:
                 raise SandboxUnavailable(
                     f"The package {name}, which agents need, is not installed. "
                     "Install pynchy again."
@@ -72,22 +72,29 @@ def fill(target: Path, say: Say) -> None:
     folder(target)
     copied = False
     for one in closure():
-        files = one.files
-        if files is None:
-            raise SandboxUnavailable(
-                f"The package {one.name} has no list of its files; install it with pip or uv."
-            )
-        for file in files:
-            if ".." in file.parts or file.suffix == ".pyc":
-                continue
-            source = Path(str(one.locate_file(file)))
-            for path in (source, _bytecode(source)):
-                if path is not None and path.is_file():
-                    inside = path.relative_to(str(one.locate_file("")))
-                    linked = _put(path, target / inside)
-                    if not linked and not copied:
-                        say("Copying the agent's packages, because they can't be linked here.")
-                        copied = True
+        for path, inside in files(one):
+            linked = _put(path, target / inside)
+            if not linked and not copied:
+                say("Copying the agent's packages, because they can't be linked here.")
+                copied = True
+
+
+def files(one: Distribution) -> Iterator[tuple[Path, Path]]:
+    """A distribution's files, bytecode too: where each lies, and its path among the packages.
+
+    Raises SandboxUnavailable.
+    """
+    if one.files is None:
+        raise SandboxUnavailable(
+            f"The package {one.name} has no list of its files; install it with pip or uv."
+        )
+    for file in one.files:
+        if ".." in file.parts or file.suffix == ".pyc":
+            continue
+        source = Path(str(one.locate_file(file)))
+        for path in (source, _bytecode(source)):
+            if path is not None and path.is_file():
+                yield path, path.relative_to(str(one.locate_file("")))
 
 
 def _bytecode(source: Path) -> Path | None:

@@ -87,17 +87,19 @@ def fingerprint() -> str:
         with contextlib.suppress(FileNotFoundError):
             facts = Path(entry).stat()
             digest.update(f"{entry}\0{facts.st_ino}\0{facts.st_mtime_ns}\0".encode())
-    for source in _sources():
+    for source in sources():
         digest.update(os.fsencode(source.name) + b"\0" + source.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _runner() -> Path:
+def runner() -> Path:
+    """The folder of agent_runner on the host."""
     return Path(str(agent_runner.__file__)).parent
 
 
-def _sources() -> Iterator[Path]:
-    for path in sorted(_runner().rglob("*")):
+def sources() -> Iterator[Path]:
+    """The files of agent_runner, in order."""
+    for path in sorted(runner().rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path
 
@@ -133,9 +135,9 @@ def _fill(root: Path, say: Say) -> None:
 
     packages.folder(root)
     packages.fill(root / "packages", say)
-    runner = root / "packages" / agent_runner.__name__
-    for source in _sources():
-        packages.copy(source, runner / source.relative_to(_runner()))
+    inside = root / "packages" / agent_runner.__name__
+    for source in sources():
+        packages.copy(source, inside / source.relative_to(runner()))
     packages.compile_missing(root / "packages", say)
     for name in MOUNT_POINTS:
         packages.folder(root / "etc" / name)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from pynchy_cli import locks
 from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.sandbox.base import Mount, Runtime
-from pynchy_cli.sandbox.bubblewrap import Bubblewrap
 from pynchy_cli.sandbox.process import LOG_LIMIT
-from pynchy_cli.sandbox.unsafe import Unsafe
-from tests.sandboxes import CHECKOUT, PATIENCE, World, again_as_user, made, until
+from tests.engine import Engine
+from tests.sandboxes import CHECKOUT, PATIENCE, World, again_as_user, made, of
+
+pytestmark = pytest.mark.timeout(300)  # Whoever comes first builds an image.
 
 STUBBORN = """
 import os, signal, time
@@ -36,9 +36,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture(scope="module", params=[Bubblewrap, Unsafe])
+@pytest.fixture(scope="module", params=["docker", "bubblewrap", "unsafe"])
 def runtime(request: pytest.FixtureRequest, data: Path) -> Runtime:
-    return made(request.param(), data)
+    if request.param != "docker":
+        return made(of(request.param), data)
+    engine: Engine = request.getfixturevalue("engine")
+    return made(of("docker", engine.host), data)
 
 
 @pytest.fixture
@@ -101,9 +104,9 @@ def test_a_file_can_only_grow_so_far(world: World) -> None:
     assert (world.group / "large").stat().st_size <= 8 << 20
 
 
-def test_leash(world: World) -> None:
+def test_who_is_asked_to_leave_may_end_by_itself(world: World) -> None:
     async def story() -> int:
-        code = "import sys; open('up', 'w').close(); sys.stdin.read(); raise SystemExit(3)"
+        code = f"{world.staying}; raise SystemExit(3)"
         async with world.started(code) as place:
             await world.appears("up")
             return await place.stop(PATIENCE)
@@ -116,27 +119,27 @@ def test_stop_ends_who_will_not_leave(world: World) -> None:
         async with world.started(STUBBORN) as place:
             await world.appears("up")
             await world.appears("child")
-            assert locks.is_held(world.lease)
+            assert await world.lives()
             return await place.stop(0.05)
 
     assert asyncio.run(story()) == 128 + 9
 
 
-def test_lease_is_held_until_the_end(world: World) -> None:
+def test_it_is_known_to_live_until_the_end(world: World) -> None:
     async def story() -> None:
-        code = "import sys; open('up', 'w').close(); sys.stdin.read()"
-        async with world.started(code) as place:
+        async with world.started(world.staying) as place:
             await world.appears("up")
-            assert locks.is_held(world.lease)
+            assert await world.lives()
             await place.stop(PATIENCE)
-            await until(lambda: not locks.is_held(world.lease))
+            await world.gone()
 
     asyncio.run(story())
 
 
 def test_waiting_and_stopping_several_times(world: World) -> None:
     async def story() -> list[int]:
-        async with world.started("raise SystemExit(4)") as place:
+        async with world.started(f"{world.staying}; raise SystemExit(4)") as place:
+            await world.appears("up")
             codes = await asyncio.gather(place.wait(), place.wait(), place.stop(PATIENCE))
             return [*codes, await place.wait(), await place.stop(0)]
 
@@ -145,7 +148,9 @@ def test_waiting_and_stopping_several_times(world: World) -> None:
 
 def test_who_waits_may_be_cancelled(world: World) -> None:
     async def story() -> int:
-        async with world.started("import sys; sys.stdin.read(); raise SystemExit(6)") as place:
+        code = f"{world.staying}; raise SystemExit(6)"
+        async with world.started(code) as place:
+            await world.appears("up")
             waiting = asyncio.create_task(place.wait())
             await asyncio.sleep(0)
             waiting.cancel()
@@ -160,25 +165,37 @@ def test_missing_source(world: World) -> None:
         world.run("pass", mounts=mounts)
 
 
-def test_no_process_outlives_its_host(world: World, data: Path) -> None:
-    (world.root / "inner").mkdir()
-    host = textwrap.dedent(f"""
-        import asyncio
-        from pathlib import Path
-        from pynchy_cli.sandbox.bubblewrap import Bubblewrap
-        from pynchy_cli.sandbox.unsafe import Unsafe
-        from tests.sandboxes import World, made
-        async def story():
-            runtime = made({type(world.runtime).__name__}(), Path({str(data)!r}))
-            world = World(runtime, Path({str(world.root / "inner")!r}))
-            async with world.started("import time; open('up', 'w').close(); time.sleep(600)"):
-                await world.appears("up")
-                print("up", flush=True)
-                await asyncio.sleep(600)
-        asyncio.run(story())
-    """)
+HOST = """
+import asyncio, sys
+from pathlib import Path
+from tests.sandboxes import World, made, of
+name, engine, data, root = sys.argv[1:]
+async def story():
+    world = World(made(of(name, engine), Path(data)), Path(root))
+    code = f"{world.staying}; print('last words'); raise SystemExit(9)"
+    async with world.started(code):
+        await world.appears("up")
+        print("up", flush=True)
+        await asyncio.sleep(600)
+asyncio.run(story())
+"""
+
+
+def test_when_its_host_is_killed(
+    world: World,
+    data: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """It ends with its host; or it lives on, can be adopted, and ends as if nothing had been."""
+    name = world.runtime.name
+    engine = request.getfixturevalue("engine").host if name == "docker" else ""
+    root = tmp_path_factory.mktemp("inner")
     process = subprocess.Popen(
-        [sys.executable, "-c", host], stdout=subprocess.PIPE, cwd=CHECKOUT, env={**os.environ}
+        [sys.executable, "-c", HOST, name, engine, str(data), str(root)],
+        stdout=subprocess.PIPE,
+        cwd=CHECKOUT,
+        env={**os.environ},
     )
     with process:
         assert process.stdout is not None
@@ -186,10 +203,20 @@ def test_no_process_outlives_its_host(world: World, data: Path) -> None:
         while said != b"up\n":
             said = process.stdout.readline()
             assert said, "the host ended"
-        lease = world.root / "inner" / "sandbox.lock"
-        assert locks.is_held(lease)
         process.send_signal(signal.SIGKILL)
-    asyncio.run(until(lambda: not locks.is_held(lease)))
+    asyncio.run(_afterwards(World(world.runtime, root)))
+
+
+async def _afterwards(world: World) -> None:
+    if world.runtime.outlives_worker:
+        assert await world.lives()
+        place = await world.runtime.adopt(world.labels, world.log)
+        assert place is not None
+        assert place.name.startswith("pynchy-test")
+        assert await place.stop(PATIENCE) == 9
+        assert world.log.read_text() == "last words\n"
+    await world.gone()
+    assert await world.runtime.adopt(world.labels, world.log) is None
 
 
 def test_all_of_it_as_a_user() -> None:

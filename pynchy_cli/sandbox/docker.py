@@ -1,0 +1,249 @@
+"""Sandboxes as containers of Docker, or of Podman through the same interface. They belong to the
+engine, not to us: they outlive their worker, and their labels tell whose they are. Nothing of
+another installation is ever touched."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.errors import SandboxUnavailable
+from pynchy_cli.plugins import hookimpl
+from pynchy_cli.sandbox import engine, files, image, ownership, recipe
+from pynchy_cli.sandbox.base import Mount, Place, Runtime, Spec
+from pynchy_cli.sandbox.container import SETTLED, ContainerPlace
+from pynchy_cli.sandbox.engine import INSTALL, Address, Engine, Refused
+
+NEVER_STARTED = "created"
+
+
+class Docker:
+    """Makes sandboxes with a container engine."""
+
+    name = "docker"
+    is_isolated = True
+    outlives_worker = True
+
+    def __init__(self, settings: Settings, address: Address | None) -> None:
+        self._choice = image.Choice(settings.sandbox.image, settings.sandbox.base_image)
+        self._address = address
+        self._engine: Engine | None = None
+        self._image: Mapping[str, Any] | None = None
+        self._files: files.Files | None = None
+
+    def problem(self) -> str | None:
+        """Why it can't be used here: no engine, or no image and nothing to build it on."""
+        try:
+            return image.problem(self._connected(), self._choice)
+        except SandboxUnavailable as error:
+            return str(error)
+
+    def missing(self) -> list[str]:
+        """Protections that can't be had here."""
+        found = []
+        facts = self._connected().facts
+        options = " ".join(facts.get("SecurityOptions") or [])
+        if "seccomp" not in options:
+            found.append("a filter of system calls (the engine has no seccomp)")
+        if not facts.get("MemoryLimit"):
+            found.append("a limit on memory (the engine's control groups lack it)")
+        if not facts.get("PidsLimit"):
+            found.append("a limit on processes (the engine's control groups lack it)")
+        if not facts.get("CpuCfsQuota"):
+            found.append("a limit on processors (the engine's control groups lack it)")
+        if os.geteuid() != 0:
+            found.append("a host uid for each group (needs root)")
+        return found
+
+    def prepare(self, data: Path, say: Callable[[str], None]) -> None:
+        """Make the image, where it is missing or of other sources. Raises SandboxUnavailable."""
+        connected = self._connected()
+        self._files = files.Files(data / self.name)
+        self._image = image.ensure(connected, self._choice, data / self.name, say)
+
+    def inside(self, path: str, spec_mounts: tuple[Mount, ...]) -> str:
+        """The same: the agent sees the paths of the specification."""
+        return path
+
+    async def start(self, spec: Spec) -> Place:
+        """Start a sandbox. Raises SandboxUnavailable."""
+        if self._image is None or self._files is None:
+            raise SandboxUnavailable("The runtime docker has not been prepared.")
+        connected = self._connected()
+        self._guard(spec.mounts)
+        ownership.check(spec.mounts)
+        if os.geteuid() == 0:
+            ownership.hand_over(spec.mounts, spec.uid)
+        body = recipe.container(spec, self._host(spec, self._image, self._files))
+        making = asyncio.ensure_future(connected.call(_make, connected.api, spec, body))
+        try:
+            id, name = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            with contextlib.suppress(SandboxUnavailable):
+                id, _ = await making
+                await connected.call(_remove, connected.api, id)
+            raise
+        return ContainerPlace(connected, id, name, spec.log)
+
+    async def alive(self, labels: Mapping[str, str]) -> bool:
+        """Whether the engine still runs it. Raises SandboxUnavailable."""
+        found = await self._of_session(labels)
+        return any(one["State"] not in SETTLED for one in found)
+
+    async def adopt(self, labels: Mapping[str, str], log: Path) -> Place | None:
+        """The session's container. Raises SandboxUnavailable."""
+        connected = self._connected()
+        for one in await self._of_session(labels):
+            if one["State"] == NEVER_STARTED:
+                await connected.call(_remove, connected.api, one["Id"])
+                continue
+            return ContainerPlace(connected, one["Id"], _name(one), log)
+        return None
+
+    async def sweep(self, home_id: str, known: Container[str]) -> list[str]:
+        """Remove this home's containers that no session knows. Raises SandboxUnavailable."""
+        connected, removed = self._connected(), []
+        for one in await connected.call(_list, connected.api, {"home": home_id}):
+            if one["Labels"].get(f"{recipe.PREFIX}session") not in known:
+                await connected.call(_remove, connected.api, one["Id"])
+                removed.append(_name(one))
+        return removed
+
+    async def _of_session(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+        connected = self._connected()
+        wanted = {name: labels[name] for name in ("home", "session")}
+        return await connected.call(_list, connected.api, wanted)
+
+    def _connected(self) -> Engine:
+        if self._engine is None:
+            if self._address is None:
+                raise SandboxUnavailable(f"No container engine was found. {INSTALL}")
+            if (problem := self._address.problem()) is not None:
+                raise SandboxUnavailable(problem)
+            self._engine = engine.connect(self._address)
+        return self._engine
+
+    def _guard(self, mounts: tuple[Mount, ...]) -> None:
+        """Nobody who can speak to the engine is in a sandbox."""
+        if self._address is None or self._address.socket is None:
+            return
+        socket = self._address.socket.resolve()
+        for mount in mounts:
+            if socket.is_relative_to(mount.source.resolve()):
+                raise SandboxUnavailable(
+                    f"{mount.source} holds the socket of the container engine, which no sandbox "
+                    "may see."
+                )
+
+    def _host(self, spec: Spec, found: Mapping[str, Any], own: files.Files) -> recipe.Host:
+        connected = self._connected()
+        uid = spec.uid if os.geteuid() == 0 else os.geteuid()
+        user, userns = f"{uid}:{uid if os.geteuid() == 0 else os.getegid()}", ""
+        if connected.is_rootless:
+            # Its root is the user who runs it; Podman can also keep that user's own number.
+            user, userns = (user, "keep-id") if connected.is_podman else ("0:0", "")
+        passwd, group = own.names(user)
+        return recipe.Host(
+            image=found["Id"],
+            image_environment=image.environment(found),
+            user=user,
+            passwd=passwd,
+            group=group,
+            empty_file=own.empty_file,
+            empty_folder=own.empty_folder,
+            processors=float(connected.facts.get("NCPU") or os.cpu_count() or 1),
+            userns=userns,
+        )
+
+
+def _list(api: Any, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
+    filters = [f"{name}={value}" for name, value in recipe.labels(wanted).items()]
+    found: list[dict[str, Any]] = api.containers(all=True, filters={"label": filters})
+    return found
+
+
+def _name(listed: Mapping[str, Any]) -> str:
+    return str((listed.get("Names") or [listed["Id"]])[0]).lstrip("/")
+
+
+def _make(api: Any, spec: Spec, body: dict[str, Any]) -> tuple[str, str]:
+    """Create and start it; its id and its name. What can't be started is removed."""
+    from docker import errors
+
+    id, name = _create(api, spec, body)
+    try:
+        api.start(id)
+    except BaseException:
+        with contextlib.suppress(errors.DockerException, OSError):
+            api.remove_container(id, v=True, force=True)
+        raise
+    return id, name
+
+
+def _create(api: Any, spec: Spec, body: dict[str, Any]) -> tuple[str, str]:
+    """Create it under the first name that is free, or that a dead one of our own has."""
+    from docker import errors
+
+    for name in _names(spec):
+        try:
+            return api.create_container_from_config(body, name)["Id"], name
+        except errors.APIError as error:
+            if error.status_code != 409:
+                raise
+        if _cleared(api, name, spec.labels):
+            return api.create_container_from_config(body, name)["Id"], name
+    raise Refused(f"No name is free for the sandbox {spec.name}.", 409)
+
+
+def _names(spec: Spec) -> Iterator[str]:
+    """The plain name; with the home, where another installation has it; with the session, where
+    our own sandbox that ended a moment ago still has it."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", spec.name)
+    yield plain
+    home, session = spec.labels.get("home", ""), spec.labels.get("session", "")
+    yield f"{plain}-{home[:8]}"
+    yield f"{plain}-{home[:8]}-{session}"
+
+
+def _cleared(api: Any, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether the name is free now, because who had it was our own and dead."""
+    from docker import errors
+
+    try:
+        facts = api.inspect_container(name)
+    except errors.NotFound:
+        return True
+    home = (facts["Config"].get("Labels") or {}).get(f"{recipe.PREFIX}home")
+    if home is None or home != labels.get("home") or facts["State"]["Status"] not in SETTLED:
+        return False
+    _remove(api, facts["Id"])
+    return True
+
+
+def _remove(api: Any, id: str) -> None:
+    """Remove it, running or not. That it is gone, or about to go, is well."""
+    from docker import errors
+
+    try:
+        api.remove_container(id, v=True, force=True)
+    except errors.APIError as error:
+        if error.status_code not in (404, 409):
+            raise
+
+
+class Plugin:
+    """How the runtime comes in."""
+
+    @hookimpl
+    def pynchy_runtime(self, name: str, settings: Settings) -> Runtime | None:
+        """Offer the runtime under its name."""
+        return Docker(settings, engine.find(os.environ)) if name == Docker.name else None
+
+
+plugin = Plugin()
