@@ -32,7 +32,7 @@ _BIND, _REC, _PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _SIGKILL = 9
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
-_CLONE, _EMPTY_PATH, _RECURSIVE = 0x80001, 0x1000, 0x8000
+_CLONE, _EMPTY_PATH = 0x80001, 0x1000
 _HERE = -100
 _IDMAP = 0x00100000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -82,8 +82,8 @@ def _make_file(path: str) -> None:
 
 
 def _bind_foreign(fd: int, target: str, source: str, about: dict[str, list[str]], uid: int) -> None:
-    """Bind what is people's, seen as its owner sees it. Where that can't be had it can be read
-    if everybody may read it, and not be written."""
+    """Bind what is people's, seen as its owner sees it, without other file systems below it.
+    Where that can't be had it can be read if everybody may read it, and not be written."""
     facts = os.fstat(fd)
     if [str(facts.st_dev), str(facts.st_ino)] != about["identity"]:
         raise OSError(f"{source} was exchanged")
@@ -97,21 +97,20 @@ def _bind_foreign(fd: int, target: str, source: str, about: dict[str, list[str]]
     except OSError:
         if about["writable"]:
             raise
-        _mount(f"/proc/self/fd/{fd}", target, "none", _BIND | _REC)
+        _mount(f"/proc/self/fd/{fd}", target, "none", _BIND)
 
 
 def mapped(fd: int, uid: int) -> int:
     """A mount of what the descriptor names, as yet nowhere, in which the owner of its files is
     that uid: what the uid makes there belongs to the owner."""
     facts = os.fstat(fd)
-    tree = _must(_libc.syscall(_OPEN_TREE, fd, b"", _CLONE | _EMPTY_PATH | _RECURSIVE), "open_tree")
+    tree = _must(_libc.syscall(_OPEN_TREE, fd, b"", _CLONE | _EMPTY_PATH), "open_tree")
     if (facts.st_uid, facts.st_gid) == (uid, uid):
         return tree
     namespace = _namespace(facts.st_uid, facts.st_gid, uid)
     wanted = (ctypes.c_uint64 * 4)(_IDMAP | _NOSUID | _NODEV, 0, 0, namespace)
     size = ctypes.c_size_t(32)
-    flags = _EMPTY_PATH | _RECURSIVE
-    _must(_libc.syscall(_MOUNT_SETATTR, tree, b"", flags, wanted, size), "mount_setattr")
+    _must(_libc.syscall(_MOUNT_SETATTR, tree, b"", _EMPTY_PATH, wanted, size), "mount_setattr")
     os.close(namespace)
     return tree
 

@@ -1,10 +1,11 @@
 """Looks for what must stay hidden below a folder that may be mounted: names that are blocked,
-sockets, folders that can't be looked into. The search is bounded, and follows no link; where it
-can't be finished, the folder can't be mounted."""
+sockets, other file systems, folders that can't be looked into. The search is bounded, and
+follows no link; where it can't be finished, the folder can't be mounted."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ DEEPEST = 100
 """Levels of folders."""
 MOST = 200
 """Hidden paths in one mount."""
+_ESCAPE = re.compile(rb"\\([0-7]{3})")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -39,6 +41,7 @@ class Search:
     def __post_init__(self) -> None:
         self._until = time.monotonic() + self.seconds
         self._left = self.entries
+        self._mounted: frozenset[str] = frozenset()
 
     def below(self, source: sources.Source) -> tuple[str, ...]:
         """What must be hidden, as paths relative to the source; folders end with `/`.
@@ -52,6 +55,7 @@ class Search:
         except OSError as error:
             raise Unsearchable(f"{source.real} can't be read ({error.strerror}).") from error
         try:
+            self._mounted = _mounted_below(source.real)
             facts = os.fstat(top)
             if (facts.st_dev, facts.st_ino) != source.identity:
                 raise Unsearchable(f"{source.real} is being exchanged.")
@@ -73,9 +77,10 @@ class Search:
             for entry in entries:
                 self._count(real)
                 is_folder = entry.is_dir(follow_symlinks=False)
-                if is_folder and mounts.blocking(entry.name, self.blocked) is None:
+                is_hidden = not entry.is_symlink() and self._is_hidden(entry, path)
+                if is_folder and not is_hidden:
                     names.append(entry.name)
-                elif not entry.is_symlink() and (is_folder or self._is_hidden(entry)):
+                elif is_hidden:
                     yield f"{path}{entry.name}" + ("/" if is_folder else "")
         if depth == 0 and names:
             raise Unsearchable(f"{real} has folders more than {DEEPEST} levels deep.")
@@ -97,10 +102,12 @@ class Search:
         finally:
             os.close(inner)
 
-    def _is_hidden(self, entry: os.DirEntry[str]) -> bool:
+    def _is_hidden(self, entry: os.DirEntry[str], path: str) -> bool:
         if mounts.blocking(entry.name, self.blocked) is not None:
             return True
-        if entry.is_file(follow_symlinks=False):
+        if self._mounted and f"{path}{entry.name}" in self._mounted:
+            return True
+        if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
             return False
         return sources.kind(entry.stat(follow_symlinks=False).st_mode) == "socket"
 
@@ -129,3 +136,14 @@ def _require_no_database(folder: int, name: str, place: Path) -> None:
     except OSError:
         return
     raise Unsearchable(f"{place} is a pynchy's home, of which nothing may be mounted.")
+
+
+def _mounted_below(real: Path) -> frozenset[str]:
+    """Where other file systems are mounted below a folder, as paths relative to it."""
+    begin = os.fsencode(real).rstrip(b"/") + b"/"
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return frozenset()  # Not Linux.
+    places = (_ESCAPE.sub(lambda at: bytes([int(at[1], 8)]), line.split()[4]) for line in lines)
+    return frozenset(os.fsdecode(at[len(begin) :]) for at in places if at.startswith(begin))

@@ -5,6 +5,7 @@ user."""
 from __future__ import annotations
 
 import os
+import subprocess
 import textwrap
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.sandbox import drop, foreign, ownership
 from pynchy_cli.sandbox.base import Mount, Runtime
 from pynchy_cli.sandbox.bubblewrap import Bubblewrap
+from pynchy_cli.security import masks, sources
 from tests.sandboxes import UID, World, again_as_user, made
 
 ROOT = os.geteuid() == 0
@@ -79,7 +81,7 @@ def test_it_is_seen_as_its_owner_sees_it(world: World, papers: Path, writable: b
 
 @pytest.mark.parametrize("writable", [False, True])
 def test_what_is_masked_is_hidden(world: World, papers: Path, writable: bool) -> None:
-    masks = (f"{EXTRA}/deep/.ssh/", f"{EXTRA}/deep/.env")
+    hidden = (f"{EXTRA}/deep/.ssh/", f"{EXTRA}/deep/.env")
     code = TRY + textwrap.dedent("""
         at = "/workspace/extra/papers/"
         print(json.dumps([
@@ -91,7 +93,7 @@ def test_what_is_masked_is_hidden(world: World, papers: Path, writable: bool) ->
             write("deep/.env"), write("deep/.ssh/key"),
         ]))
     """)
-    found = world.ask(code, mounts=(*world.mounts, mount(papers, writable)), masks=masks)
+    found = world.ask(code, mounts=(*world.mounts, mount(papers, writable)), masks=hidden)
     assert found[:3] == ["", [], "dear agent"]
     assert set(found[3:]) <= {"EBUSY", "EXDEV", "EROFS", "EACCES", "EPERM"}
     assert (papers / "deep/.env").read_text() == "secret"
@@ -105,6 +107,23 @@ def test_masks_lie_where_the_agent_cannot_go(world: World, papers: Path) -> None
     code = TRY + "print(json.dumps([read('deep/.env'), read('letter')]))"
     found = world.ask(code, mounts=(*world.mounts, mount(papers)), masks=(f"{EXTRA}/deep/.env",))
     assert found == ["EACCES", "dear agent"]
+
+
+@root_only
+def test_other_file_systems_below_are_hidden(world: World, papers: Path) -> None:
+    below = papers / "odd name\\"
+    below.mkdir()
+    subprocess.run(["mount", "--bind", "/proc", below], check=True)
+    try:
+        with sources.opened(papers) as (_, source):
+            found = masks.Search(()).below(source)
+        code = TRY + "print(json.dumps(os.listdir('/workspace/extra/papers/odd name\\\\')))"
+        extra = (*world.mounts, mount(papers))
+        assert world.ask(code, mounts=extra, masks=masks.inside(EXTRA, found)) == []
+        assert world.ask(code, mounts=extra) == []
+    finally:
+        subprocess.run(["umount", below], check=True)
+    assert found == ("odd name\\/",)
 
 
 def test_a_link_that_leads_outside_leads_nowhere(world: World, papers: Path) -> None:
