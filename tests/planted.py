@@ -70,6 +70,20 @@ CORES = {
             await asyncio.sleep(0.02)
         yield TurnEnded(turn=turn, reply="half and whole")
 """,
+    # The same, but it calls a tool before, and lets itself be interrupted.
+    "polite": """
+        self.is_interrupted = False
+        self.turns = getattr(self, "turns", 0) + 1
+        yield Text(turn=turn, text="half ")
+        yield ToolUse(turn=turn, tool_id="t1", name="Bash", input={"command": "ls\\n-l"})
+        Path("/workspace/group/started").touch()
+        while not Path("/workspace/group/go").exists() and not self.is_interrupted:
+            await asyncio.sleep(0.02)
+        if self.is_interrupted:
+            yield TurnEnded(turn=turn, reply="half ", is_interrupted=True)
+        else:
+            yield TurnEnded(turn=turn, reply=f"whole, in turn {self.turns}")
+""",
     # Tells which process answers, and the turn's number in it.
     "counting": """
         self.turns = getattr(self, "turns", 0) + 1

@@ -151,6 +151,38 @@ def test_end_session_keeps_the_conversation(pynchy: Pynchy, home: Path, rows: Ro
     assert rows("SELECT key FROM outbound_ledger") == [("message:1:0",)]
 
 
+@pytest.mark.parametrize("word", ["stop", "/STOP", "@pynchy Stop"])
+def test_stop_ends_the_turn_at_work_and_is_not_told_to_it(
+    pynchy: Pynchy, home: Path, rows: Rows, word: str
+) -> None:
+    pynchy("groups", "add", "team")
+    pynchy("send", "team", "@pynchy tell me a story")
+    pynchy("route", "--once")
+    _set(home, "UPDATE runs SET state = 'running', owner = 1, attempts = 1")
+    say(pynchy, ("eve", word))
+    pynchy("route", "--once")
+    assert rows("SELECT asked FROM runs") == [(None,)], "a stranger stops nobody"
+    pynchy("send", "team", word)
+    pynchy("send", "team", "@pynchy and then?")
+    pynchy("route", "--once")
+    assert rows("SELECT state, asked FROM runs") == [("running", "stop"), ("queued", None)]
+    assert rows("SELECT key, source FROM outbound_ledger") == [("message:3:0", "host")]
+    prompt = told(home, "team", rows(RUNS)[1])
+    assert ("and then" in prompt, "stop" in prompt.lower()) == (True, False)
+
+
+def test_stop_is_a_word_like_any_other_when_nothing_is_at_work(
+    pynchy: Pynchy, home: Path, rows: Rows
+) -> None:
+    pynchy("groups", "add", "team")
+    pynchy("send", "main", "stop")
+    assert "@pynchy" in pynchy("send", "team", "stop").stderr
+    pynchy("route", "--once")
+    (run,) = rows(RUNS)
+    assert (run[:2], rows("SELECT * FROM outbound_ledger")) == (("main", "queued"), [])
+    assert ">stop<" in told(home, "main", run)
+
+
 def test_a_question_before_a_command_is_answered_still(
     pynchy: Pynchy, home: Path, rows: Rows
 ) -> None:

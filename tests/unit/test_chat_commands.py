@@ -20,10 +20,19 @@ def test_end_session(text: str) -> None:
     assert command_in(text) == "end_session"
 
 
+@pytest.mark.parametrize("text", ["stop", "STOP", " /Stop\n"])
+def test_stop(text: str) -> None:
+    assert command_in(text) == "stop"
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
+        "stop it",
+        "please stop",
+        "stop!",
+        "/ stop",
         "reset",
         "context",
         "reset reset",
