@@ -171,7 +171,8 @@ def test_exchanged_at_the_last_moment_is_refused(
     assert world.run(code, mounts=(*world.mounts, allowed)) not in (0, None)
     assert not (world.group / "ran").exists()
     said = world.log.read_text()
-    assert "exchanged" in said or "is a link" in said or "not what was allowed" in said
+    found = ("exchanged", "is a link") if ROOT else ("not what was allowed",)
+    assert any(words in said for words in found), said
 
 
 def test_a_mask_that_cannot_be_laid_stops_the_sandbox(world: World, papers: Path) -> None:

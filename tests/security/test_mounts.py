@@ -103,6 +103,8 @@ def test_blocked_names(machine: Machine, name: str) -> None:
     (machine.work / name / "below").mkdir(parents=True)
     assert "is blocked" in machine.refused(machine.work / name)
     assert "is blocked" in machine.refused(machine.work / name / "below")
+    # What isn't there is refused in the same words, so that nobody learns what is.
+    assert "is blocked" in machine.refused(machine.papers / name / "nowhere")
     (machine.work / f"not{name}").mkdir()
     assert machine.ask(machine.work / f"not{name}").allowed
     # By a link the name is in what it really is, and the other way in what was given.
