@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ import typer
 
 from pynchy_cli import clock
 from pynchy_cli.commands.app import here, open_store
-from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED
+from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, UsageWrong
 from pynchy_cli.output import (
     print_json,
     print_line,
@@ -27,7 +28,17 @@ app = typer.Typer(
     help="List, show, retry and cancel runs: units of agent work.\n\nExample: pynchy runs list"
 )
 
-Id = Annotated[int, typer.Argument(metavar="ID", min=1, help="The run's number.")]
+
+def _storable(number: int) -> int:
+    """Raises UsageWrong where no row can have such a number."""
+    if number > sys.maxsize:
+        raise UsageWrong(f"{number} is too large a number.")
+    return number
+
+
+Id = Annotated[
+    int, typer.Argument(metavar="ID", min=1, callback=_storable, help="The run's number.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
 State = Literal["queued", "running", "done", "failed", "cancelled", "superseded"]
 SHOWN = 100
@@ -43,7 +54,14 @@ def list_runs(
     ] = None,
     state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
     number: Annotated[
-        int, typer.Option("-n", "--number", min=0, metavar="N", help="How many, the newest.")
+        int,
+        typer.Option(
+            *("-n", "--number"),
+            min=0,
+            metavar="N",
+            callback=_storable,
+            help="How many, the newest.",
+        ),
     ] = 20,
     as_json: Json = False,
 ) -> None:

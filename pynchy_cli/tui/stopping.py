@@ -10,7 +10,7 @@ from typing import Literal
 from pynchy_cli import locks
 from pynchy_cli.config.paths import Home
 from pynchy_cli.model import Run
-from pynchy_cli.store import history, processes, runs
+from pynchy_cli.store import history, processes, runs, steering
 from pynchy_cli.store.connection import Store
 from pynchy_cli.tui.follow import follow
 
@@ -54,6 +54,9 @@ def _told(home: Home, store: Store, run: Run, seconds: float) -> Stopping:
     name = f"run {run.id} of {run.group_folder}"
     if run.state == "cancelled":
         words = f"Stopped {name}. What it had said stays, and the conversation goes on."
+        lane = (run.group_folder, run.lane)
+        if later := steering.at_work(store.db, *lane) or steering.waiting(store.db, *lane):
+            words += f" What was said since is answered by run {later.id}."
         return Stopping(run, "stopped", words)
     if run.state == "queued":
         words = f"Not stopped: {name} waits again; `pynchy runs cancel {run.id}` ends it."

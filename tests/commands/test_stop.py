@@ -66,6 +66,15 @@ def test_the_word_in_the_chat_does_the_same(pipeline: Pipeline) -> None:  # noqa
     assert f"half\n\n{STOPPED}" in pipeline.replies()
 
 
+def test_what_was_said_since_is_answered_next(pipeline: Pipeline) -> None:  # noqa: F811
+    at_work(pipeline, PYNCHY_DEFAULTS__FOLLOW_UP="queue")
+    pipeline.run("send", "main", "and then?")
+    pipeline.run("route", "--once")
+    told = stop(pipeline, 0, "--wait", "60")
+    assert (told["run"], told["state"]) == (1, "cancelled")
+    assert str(told["message"]).endswith("What was said since is answered by run 2.")
+
+
 def test_without_a_worker_it_is_stopped_as_soon_as_there_is_one(pipeline: Pipeline) -> None:  # noqa: F811
     worker = at_work(pipeline)
     worker.kill()
