@@ -18,7 +18,7 @@ ifneq ($(shell cat .venv/.packages 2>/dev/null),$(CURDIR))
 .PHONY: .venv/.packages
 endif
 
-.PHONY: help setup system demo up test check lint fix bench chaos lock
+.PHONY: help setup system demo up image test check lint fix bench chaos lock
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
@@ -57,6 +57,9 @@ demo: setup ## Watch two messages go through every stage and come back answered
 up: setup ## Run all stages in this terminal (home: PYNCHY_HOME, else ~/pynchy)
 	@$(BIN)/pynchy init --yes >/dev/null
 	@exec $(BIN)/pynchy up
+
+image: setup ## Build the image of the docker runtime's sandboxes (needs Docker or Podman)
+	@exec $(BIN)/pynchy image build $(ARGS)
 
 test: setup system ## Run all tests but the long sweeps
 	@mkdir -p .pytest_cache; code=0; \

@@ -38,6 +38,7 @@ VERBS: dict[str, Verb] = {
     "skills": Verb("skills", KEEP, "Show which skills agents have."),
     "db": Verb("db", KEEP, "Look after the database."),
     "retry": Verb("retry", KEEP, "Bring back what was set aside or given up."),
+    "image": Verb("image", KEEP, "Build the sandboxes' image, or tell how it stands."),
     "check": Verb("check", KEEP, "Ask a rule what it would decide, carrying nothing out."),
 }
 

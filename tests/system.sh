@@ -9,7 +9,8 @@ case "${1:-}" in
   sandbox) wanted="bwrap:bubblewrap" ;;
   venv) wanted="ensurepip-missing:python3-venv" ;;
   tests) wanted="bwrap:bubblewrap strace:strace tmux:tmux sqlite3:sqlite3 unshare:util-linux
-    setpriv:util-linux script:bsdutils jq:jq git:git ps:procps" ;;
+    setpriv:util-linux script:bsdutils jq:jq git:git ps:procps
+    dockerd:docker.io docker:docker.io" ;;
   *) echo "usage: sh tests/system.sh sandbox|venv|tests" >&2; exit 2 ;;
 esac
 
@@ -17,7 +18,7 @@ missing() {
   found=""
   for pair in $wanted; do
     program=${pair%%:*} package=${pair##*:}
-    command -v "$program" >/dev/null 2>&1 && continue
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null 2>&1 && continue
     case " $found " in *" $package "*) ;; *) found="$found $package" ;; esac
   done
   echo "$found"

@@ -3,6 +3,7 @@ never fall back from an isolated one to one that isn't."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, cast
 
 from pynchy_cli import plugins
@@ -13,14 +14,16 @@ if TYPE_CHECKING:
     from pynchy_cli.sandbox.base import Runtime
 
 AUTO = "auto"
-BEST_FIRST = ("bubblewrap",)
+BEST_FIRST = {"darwin": ("apple", "docker")}
+ELSEWHERE = ("docker", "bubblewrap")
+"""What is tried for `auto`, by platform. A runtime that isn't there costs next to nothing."""
 
 
 def choose(settings: Settings) -> Runtime:
     """The runtime to use. Raises SandboxUnavailable, PluginUnknown or PluginBroken."""
     named = settings.sandbox.runtime
     problems = []
-    for name in BEST_FIRST if named == AUTO else (named,):
+    for name in BEST_FIRST.get(sys.platform, ELSEWHERE) if named == AUTO else (named,):
         runtime = cast("Runtime", plugins.runtime(name, settings))
         problem = runtime.problem()
         if problem is None:

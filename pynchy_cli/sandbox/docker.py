@@ -7,8 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +189,7 @@ def _create(api: Any, spec: Spec, body: dict[str, Any]) -> tuple[str, str]:
     """Create it under the first name that is free, or that a dead one of our own has."""
     from docker import errors
 
-    for name in _names(spec):
+    for name in recipe.names(spec):
         try:
             return api.create_container_from_config(body, name)["Id"], name
         except errors.APIError as error:
@@ -199,16 +198,6 @@ def _create(api: Any, spec: Spec, body: dict[str, Any]) -> tuple[str, str]:
         if _cleared(api, name, spec.labels):
             return api.create_container_from_config(body, name)["Id"], name
     raise Refused(f"No name is free for the sandbox {spec.name}.", 409)
-
-
-def _names(spec: Spec) -> Iterator[str]:
-    """The plain name; with the home, where another installation has it; with the session, where
-    our own sandbox that ended a moment ago still has it."""
-    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", spec.name)
-    yield plain
-    home, session = spec.labels.get("home", ""), spec.labels.get("session", "")
-    yield f"{plain}-{home[:8]}"
-    yield f"{plain}-{home[:8]}-{session}"
 
 
 def _cleared(api: Any, name: str, labels: Mapping[str, str]) -> bool:

@@ -150,6 +150,12 @@ class Engine:
                 time.sleep(next(pauses, AWAY[-1]))
         return None
 
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Let go of the connections and the threads."""
         self._threads.shutdown(wait=False)

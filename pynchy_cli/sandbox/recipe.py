@@ -4,7 +4,7 @@ that it has. A pure function of what is asked for and of a few facts about image
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,16 @@ def container(spec: Spec, host: Host) -> dict[str, Any]:
 def labels(given: Mapping[str, str]) -> dict[str, str]:
     """Our labels, as containers bear them."""
     return {f"{PREFIX}{name}": value for name, value in given.items()}
+
+
+def names(spec: Spec) -> Iterator[str]:
+    """The plain name; with the home, where another installation has it; with the session, where
+    our own sandbox that ended a moment ago still has it."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", spec.name)
+    yield plain
+    home, session = spec.labels.get("home", ""), spec.labels.get("session", "")
+    yield f"{plain}-{home[:8]}"
+    yield f"{plain}-{home[:8]}-{session}"
 
 
 def command(spec: Spec) -> tuple[str, ...]:
