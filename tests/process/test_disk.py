@@ -17,6 +17,8 @@ from tests.process.test_run_agent import (
     sources,  # noqa: F401
 )
 
+pytestmark = pytest.mark.timeout(300)
+"""Many processes one after the other; a busy machine takes its time."""
 SORRY = "Sorry, I could not answer this: "
 
 
