@@ -17,6 +17,7 @@ from tests.conftest import Pynchy
 from tests.e2e.test_claude import Talk
 
 SKILL = "---\nname: {name}\ndescription: {about}\ntier: {tier}\n---\n\n# How\n\nAsk the lamp.\n"
+pytestmark = pytest.mark.timeout(300)
 SHIPPED = Path(__file__).parents[2] / "agent_runner/skills"
 INSIDE = "/home/agent/.claude/skills"
 
