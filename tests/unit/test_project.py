@@ -6,10 +6,12 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from pynchy_cli import __version__
 
@@ -84,6 +86,17 @@ def test_every_plugin_of_ours_can_be_loaded() -> None:
     for name, value in ours.items():
         assert installed[name].value == value
         assert installed[name].load() is not None
+
+
+def test_what_is_installed_is_whole_and_nothing_else(tmp_path: Path) -> None:
+    """The wheel: all modules, and what agents are told, where an installed one looks for it."""
+    (built,) = WheelBuilder(str(CHECKOUT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(built) as wheel:
+        held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    wanted = {f"pynchy_cli/{name}" for name in texts() if name.startswith("directives/")}
+    assert {"pynchy_cli/directives/base.md", "pynchy_cli/directives/admin.md"} <= wanted
+    wanted |= {name for name in texts() if name.startswith(("pynchy_cli/", "agent_runner/"))}
+    assert held == wanted
 
 
 def test_modules_open_with_what_they_are_for() -> None:
