@@ -4,7 +4,9 @@ that say what is installed and not from where."""
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+import sys
 import tomllib
 import zipfile
 from importlib.metadata import entry_points
@@ -115,3 +117,14 @@ def test_the_make_file_says_what_it_can_do() -> None:
     ).stdout
     for goal in ("setup", "demo", "test", "check", "fix", "up", "bench", "chaos", "lock"):
         assert f"make {goal} " in told
+
+
+def test_chaos_kills_every_stage_with_every_core() -> None:
+    goal = ["make", "--dry-run", "chaos", "ARGS=--collect-only"]
+    lines = subprocess.run(goal, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    (command,) = [line for line in lines.splitlines() if "--collect-only" in line]
+    told = subprocess.run(
+        [sys.executable, *shlex.split(command)[1:]], cwd=CHECKOUT, capture_output=True, text=True
+    ).stdout
+    for swept in ("[listen@stdin-0]", "[route-0]", "[run-agent-0]", "at_every_point[0]"):
+        assert swept in told, told
