@@ -98,10 +98,6 @@ class GroupBusy(PynchyError):
     """A group that can't be changed while it works."""
 
 
-class ChatUnknown(PynchyError):
-    """No chat of that address."""
-
-
 class RunUnknown(PynchyError):
     """No run of that number."""
 

@@ -17,7 +17,7 @@ class Table(NamedTuple):
 TABLES = {
     "_sqlite_migrations": Table("a change of the schema that was made", "db migrate", "db migrate"),
     "counters": Table("a total, with the time of its last change", "everyone", "status, db check"),
-    "chats": Table("a chat that we have seen", "listen, send", "everyone"),
+    "chats": Table("a chat that we have seen", "listen, send, chat, groups, route", "everyone"),
     "registered_groups": Table(
         "a group and its two cursors: routed through, answered through",
         "init, groups, route, run-agent",
@@ -25,16 +25,18 @@ TABLES = {
     ),
     "group_chats": Table(
         "a further chat that a group also lives in; its replies go to all",
-        "groups",
-        "route, run-agent",
+        "nobody yet",
+        "route, run-agent, status",
     ),
     "messages": Table(
         "something said in a chat, never changed; `seq` is its place",
         "listen, send, chat, run-agent, route",
-        "route, run-agent, tail, chat",
+        "route, run-agent, tail, chat, status",
     ),
     "runs": Table(
-        "a unit of agent work for one group in one lane", "route, run-agent, retry", "run-agent"
+        "a unit of agent work for one group in one lane",
+        "route, run-agent, retry",
+        "run-agent, send, chat, listen, status",
     ),
     "sessions": Table(
         "one lane's conversation with the model, and its live sandbox",
@@ -42,12 +44,12 @@ TABLES = {
         "run-agent, gateway, status",
     ),
     "outbound_ledger": Table(
-        "a reply, open (still growing) or final", "run-agent, route", "listen"
+        "a reply, open (still growing) or final", "run-agent, route", "send, chat, listen"
     ),
     "outbound_deliveries": Table(
-        "one reply in one chat: delivered, pending or dead", "run-agent, route, listen", "listen"
+        "one reply in one chat: delivered, pending or dead", "run-agent, route", "status"
     ),
-    "events": Table("a step of an agent: a tool call, a thought, its end", "run-agent", "tail"),
+    "events": Table("a step of an agent: a tool call, a thought, its end", "run-agent", "sqlite3"),
     "failures": Table(
         "something that a stage could not handle: retrying or set aside",
         "every stage, retry",
