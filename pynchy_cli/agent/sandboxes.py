@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent_runner import protocol
 from pynchy_cli import clock, locks
+from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.folder import INSIDE, SessionFolder
 from pynchy_cli.agent.live import Live
 from pynchy_cli.config.paths import Home
@@ -30,18 +31,17 @@ GATEWAY_INSIDE = "/run/pynchy"
 GATEWAY_LOCK = "gateway.lock"
 GATEWAY_WAIT = 10.0
 """Seconds in which the gateway must open a new sandbox's socket."""
-NO_MODEL = frozenset({"echo"})
-"""Cores that talk to no model, and so need no way to one."""
 
 
 class Sandboxes:
     """Makes sandboxes for one worker."""
 
-    def __init__(self, context: Context, runtime: Runtime, gateway: Gateway) -> None:
+    def __init__(self, context: Context, runtime: Runtime, core: Core, gateway: Gateway) -> None:
         self.context = context
         self.home: Home = context.home
         self.settings: Settings = context.settings
         self.runtime = runtime
+        self._core = core
         self._gateway = gateway
         self._opened: set[Path] = set()
         self._unended: list[Session] = []
@@ -128,7 +128,7 @@ class Sandboxes:
     async def _socket(self, session: Session) -> Path | None:
         """The folder of the sandbox's own socket, once somebody listens there: the gateway
         stage, or we ourselves where none runs."""
-        if self.settings.agent.core in NO_MODEL:
+        if not self._core.has_model:
             return None
         folder = self._socket_folder(session)
         time = asyncio.get_running_loop().time

@@ -7,10 +7,12 @@ import json
 import sys
 from typing import Any
 
+from pynchy_cli import plugins
+from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.foreground import Foreground
-from pynchy_cli.agent.sandboxes import NO_MODEL, Sandboxes
+from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.worker import Worker
-from pynchy_cli.errors import SandboxUnavailable, UsageWrong
+from pynchy_cli.errors import PluginBroken, PluginUnknown, SandboxUnavailable, UsageWrong
 from pynchy_cli.gateway.mode import mode_of
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context, Stage
@@ -24,20 +26,22 @@ def make(context: Context, options: dict[str, Any]) -> Stage:
     """The stage. Options: `concurrency` (runs at once in this process), and for the
     foreground `group` and `json`; its prompt is standard input.
 
-    Raises SandboxUnavailable where no sandbox can be made here; what waits, waits.
+    Raises SandboxUnavailable where no sandbox can be made here, PluginUnknown and PluginBroken
+    where there is no such runtime or core; what waits, waits.
     """
     try:
+        core: Core = plugins.core(context.settings.agent.core)
         runtime = choose(context.settings)
-        _require_isolation(context, runtime)
-    except SandboxUnavailable as error:
+        _require_isolation(context, runtime, core)
+    except (SandboxUnavailable, PluginUnknown, PluginBroken) as error:
         context.fail(str(error))
         raise
-    runtime.prepare(context.home.data, lambda line: context.log.info(line))
+    runtime.prepare(context.home.data, lambda line: context.log.info(line), core.packages)
     _report(context, runtime)
     worker = Worker(
         context,
         runtime,
-        Sandboxes(context, runtime, Gateway(context.settings, context.log)),
+        Sandboxes(context, runtime, core, Gateway(context.settings, context.log)),
         int(options.get("concurrency") or context.settings.queue.max_concurrent),
     )
     if "group" in options:
@@ -47,10 +51,10 @@ def make(context: Context, options: dict[str, Any]) -> Stage:
     return worker
 
 
-def _require_isolation(context: Context, runtime: Runtime) -> None:
+def _require_isolation(context: Context, runtime: Runtime, core: Core) -> None:
     """Where nothing is isolated an agent could read the key from the host's files."""
     settings = context.settings
-    if runtime.is_isolated or settings.agent.core in NO_MODEL or mode_of(settings) != "anthropic":
+    if runtime.is_isolated or not core.has_model or mode_of(settings) != "anthropic":
         return
     raise SandboxUnavailable(
         f"The runtime {runtime.name!r} isolates nothing, so it never works with a real key. "

@@ -49,13 +49,15 @@ class Bubblewrap:
             found.append("a host uid for each group (needs root)")
         return found
 
-    def prepare(self, data: Path, say: Callable[[str], None]) -> None:
+    def prepare(
+        self, data: Path, say: Callable[[str], None], packages: tuple[str, ...] = ()
+    ) -> None:
         """Make the agent's site folder. Raises SandboxUnavailable."""
         if (problem := self.problem()) is not None:
             raise SandboxUnavailable(problem)
         if self._site is None:
             limits.sweep()
-            self._site = site.make(data, say)
+            self._site = site.make(data, say, packages)
 
     def inside(self, path: str, spec_mounts: tuple[Mount, ...]) -> str:
         """The same: the agent sees the paths of the specification."""

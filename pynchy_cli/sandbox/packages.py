@@ -25,14 +25,15 @@ _EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 Say = Callable[[str], None]
 
 
-def closure() -> list[Distribution]:
-    """The distributions that agent_runner needs and that are installed here, each once.
+def closure(more: tuple[str, ...] = ()) -> list[Distribution]:
+    """The distributions that agent_runner and `more` need and that are installed here, once each.
 
     Markers other than `extra` aren't evaluated: what is installed is taken. Raises
     SandboxUnavailable where one of the roots is missing.
     """
     found: dict[str, Distribution] = {}
-    waiting: list[tuple[str, frozenset[str]]] = [(name, frozenset()) for name in ROOTS]
+    roots = (*ROOTS, *more)
+    waiting: list[tuple[str, frozenset[str]]] = [(name, frozenset()) for name in roots]
     done: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         name, extras = waiting.pop()
@@ -42,7 +43,7 @@ def closure() -> list[Distribution]:
         try:
             one = found.get(name) or distribution(name)
         except PackageNotFoundError as error:
-            if name in ROOTS:
+            if name in roots:
                 raise SandboxUnavailable(
                     f"The package {name}, which agents need, is not installed. "
                     "Install pynchy again."
@@ -67,11 +68,11 @@ def _needs(one: Distribution, extras: frozenset[str]) -> list[tuple[str, frozens
     return needs
 
 
-def fill(target: Path, say: Say) -> None:
+def fill(target: Path, say: Say, more: tuple[str, ...] = ()) -> None:
     """Put the closure's files below `target`. Raises SandboxUnavailable and OSError."""
     folder(target)
     copied = False
-    for one in closure():
+    for one in closure(more):
         files = one.files
         if files is None:
             raise SandboxUnavailable(

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from pynchy_cli import __version__
+from agent_runner.cores.base import BUILT_IN
+from pynchy_cli import __version__, plugins
 
 CHECKOUT = Path(__file__).parent.parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -88,6 +89,7 @@ def test_every_plugin_of_ours_can_be_loaded() -> None:
     for name, value in ours.items():
         assert installed[name].value == value
         assert installed[name].load() is not None
+    assert [plugins.core(name).name for name in BUILT_IN] == list(BUILT_IN)
 
 
 def test_what_is_installed_is_whole_and_nothing_else(tmp_path: Path) -> None:

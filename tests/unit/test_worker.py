@@ -15,6 +15,7 @@ from typing import Any
 from agent_runner import protocol
 from agent_runner.protocol import Record, Text, TurnEnded
 from pynchy_cli import clock, locks
+from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.sandboxes import Sandboxes, lease_path
 from pynchy_cli.agent.worker import Worker
 from pynchy_cli.config.home import prepare
@@ -133,7 +134,9 @@ class Bench:
     def __init__(self, context: Context, runtime: Runtime, concurrency: int) -> None:
         self.context, self.store, self.home = context, context.store, context.home
         self.runtime = runtime
-        self.sandboxes = Sandboxes(context, runtime, Gateway(context.settings, context.log))
+        self.sandboxes = Sandboxes(
+            context, runtime, Core("echo", has_model=False), Gateway(context.settings, context.log)
+        )
         self.worker = Worker(context, runtime, self.sandboxes, concurrency)
         self.blocker = connect(self.store.path)
         self.store.db.execute("PRAGMA busy_timeout = 1")
