@@ -143,8 +143,11 @@ UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def read_document(data: bytes | str) -> Document:
-    """Raises one of UNREADABLE where it is not a document."""
-    return _documents.decode(data)
+    """Raises one of UNREADABLE where it is not a document, or one of another version."""
+    document = _documents.decode(data)
+    if isinstance(document, RunInput) and document.version != VERSION:
+        raise msgspec.ValidationError(f"it is of version {document.version}, not {VERSION}")
+    return document
 
 
 def write_document(document: Document) -> bytes:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from pynchy_cli.commands.app import here
 from pynchy_cli.config.load import config_hash, shown
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.errors import ConfigInvalid, PluginBroken, PluginUnknown, UsageWrong
 from pynchy_cli.output import print_json, print_text, say, wants_json
 
 app = typer.Typer(help="Check and show the configuration.\n\nExample: pynchy config check")
@@ -25,6 +29,7 @@ def check(
     context = here(ctx)
     digest = config_hash(context.settings)
     home = context.home
+    _require_names(context.settings, home.root)
     if home.env.exists() and home.env.stat().st_mode & 0o077:
         say(f"{home.env} can be read by others. `chmod 600 {home.env}` keeps it to yourself.")
     read = [str(path) for path in (home.config, home.env) if path.exists()]
@@ -32,6 +37,24 @@ def check(
         print_json({"ok": True, "home": str(home.root), "files": read, "config_hash": digest})
     else:
         print_text(f"The configuration is well ({', '.join(read) or 'all defaults'}).")
+
+
+def _require_names(settings: Settings, home: Path) -> None:
+    """Raises ConfigInvalid where there is no such core, runtime or stage."""
+    from pynchy_cli import plugins
+    from pynchy_cli.sandbox.choice import AUTO
+    from pynchy_cli.supervise.services import services
+
+    where = "[agent] core"
+    try:
+        plugins.core(settings.agent.core)
+        where = "[sandbox] runtime"
+        if settings.sandbox.runtime != AUTO:
+            plugins.runtime(settings.sandbox.runtime)
+        where = "[supervise] stages"
+        services(list(settings.supervise.stages), home)
+    except (PluginUnknown, PluginBroken, UsageWrong) as error:
+        raise ConfigInvalid(f"{where}: {error}") from error
 
 
 @app.command()

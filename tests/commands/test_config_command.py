@@ -33,6 +33,18 @@ def test_a_typo_is_said_and_the_code_is_100(home: Path, pynchy: Pynchy) -> None:
     assert said in pynchy("config", "show", code=100).stderr
 
 
+def test_a_name_of_nothing_that_is_there_is_refused(pynchy: Pynchy) -> None:
+    for variable, value, said in (
+        ("AGENT__CORE", "clade", "[agent] core: No plugin is called 'clade'."),
+        ("AGENT__CORE", "local", "[agent] core: The plugin 'local' offers no core."),
+        ("SANDBOX__RUNTIME", "bubble", "[sandbox] runtime: No plugin is called 'bubble'."),
+        ("SUPERVISE__STAGES", "rout", "[supervise] stages: There is no stage 'rout'."),
+        ("SUPERVISE__STAGES", "", "[supervise] stages: No stage is named."),
+    ):
+        done = pynchy("config", "check", env={f"PYNCHY_{variable}": value}, code=100)
+        assert said in done.stderr
+
+
 def test_a_variable_that_is_no_setting_is_refused(home: Path, pynchy: Pynchy) -> None:
     done = pynchy("config", "check", env={"PYNCHY_AGENT__NMAE": "bob"}, code=100)
     assert "PYNCHY_AGENT__NMAE is no setting. Did you mean PYNCHY_AGENT__NAME?" in done.stderr

@@ -192,7 +192,7 @@ def test_what_can_not_be_is_said(home: Path, tmp_path: Path, pynchy: Pynchy) -> 
     nowhere = pynchy("--home", str(tmp_path / "nowhere"), "up", code=100)
     assert "pynchy init" in nowhere.stderr
     (home / "config.toml").write_text("[supervise]\nstages = ['route', 'nothing']\n")
-    assert "There is no stage 'nothing'" in pynchy("up", code=2).stderr
+    assert "[supervise] stages: There is no stage 'nothing'" in pynchy("up", code=100).stderr
 
 
 def test_broken_ones_are_left_and_when_none_is_left_it_ends(supervise: Callable[..., Up]) -> None:
