@@ -104,6 +104,21 @@ def test_the_real_key_reaches_the_model_and_nobody_else(
             assert KEY.encode() not in (home / name).read_bytes()
 
 
+def test_the_model_is_told_where_it_is_and_is_the_one_that_was_chosen(
+    pynchy: Pynchy, home: Path, server: AnthropicServer
+) -> None:
+    (home / "directives" / "base.md").write_text("Speak of beans only.\n", encoding="utf-8")
+    talk = Talk(pynchy, home, server)
+    talk.env |= {"PYNCHY_AGENT__NAME": "robin", "PYNCHY_AGENT__MODEL": "claude-of-choice"}
+    talk.say("hello")
+    request = server.requests[-1]
+    assert request["model"] == "claude-of-choice"
+    system = str(request["system"])
+    assert "Speak of beans only." in system
+    assert "# The admin group" in system
+    assert "You are called robin. This group is called Main." in system
+
+
 def test_a_wrong_key_is_said_in_words_and_not_tried_again(
     pynchy: Pynchy, home: Path, server: AnthropicServer
 ) -> None:
