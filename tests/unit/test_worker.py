@@ -26,8 +26,8 @@ from pynchy_cli.errors import DatabaseBusy, DatabaseFull, SandboxUnavailable
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.model import CHAT_LANE, NewMessage
 from pynchy_cli.owner import present
-from pynchy_cli.sandbox.base import Mount, Spec
-from pynchy_cli.store import groups, messages, runs, sessions
+from pynchy_cli.sandbox.base import Limits, Mount, Spec
+from pynchy_cli.store import counters, groups, messages, runs, sessions
 from pynchy_cli.store.connection import Store, connect
 from pynchy_cli.store.migrate import migrate
 from pynchy_cli.watch import Watcher
@@ -320,6 +320,30 @@ def test_every_run_counts_against_the_limit(tmp_path: Path) -> None:
                 await b.until(lambda: not runs.is_any_due(b.store.db, clock.now()), "claims")
             await b.until(lambda: not b.worker.is_busy(), "the end")
             assert most <= 2
+
+    script(story)
+
+
+def test_each_group_s_sandbox_has_its_own_uid_folders_and_limits(tmp_path: Path) -> None:
+    async def story() -> None:
+        sandbox = Sandbox(uid_base=500_000, memory=1001, max_processes=102, max_file=1003)
+        settings = Settings(agent=Agent(core="echo"), sandbox=sandbox)
+        async with bench(tmp_path, echo, settings=settings) as b:
+            specs: list[Spec] = []
+            b.runtime.before = specs.append
+            b.add_group("other")
+            for folder, number in (("team", 1), ("other", 2)):
+                b.ask(folder=folder)
+                await b.until(lambda n=number: len(b.said()) == n, "the answer")
+            for spec, folder, number in zip(specs, ("team", "other"), (1, 2), strict=True):
+                assert spec.uid == 500_000 + number
+                assert spec.limits == Limits(memory=1001, processes=102, file_size=1003)
+                where = {mount.target: mount.source for mount in spec.mounts if mount.writable}
+                assert where.pop("/workspace/group") == b.home.group(folder)
+                assert where.pop("/home/agent/.claude") == b.home.claude(folder)
+                own = b.home.ipc / folder
+                assert all(own in source.parents for source in where.values())
+            assert counters.read(b.store.db)["messages_outbound"][0] == 2
 
     script(story)
 
