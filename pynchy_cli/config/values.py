@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
+from pynchy_cli.config.settings import ADDRESS
 from pynchy_cli.config.sources import Given
 from pynchy_cli.errors import ConfigInvalid
 from pynchy_cli.log import masked
@@ -59,8 +60,8 @@ def _limits(meta: msgspec.Meta) -> str:
         words += f" above {meta.gt}"
     if meta.le is not None:
         words += f" and at most {meta.le}"
-    if meta.pattern == r"^https?://[^\s]+$":
-        words += " that is an address beginning with https:// or http://"
+    if meta.pattern == ADDRESS:
+        words += " that is an address beginning with https:// or http://, without a login"
     elif meta.pattern is not None:
         words += " of letters, digits, '_', '.' and '-'"
     return words

@@ -4,6 +4,7 @@ doesn't, and that the key stays where it belongs."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import itertools
 import json
@@ -344,6 +345,44 @@ def test_an_unreachable_model_is_an_error_that_clients_retry(
 
     run(work())
     assert CANARY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "named", ["http://me:HIDDEN@{}", "me:HIDDEN@{}", "http://me:HIDDEN@{}9999"]
+)
+@pytest.mark.parametrize("said", [b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", b"rubbish\r\n"])
+def test_a_login_at_a_proxy_is_told_to_the_proxy_alone(
+    short: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    named: str,
+    said: bytes,
+) -> None:
+    heard: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(said)
+        writer.close()
+
+    async def work() -> None:
+        listening = await asyncio.start_server(proxy, "127.0.0.1", 0)
+        host, port = listening.sockets[0].getsockname()
+        monkeypatch.setenv("https_proxy", named.format(f"{host}:{port}"))
+        async with world(short, json_back) as it:
+            secrets = Secrets(anthropic_api_key=CANARY)
+            far = GatewaySettings(upstream="https://model.example")
+            it.gateway.use(Settings(gateway=far, secrets=secrets))
+            async with it.post(data=b"{}") as received:
+                assert received.status == 502
+                assert "HIDDEN" not in await received.text()
+        listening.close()
+
+    run(work())
+    assert "HIDDEN" not in caplog.text
+    login = b"Proxy-Authorization: Basic " + base64.b64encode(b"me:HIDDEN")
+    assert all(login in head for head in heard)
+    assert bool(heard) != named.endswith("9999")
 
 
 def test_a_silent_model_is_given_up(short: Path) -> None:

@@ -127,6 +127,7 @@ def test_an_unknown_name_is_said_with_its_place_and_the_nearest(
         ('[agent]\nmodel = "a\\u0000"\n', ("model", "text")),
         ("[gateway]\nmode = 'antropic'\n", ("'antropic'", "auto, anthropic or", "mean anthropic?")),
         ("[gateway]\nupstream = 'x'\n", ("'x'", "https://")),
+        ("[gateway]\nupstream = 'http://a:b@c'\n", ("'http://(secret)@c'", "without a login")),
     ],
 )
 def test_a_value_that_cant_be_is_said_with_what_can(
