@@ -26,12 +26,12 @@ def wants_json(flag: bool) -> bool:
 
 def print_json(document: object) -> None:
     """One JSON document, indented, on standard output."""
-    _out(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    _out(_json(document, indent=2))
 
 
 def print_line(row: object) -> None:
     """One row as a line of NDJSON, written out at once."""
-    _out(json.dumps(row, ensure_ascii=False) + "\n")
+    _out(_json(row))
 
 
 def print_lines(rows: Iterable[object]) -> None:
@@ -71,6 +71,13 @@ def hush() -> None:
     """Print nothing more: whoever read our standard output has gone, and had enough. Python
     would complain again when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _json(document: object, indent: int | None = None) -> str:
+    """The document on lines of its own. Controls stand in its texts alone, and `json` escapes
+    only some of them."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 
 def _escape(number: int) -> str:

@@ -27,9 +27,14 @@ def test_anything_that_was_said_can_be_read_back(
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     rows = [{"content": "a\nb\u2028\x1b é 😀"}, {"content": "lone \udc80 surrogate"}, 5]
+    rows.append({"\x9b2J": ["\x7f\x1b[2J\x9b31m\u202e\t"]})
     output.print_lines(rows)
-    data = capsysbinary.readouterr().out
-    assert [json.loads(line) for line in data.decode().split("\n")[:-1]] == rows
+    data = capsysbinary.readouterr().out.decode()
+    assert [json.loads(line) for line in data.split("\n")[:-1]] == rows
+    output.print_json(rows)
+    whole = capsysbinary.readouterr().out.decode()
+    assert json.loads(whole) == rows
+    assert output.plain(data + whole) == data + whole, "a terminal obeys some of it"
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
