@@ -21,6 +21,7 @@ from pynchy_cli.errors import (
     GatewayUnavailable,
     SandboxUnavailable,
 )
+from pynchy_cli.gateway import sockets
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context
 from pynchy_cli.model import CHAT_LANE, Group, Session
@@ -138,7 +139,9 @@ class Sandboxes:
                 self._opened.add(folder)
                 await self._gateway.open(folder)
                 return folder
-            if await _answers(folder / "gateway.sock"):
+            if await _answers(folder / sockets.NAME):
+                for path in (folder.parent.parent, folder.parent, folder):
+                    sockets.require_ours(path)
                 return folder
             await asyncio.sleep(0.005)
         raise GatewayUnavailable(
@@ -208,7 +211,7 @@ class Sandboxes:
         if "TZ" in os.environ:
             environment["TZ"] = os.environ["TZ"]
         if socket is not None:
-            environment["PYNCHY_GATEWAY"] = inside(f"{GATEWAY_INSIDE}/gateway.sock", mounts)
+            environment["PYNCHY_GATEWAY"] = inside(f"{GATEWAY_INSIDE}/{sockets.NAME}", mounts)
         return environment
 
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -143,6 +144,23 @@ def test_it_starts_in_order_and_stops_in_reverse(up: Callable[..., Up], home: Pa
     assert re.search(r"^route +\| .*started", one.said(), re.M)
     assert "\033" not in one.said()
     assert not list((home / "data" / "run").glob("owner-*"))
+
+
+def test_the_folder_for_sockets_is_ours_alone_whatever_the_umask(
+    start: Callable[..., Up], home: Path
+) -> None:
+    """Else the gateway refuses it, and nobody is answered."""
+    with tempfile.TemporaryDirectory(prefix="gw") as run:
+        before = os.umask(0)
+        try:
+            at = ["--home", str(home)]
+            one = start(["-m", "pynchy_cli", *at, "up", "--only", "route"], XDG_RUNTIME_DIR=run)
+        finally:
+            os.umask(before)
+        one.until("route is ready")
+        made = [Path(run, "pynchy"), *Path(run, "pynchy").iterdir()]
+        assert [path.stat().st_mode & 0o777 for path in made] == [0o700] * 2
+        assert one.stop(signal.SIGTERM) == 0
 
 
 def test_a_killed_stage_comes_back(up: Callable[..., Up]) -> None:

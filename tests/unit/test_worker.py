@@ -7,10 +7,14 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from agent_runner import protocol
 from agent_runner.protocol import Record, Text, TurnEnded
@@ -480,6 +484,33 @@ def test_a_sandbox_that_can_t_be_watched_is_ended(tmp_path: Path) -> None:
             b.ask()
             await b.answered("turn 1")
             assert b.runtime.places[0].is_gone
+
+    script(story)
+
+
+def test_somebody_else_s_socket_is_no_way_to_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway lives, but who could make the folder first listens in its place."""
+    settings = Settings(agent=Agent(core="claude"), queue=Queue(max_retries=0))
+
+    async def story() -> None:
+        with tempfile.TemporaryDirectory(prefix="gw") as run:
+            monkeypatch.setenv("XDG_RUNTIME_DIR", run)
+            async with bench(tmp_path, echo, settings=settings) as b:
+                gateway = locks.take(b.home.locks / "gateway.lock")
+                assert gateway is not None
+                folder = b.home.sockets(os.environ) / f"s{b.context.owner}-1"
+                folder.mkdir(parents=True)
+                folder.parent.parent.chmod(0o777)
+                with socket.socket(socket.AF_UNIX) as listening:
+                    listening.bind(str(folder / "gateway.sock"))
+                    listening.listen()
+                    number = b.ask()
+                    await b.until(lambda: b.run(number).state == "failed", "a failure")
+                assert "no folder of ours alone" in b.run(number).error
+                assert b.runtime.places == []
+                gateway.release()
 
     script(story)
 
