@@ -484,6 +484,32 @@ def test_every_other_path_does_not_exist(short: Path, method: str, path: str) ->
     run(work())
 
 
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\x16\x03\x01\x02\x00\x01",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_and_fills_no_log(
+    short: Path, caplog: pytest.LogCaptureFixture, rubbish: bytes
+) -> None:
+    async def work() -> None:
+        async with world(short, json_back) as it:
+            reader, writer = await asyncio.open_unix_connection(str(it.folder / "gateway.sock"))
+            writer.write(rubbish)
+            assert (await reader.readline()).split()[1] in (b"400", b"502")
+            writer.close()
+
+    run(work())
+    assert "Traceback" not in caplog.text
+    assert len(caplog.records) <= 1
+
+
 def test_models_and_counting_pass_and_a_greeting_stays_here(short: Path) -> None:
     async def work() -> None:
         async with world(short, json_back, path="/base/") as it:
