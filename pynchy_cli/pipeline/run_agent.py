@@ -13,7 +13,7 @@ from pynchy_cli.agent.foreground import Foreground
 from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.worker import Worker
 from pynchy_cli.errors import PluginBroken, PluginUnknown, SandboxUnavailable, UsageWrong
-from pynchy_cli.gateway.mode import mode_of
+from pynchy_cli.gateway.mode import credential_of
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context, Stage
 from pynchy_cli.sandbox.base import Runtime
@@ -54,11 +54,12 @@ def make(context: Context, options: dict[str, Any]) -> Stage:
 def _require_isolation(context: Context, runtime: Runtime, core: Core) -> None:
     """Where nothing is isolated an agent could read the key from the host's files."""
     settings = context.settings
-    if runtime.is_isolated or not core.has_model or mode_of(settings) != "anthropic":
+    if runtime.is_isolated or not core.has_model or credential_of(settings) is None:
         return
     raise SandboxUnavailable(
-        f"The runtime {runtime.name!r} isolates nothing, so it never works with a real key. "
-        "Install bubblewrap, or set gateway.mode to rehearsal."
+        f"The runtime {runtime.name!r} isolates nothing, so it never works with a real key, not "
+        "even with one that is only there. Install bubblewrap, or take the key out of .env and "
+        "the environment; a script answers then."
     )
 
 

@@ -150,10 +150,13 @@ def test_without_bubblewrap_messages_wait_and_the_reason_is_said(
     db.close()
 
 
+@pytest.mark.parametrize("mode", ["anthropic", "rehearsal"])
 def test_a_runtime_that_isolates_nothing_never_works_with_a_real_key(
-    pynchy: Pynchy, home: Path, server: AnthropicServer
+    pynchy: Pynchy, home: Path, server: AnthropicServer, mode: str
 ) -> None:
+    """Not even with one that isn't used: whoever may say "read .env" would be told it."""
     talk = Talk(pynchy, home, server)
+    talk.env["PYNCHY_GATEWAY__MODE"] = mode
     talk.env["PYNCHY_SANDBOX__RUNTIME"] = "unsafe"
     pynchy("send", "main", "hello", env=talk.env)
     pynchy("route", "--once", env=talk.env)
