@@ -35,6 +35,8 @@ def command(
     id in the same chat is one message, however often it comes. A line that can't be read is told
     of and left out, and the exit code is then 1.
 
+    An object may name any sender and chat. Where others write the lines, say --format text.
+
     Example: echo '{"id": "1", "text": "hello"}' | pynchy listen stdin --wait
     """
     options = {

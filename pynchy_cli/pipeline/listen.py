@@ -10,7 +10,7 @@ from typing import Any
 from pynchy_cli import clock, plugins
 from pynchy_cli.channels.base import Incoming, Unreadable
 from pynchy_cli.channels.intake import Taken, take
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError, UsageWrong
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Message, Reply
 from pynchy_cli.output import hush, print_line, say
@@ -31,7 +31,11 @@ UNANSWERED = {
 
 def make(context: Context, options: Mapping[str, Any]) -> Listener:
     """The stage. Options: `channel`, `wait` (bool), `timeout` (seconds or None), and those of
-    the channel. Raises PluginUnknown, GroupUnknown."""
+    the channel. Raises PluginUnknown, GroupUnknown, UsageWrong."""
+    for name in ("chat", "sender"):
+        if options.get(name) == "":
+            # A variable that was not set must not make somebody the owner.
+            raise UsageWrong(f"The {name} is empty; name one, or leave the option out.")
     chat = options.get("chat")
     if chat and ":" not in chat:
         options = {**options, "chat": groups.get(context.store.db, chat).jid}
