@@ -48,6 +48,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> Con
     try:
         with translated(path):
             db.row_factory = sqlite3.Row
+            db.text_factory = _text
             db.execute("PRAGMA foreign_keys=ON")
             db.execute("PRAGMA synchronous=FULL")
             db.execute("PRAGMA journal_size_limit=16777216")
@@ -57,6 +58,12 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> Con
         db.close()
         raise
     return db
+
+
+def _text(data: bytes) -> str:
+    """A text as it is read: other programs write rows too, and SQLite takes any bytes of them.
+    One row that can't be read must not keep anybody from the others."""
+    return data.decode("utf-8", "replace")
 
 
 def schema_of(db: Connection, path: Path) -> int:

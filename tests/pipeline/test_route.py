@@ -287,6 +287,22 @@ def test_a_failure_in_a_chat_that_no_group_has_any_more_is_forgotten(
     assert rows("SELECT count(*) FROM failures") == [(0,)]
 
 
+def test_a_message_of_bytes_that_are_no_text_stops_nobody(
+    pynchy: Pynchy, home: Path, rows: Rows
+) -> None:
+    """Another program may write such a row, and SQLite takes it."""
+    for group in ("team", "desk"):
+        pynchy("groups", "add", group, "--trigger", "always")
+    pynchy("send", "team", "one")
+    _set(home, "UPDATE messages SET content = CAST(x'ff6f6e65' AS TEXT)")
+    pynchy("send", "desk", "two")
+    pynchy("route", "--once")
+    (team, desk) = rows(RUNS)
+    assert (team[0], desk[0]) == ("team", "desk")
+    assert "\N{REPLACEMENT CHARACTER}one" in told(home, "team", team)
+    assert "\N{REPLACEMENT CHARACTER}one" in pynchy("tail", "team").stdout
+
+
 def test_many_messages_of_many_groups_are_routed_whole(
     pynchy: Pynchy, home: Path, rows: Rows
 ) -> None:
