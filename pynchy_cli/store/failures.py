@@ -84,8 +84,7 @@ def retry(db: Connection, subject: str) -> list[str]:
 def blocked(db: Connection, stage: str, now: str) -> set[str]:
     """The subjects that a stage leaves alone now: set aside, or waiting for their retry."""
     rows = db.execute(
-        "SELECT subject FROM failures WHERE stage = :stage"
-        f" AND (state = 'set_aside' OR {_LATER})",
+        f"SELECT subject FROM failures WHERE stage = :stage AND (state = 'set_aside' OR {_LATER})",
         {"stage": stage, "now": now},
     )
     return {row[0] for row in rows}

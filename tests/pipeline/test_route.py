@@ -257,8 +257,7 @@ def test_a_failure_is_forgotten_with_the_routing_and_not_after_it(
     number = "SELECT value FROM counters WHERE name = 'commits'"
     _set(
         home,
-        "CREATE TRIGGER queued AFTER INSERT ON runs BEGIN"
-        f" INSERT INTO queued_in {number}; END",
+        f"CREATE TRIGGER queued AFTER INSERT ON runs BEGIN INSERT INTO queued_in {number}; END",
     )
     _set(
         home,
