@@ -24,6 +24,7 @@ from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseForeign,
     DatabaseFull,
+    DatabaseReplaced,
     PynchyError,
 )
 from pynchy_cli.owner import only_one, present
@@ -39,6 +40,10 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 LONGEST_PAUSE_FULL = 5.0
 """Seconds between attempts to write to a full or locked disk: it is well again soon after."""
+
+
+FINAL = (DatabaseForeign, DatabaseReplaced)
+"""What no further attempt of this process can heal."""
 
 
 class Stage(Protocol):
@@ -128,11 +133,12 @@ class _Loop:
             self.bell.look()
             context.notifier.alive()
             try:
+                context.store.require_same_file()
                 done = self.stage.drain()
             except Exception as raised:  # noqa: BLE001 - the stage outlives its errors
                 error = context.explained(raised)
                 self._failed(error)
-                if context.once or isinstance(error, DatabaseForeign):
+                if context.once or isinstance(error, FINAL):
                     return error.exit_code if isinstance(error, PynchyError) else EXIT_FAILED
                 await self._sleep(context.stopping, self.pause)
                 continue
@@ -172,7 +178,7 @@ class _Loop:
         self.pause = min(longest, self.pause * 2 or FIRST_PAUSE)
         text = described(error)
         if text != self.failing:
-            cause = None if isinstance(error, DatabaseForeign) or waits_for_disk else error
+            cause = None if isinstance(error, FINAL) or waits_for_disk else error
             self.context.log.error("drain failed", error=text, exc_info=cause)
             self.failing = text
             self.context.fail(text)
