@@ -15,7 +15,7 @@ from pynchy_cli.agent.conversation import PAUSE
 from pynchy_cli.agent.folder import BadLog, OutputLog, SessionFolder
 from pynchy_cli.agent.sandboxes import lease_path
 from pynchy_cli.agent.turn import RunLost, Turn
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull, DatabaseReplaced
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Run, Session
 from pynchy_cli.store import processes, runs, sessions
@@ -92,6 +92,8 @@ class Recovery:
                 break
             except (DatabaseBusy, DatabaseFull):
                 await asyncio.sleep(PAUSE)
+            except DatabaseReplaced:
+                return  # whoever has the file that is there now finds what it tells
         if gone and session is not None and session.folder:
             self._folder(session).remove()
 

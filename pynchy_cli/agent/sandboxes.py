@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from agent_runner import protocol
@@ -18,6 +19,7 @@ from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseFull,
+    DatabaseReplaced,
     GatewayUnavailable,
     SandboxUnavailable,
 )
@@ -91,7 +93,7 @@ class Sandboxes:
         """
         count = len(self._unended)
         while self._unended:
-            with self.context.store.atomic() as db:
+            with suppress(DatabaseReplaced), self.context.store.atomic() as db:
                 sessions.end(db, self._unended[0])
             del self._unended[0]
         return count

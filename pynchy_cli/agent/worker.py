@@ -21,6 +21,7 @@ from pynchy_cli.agent.warm import Warm
 from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseFull,
+    DatabaseReplaced,
     GatewayUnavailable,
     SandboxDied,
     SandboxUnavailable,
@@ -130,7 +131,7 @@ class Worker:
             settled = True
             await self._drop(live, lambda: turn.give_back("pynchy was stopped"))
             raise
-        except RunLost as lost:
+        except (RunLost, DatabaseReplaced) as lost:
             settled = True
             self.context.log.warning("run lost", run=run.id, reason=str(lost))
             await self._drop(live, None)
@@ -222,7 +223,7 @@ class Worker:
         """Settle a run now, or as soon as the database can be written again."""
         try:
             settle()
-        except RunLost:
+        except (RunLost, DatabaseReplaced):
             return
         except (DatabaseBusy, DatabaseFull) as error:
             self.context.log.error("a run can't be settled yet", error=str(error))
@@ -232,7 +233,7 @@ class Worker:
         """Settle what couldn't be before; how many. Raises DatabaseBusy, DatabaseFull."""
         count = len(self._unsettled)
         while self._unsettled:
-            with contextlib.suppress(RunLost):
+            with contextlib.suppress(RunLost, DatabaseReplaced):
                 self._unsettled[0]()
             del self._unsettled[0]
         return count

@@ -26,7 +26,7 @@ from pynchy_cli.config.home import prepare
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Agent, Queue, Sandbox, Settings
 from pynchy_cli.context import Context
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull, SandboxUnavailable
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull, DatabaseReplaced, SandboxUnavailable
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.model import CHAT_LANE, NewMessage
 from pynchy_cli.owner import present
@@ -444,6 +444,35 @@ def test_a_sandbox_whose_end_can_t_be_noted_is_forgotten_later(tmp_path: Path) -
                 await b.drained()
             b.unlock()
             await b.answered("turn 1")
+
+    script(story)
+
+
+def test_who_works_on_a_file_that_was_replaced_lets_go_of_its_sandbox(tmp_path: Path) -> None:
+    """Nothing can be stored any more; whoever has the new file finds what that tells."""
+
+    async def story() -> None:
+        go = asyncio.Event()
+
+        async def slow(place: Place) -> None:
+            document = await place.document()
+            assert document is not None
+            await go.wait()
+            place.write(TurnEnded(turn=document.turn, reply="too late"))
+            await place.document()
+
+        async with bench(tmp_path, slow) as b:
+            b.ask()
+            await b.until(lambda: len(b.runtime.places) == 1, "the sandbox")
+            shutil.copy(b.store.path, b.store.path.with_name("copy"))
+            b.store.path.with_name("copy").replace(b.store.path)
+            go.set()
+            with contextlib.suppress(DatabaseReplaced):
+                await b.until(lambda: not b.worker.is_busy(), "the end")
+            assert b.runtime.places[0].is_gone
+            assert not b.context.has_failed
+            assert not list(b.home.ipc.glob("*/*"))
+            b.store.db.execute("DELETE FROM sessions")  # in the file that is gone
 
     script(story)
 
