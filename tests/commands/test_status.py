@@ -175,6 +175,12 @@ def test_what_waits_is_counted_by_group(home: Path, pynchy: Any) -> None:
     queue = json.loads(pynchy("status", code=4).stdout)["queue"]
     assert queue["groups_waiting"] == 1
     assert queue["per_group"]["main"]["pending_messages"] == 2
+    run_sql(home, "UPDATE registered_groups SET routed_seq = 2")
+    for last, answered, waits in ((0, 0, 0), (1, 0, 1), (2, 0, 2), (2, 1, 1), (3, 1, 1)):
+        run_sql(home, "UPDATE runs SET last_seq = ?", last)
+        run_sql(home, "UPDATE registered_groups SET answered_seq = ?", answered)
+        queue = json.loads(pynchy("status", code=4).stdout)["queue"]
+        assert queue["per_group"]["main"]["pending_messages"] == waits
     run_sql(home, "UPDATE runs SET state = 'running', owner = 99")
     queue = json.loads(pynchy("status", code=4).stdout)["queue"]
     assert queue["groups_waiting"] == 0
