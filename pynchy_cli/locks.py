@@ -22,6 +22,13 @@ def _request(kind: int) -> bytes:
     return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
 
 
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 class Lock:
     """A held lock; it is let go by `release`, or by the kernel when the last process
     that shares its descriptor ends."""
@@ -29,6 +36,17 @@ class Lock:
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
+
+    def keep(self) -> bool:
+        """Put the file back where somebody removed it, because without it the lock looks free;
+        False where another has the lock since. Raises OSError."""
+        if _is_at(self.fd, self.path):
+            return True
+        if (new := take(self.path)) is None:
+            return False
+        os.close(self.fd)
+        self.fd = new.fd
+        return True
 
     def release(self, *, remove: bool = False) -> None:
         """Let go; with `remove` also take the file away, first, so that nobody sees it free."""
@@ -59,11 +77,7 @@ def take(path: Path, *, shared: bool = False) -> Lock | None:
             os.close(fd)
             return None
         # Its holder may have taken the file away between our open and our lock.
-        try:
-            same = os.path.samestat(os.fstat(fd), path.stat())
-        except FileNotFoundError:
-            same = False
-        if same:
+        if _is_at(fd, path):
             return Lock(path, fd)
         os.close(fd)
 
