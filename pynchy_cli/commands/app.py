@@ -94,7 +94,8 @@ def run(arguments: list[str]) -> int:
         hush()
         return EXIT_DONE
     except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        reason = error.strerror or str(error)
+        what = f"{error.filename}: {reason}" if error.filename else reason
         return _failed("system_error", f"{what}.", EXIT_FAILED, wants_json)
 
 

@@ -197,6 +197,30 @@ def test_without_a_home_it_names_init(tmp_path: Path, pynchy: Any) -> None:
     assert not (tmp_path / "home").exists()
 
 
+def test_a_home_that_is_no_folder_is_told_as_that(tmp_path: Path, pynchy: Any) -> None:
+    (tmp_path / "home").write_text("a file")
+    done = pynchy("status", code=4)
+    problem = json.loads(done.stdout)["problem"]
+    assert problem["code"] == "home_unusable"
+    assert f"{tmp_path / 'home'} is not a folder." in problem["message"]
+    assert "pynchy init" not in done.stderr
+
+
+def test_a_full_disk_behind_standard_output_is_said_in_a_sentence(
+    home: Path, environment: dict[str, str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pynchy_cli", "status", "--home", str(home)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (1, "pynchy: No space left on device.\n")
+
+
 @pytest.mark.parametrize("what", ["foreign", "rubbish", "folder", "newer"])
 def test_a_database_that_is_not_ours_is_said_in_a_sentence(
     tmp_path: Path, pynchy: Any, what: str
