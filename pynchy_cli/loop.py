@@ -86,8 +86,12 @@ async def run(
         owner = held.enter_context(present(store, home, name, settings, kept))
         watcher = held.enter_context(closing(Watcher()))
         context = Context(name, home, settings, store, owner, watcher, once=once)
-        made = make(context)
-        stage = await made if inspect.isawaitable(made) else made
+        try:
+            made = make(context)
+            stage = await made if inspect.isawaitable(made) else made
+        except PynchyError as error:
+            context.fail(str(error))
+            raise
         return await _Loop(context, stage, kept).run()
 
 

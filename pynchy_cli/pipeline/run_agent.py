@@ -29,13 +29,9 @@ def make(context: Context, options: dict[str, Any]) -> Stage:
     Raises SandboxUnavailable where no sandbox can be made here, PluginUnknown and PluginBroken
     where there is no such runtime or core; what waits, waits.
     """
-    try:
-        core: Core = plugins.core(context.settings.agent.core)
-        runtime = choose(context.settings)
-        _require_isolation(context, runtime, core)
-    except (SandboxUnavailable, PluginUnknown, PluginBroken) as error:
-        context.fail(str(error))
-        raise
+    core: Core = plugins.core(context.settings.agent.core)
+    runtime = choose(context.settings)
+    _require_isolation(context, runtime, core)
     runtime.prepare(context.home.data, lambda line: context.log.info(line), core.packages)
     _report(context, runtime)
     worker = Worker(

@@ -145,6 +145,21 @@ def test_degraded_when_a_stage_was_killed(home: Path, pynchy: Any) -> None:
     assert "ended without a word" in dead["error"]
 
 
+def test_a_stage_that_cannot_start_is_told_with_its_reason(
+    home: Path, tmp_path: Path, pynchy: Any
+) -> None:
+    for env, code, reason in (
+        ({"PATH": str(tmp_path)}, 1, "bubblewrap is not installed"),
+        ({"PYNCHY_SANDBOX__RUNTIME": "dokcer"}, 100, "No plugin is called 'dokcer'"),
+    ):
+        pynchy("run-agent", "--once", env=env, code=code)
+        with stage(home, "route"):
+            told = json.loads(pynchy("status", code=1).stdout)["stages"]["run-agent"]
+        assert told["running"] is False
+        assert reason in told["error"]
+        assert told["error_at"] is not None
+
+
 def test_degraded_when_something_was_set_aside(home: Path, pynchy: Any) -> None:
     run_sql(
         home,
