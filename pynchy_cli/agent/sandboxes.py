@@ -86,6 +86,10 @@ class Sandboxes:
         self._end(live.session)
         live.folder.remove()
 
+    async def stop(self) -> None:
+        """Let go of what we held ourselves on the way to the model."""
+        await self._gateway.stop()
+
     def settle(self) -> int:
         """Note the end of sandboxes that went while nothing could be written; how many.
 

@@ -88,6 +88,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
         await self.warm.gone()
+        await self.sandboxes.stop()
         self._settle_rest()
 
     def _claim(self) -> Run | None:

@@ -66,6 +66,14 @@ def test_a_conversation_goes_on_in_a_new_sandbox(
     assert "You are called pynchy" in json.dumps(server.requests[-1]["system"])
 
 
+def test_a_prompt_from_a_shell_is_answered_without_a_word_beside_it(
+    pynchy: Pynchy, home: Path, server: AnthropicServer
+) -> None:
+    talk = Talk(pynchy, home, server)
+    done = pynchy("run-agent", "main", input="hello", env=talk.env, timeout=100)
+    assert (done.stdout, done.stderr) == ("echo: hello\n", "")
+
+
 def test_a_reset_conversation_starts_anew(
     pynchy: Pynchy, home: Path, server: AnthropicServer
 ) -> None:
