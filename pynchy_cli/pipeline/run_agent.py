@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Awaitable
 from typing import Any
 
 from pynchy_cli import plugins
@@ -12,17 +13,19 @@ from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.foreground import Foreground
 from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.worker import Worker
-from pynchy_cli.errors import PluginBroken, PluginUnknown, SandboxUnavailable, UsageWrong
+from pynchy_cli.channels.stdin import pieces
+from pynchy_cli.errors import SandboxUnavailable, UsageWrong
 from pynchy_cli.gateway.mode import credential_of
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context, Stage
+from pynchy_cli.output import say
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.sandbox.choice import choose
 
 SINGLE = False
 
 
-def make(context: Context, options: dict[str, Any]) -> Stage:
+def make(context: Context, options: dict[str, Any]) -> Stage | Awaitable[Stage]:
     """The stage. Options: `concurrency` (runs at once in this process), and for the
     foreground `group` and `json`; its prompt is standard input.
 
@@ -41,10 +44,13 @@ def make(context: Context, options: dict[str, Any]) -> Stage:
         int(options.get("concurrency") or context.settings.queue.max_concurrent),
     )
     if "group" in options:
-        return Foreground(
-            context, worker, options["group"], _prompt(), as_json=bool(options.get("json"))
-        )
+        return _foreground(context, worker, options)
     return worker
+
+
+async def _foreground(context: Context, worker: Worker, options: dict[str, Any]) -> Stage:
+    group, as_json = options["group"], bool(options.get("json"))
+    return Foreground(context, worker, group, await _prompt(), as_json)
 
 
 def _require_isolation(context: Context, runtime: Runtime, core: Core) -> None:
@@ -59,9 +65,12 @@ def _require_isolation(context: Context, runtime: Runtime, core: Core) -> None:
     )
 
 
-def _prompt() -> str:
-    """What stands on standard input. Raises UsageWrong where that is nothing."""
-    prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
+async def _prompt() -> str:
+    """What stands on standard input, waited for so that Ctrl-C is heard. Raises UsageWrong
+    where that is nothing."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        say("Type the prompt; Ctrl-D in a line of its own ends it.")
+    prompt = b"".join([piece async for piece in pieces(0)]).decode("utf-8", "replace")
     if not prompt.strip():
         raise UsageWrong(
             "There is no prompt on standard input. Try: echo Hello | pynchy run-agent main"

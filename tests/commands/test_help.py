@@ -151,3 +151,29 @@ def test_a_reader_that_has_enough_is_no_failure(home: Path, environment: dict[st
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("run-agent main", 2),
+        ("send main -", 2),
+        ("check trigger", 2),
+        ("listen stdin", 0),
+        ("chat main", 0),
+    ],
+)
+def test_nobody_needs_a_standard_input(
+    home: Path, environment: dict[str, str], arguments: str, code: int
+) -> None:
+    """Closed, its number would go to the next file that is opened."""
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m pynchy_cli "$@" <&-', sys.executable, *arguments.split()],
+        capture_output=True,
+        text=True,
+        env={**environment, "PYNCHY_HOME": str(home)},
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") <= 1
