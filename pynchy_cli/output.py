@@ -45,15 +45,26 @@ def print_text(text: str) -> None:
     _out(plain(text) + "\n")
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Rows below their headers, in columns as wide as needed; cells are made one line each."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [
-        max([len(header), *(len(row[at]) for row in cells)]) for at, header in enumerate(headers)
-    ]
-    for row in [[header.upper() for header in headers], *cells]:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        _out(line.rstrip() + "\n")
+def print_table(
+    headers: Sequence[str], rows: Iterable[Sequence[Any]], width: int | None = None
+) -> None:
+    """Rows below their headers, in columns as wide as needed; cells are made one line each.
+    Where `width` is known, the last column is cut so that each line fits in it."""
+    cells = [[header.upper() for header in headers], *([_cell(one) for one in row] for row in rows)]
+    widths = [max(columns(row[at]) for row in cells) for at in range(len(headers))]
+    room = None if width is None else max(10, width - sum(widths[:-1]) - 2 * len(widths[:-1]))
+    for *first, last in cells:
+        padded = [cell + " " * (widths[at] - columns(cell)) for at, cell in enumerate(first)]
+        _out("  ".join([*padded, _cut(last, room)]).rstrip() + "\n")
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width  # rarely needed, and not free to load
+
+    return sum((2 if east_asian_width(one) in "WF" else 1) for one in text if not combining(one))
 
 
 def say(text: str) -> None:
@@ -90,6 +101,15 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return plain(str(value)).replace("\n", " ").replace("\t", " ")
+
+
+def _cut(text: str, room: int | None) -> str:
+    if room is None or columns(text) <= room:
+        return text
+    text = text[:room]
+    while columns(text) >= room:
+        text = text[:-1]
+    return text + "…"
 
 
 def _out(text: str) -> None:

@@ -12,8 +12,8 @@ from pynchy_cli.errors import EXIT_FAILED, DatabaseMissing, HomeUnusable, Pynchy
 from pynchy_cli.store import status
 
 CODES = {"healthy": 0, "degraded": 1, "down": 4}
-TELLS = 80
-"""Characters of what a stage tells that fit into the table; the JSON has all."""
+WIDTH = 120
+"""Columns of the table where the terminal doesn't tell; the JSON is never cut."""
 
 
 def answer(arguments: list[str]) -> int | None:
@@ -89,6 +89,7 @@ def print_table(told: dict[str, Any], home: str) -> None:
         output.print_table(
             ("stage", "runs", "pid", "for", "tells"),
             [(name, *_row(stage)) for name, stage in told["stages"].items()],
+            _width(),
         )
     output.print_text("")
     for name, text in _lines(told):
@@ -109,8 +110,14 @@ def _row(stage: dict[str, Any]) -> tuple[object, ...]:
     lived = None
     if stage["since"]:
         lived = _span(max(0, int(clock.seconds_between(stage["since"], clock.now()))))
-    tells = stage["error"] or stage["report"] or ""
-    return runs, stage["pid"], lived, tells if len(tells) <= TELLS else tells[: TELLS - 1] + "…"
+    return runs, stage["pid"], lived, stage["error"] or stage["report"] or ""
+
+
+def _width() -> int:
+    try:
+        return os.get_terminal_size(1).columns or WIDTH
+    except OSError:
+        return WIDTH
 
 
 def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:

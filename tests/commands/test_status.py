@@ -8,6 +8,7 @@ import pty
 import sqlite3
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -262,7 +263,8 @@ def test_a_database_that_is_not_ours_is_said_in_a_sentence(
 
 def test_a_table_on_a_terminal(home: Path, environment: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
-    with stage(home, "route", "watching"), stage(home, "run-agent"):
+    termios.tcsetwinsize(theirs, (24, 80))
+    with stage(home, "route", "watching " * 20), stage(home, "run-agent"):
         command = [sys.executable, "-m", "pynchy_cli", "status", "--home", str(home)]
         done = subprocess.run(command, stdout=theirs, stderr=theirs, env=environment, timeout=60)
     os.close(theirs)
@@ -274,6 +276,7 @@ def test_a_table_on_a_terminal(home: Path, environment: dict[str, str]) -> None:
     assert empty == ""
     assert header.split() == ["STAGE", "RUNS", "PID", "FOR", "TELLS"]
     assert route.split()[:3] == ["route", "yes", str(os.getpid())]
+    assert (len(route), route[-1]) == (80, "…")
     assert [line.split()[0] for line in rest if line][1:] == [
         *("messages", "agents", "groups", "gateway", "sandbox", "database")
     ]

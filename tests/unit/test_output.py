@@ -23,6 +23,17 @@ def test_a_terminal_is_told_nothing_by_content(capsys: pytest.CaptureFixture[str
     assert said.err == "\\x07bell\n"
 
 
+def test_a_table_stands_straight_whatever_the_script_and_fits_where_it_should(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [("garden", "日本", "x" * 30), ("e\u0301", "Garten", "日" * 20)]
+    output.print_table(("group", "name", "tells"), rows, width=31)
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header == "GROUP   NAME    TELLS"
+    assert lines == [f"garden  日本    {'x' * 14}…", f"e\u0301       Garten  {'日' * 7}…"]
+    assert max(map(output.columns, lines)) <= 31
+
+
 def test_anything_that_was_said_can_be_read_back(
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> None:
