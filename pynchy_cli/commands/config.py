@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import typer
@@ -10,6 +11,7 @@ from pynchy_cli.commands.app import here
 from pynchy_cli.config.load import config_hash, shown
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import ConfigInvalid, PluginBroken, PluginUnknown, UsageWrong
+from pynchy_cli.gateway.mode import mode_of
 from pynchy_cli.output import print_json, print_text, say, wants_json
 
 app = typer.Typer(help="Check and show the configuration.\n\nExample: pynchy config check")
@@ -30,6 +32,7 @@ def check(
     digest = config_hash(context.settings)
     home = context.home
     _require_names(context.settings, home.root)
+    mode_of(context.settings)
     if home.env.exists() and home.env.stat().st_mode & 0o077:
         say(f"{home.env} can be read by others. `chmod 600 {home.env}` keeps it to yourself.")
     read = [str(path) for path in (home.config, home.env) if path.exists()]
@@ -73,4 +76,5 @@ def show(
     for section, values in document.items():
         print_text(f"[{section}]")
         for key, value in values.items():
-            print_text(f"{key} = {value!r}" if isinstance(value, str) else f"{key} = {value}")
+            # A string, a number and a list of them look the same in TOML as in JSON.
+            print_text(f"{key} = {json.dumps(value, ensure_ascii=False)}")

@@ -108,14 +108,33 @@ def _from_variables(variables: Mapping[str, str], places: Mapping[str, str]) -> 
             where = places.get(name, "The environment")
             yield Given("secrets", key, variables[name], f"{where}: {name}", is_text=True)
     for name, value in variables.items():
+        where = places.get(name, "The environment")
+        if meant := _misspelt(name, in_env_file=name in places):
+            raise ConfigInvalid(f"{where}: {name} is no setting. Did you mean {meant}?")
         section, separator, key = name.removeprefix(PREFIX).partition("__")
         if not name.startswith(PREFIX) or not separator:
             continue
-        where = places.get(name, "The environment")
         section, key = section.lower(), key.lower()
         if section not in _sections() or key not in _keys(section):
             raise ConfigInvalid(masked(_unknown_variable(where, name)))
         yield Given(section, key, value, f"{where}: {name}", is_text=True)
+
+
+def _misspelt(name: str, *, in_env_file: bool) -> str | None:
+    """What a variable was meant to be that looks like nobody else's: one of ours with too few
+    underscores, or in our own file a secret's name with a slip in it."""
+    if name.startswith(PREFIX) and "__" not in name:
+        return {known.replace("__", "_"): known for known in _known()}.get(name.upper())
+    if in_env_file and name not in PLAIN_SECRETS:
+        return next(iter(get_close_matches(name, PLAIN_SECRETS, n=1, cutoff=0.85)), None)
+    return None
+
+
+def _known() -> list[str]:
+    """The variables of all settings."""
+    return [
+        f"{PREFIX}{section}__{key}".upper() for section in _sections() for key in _keys(section)
+    ]
 
 
 def _place(home: Home, text: str, section: str, key: str | None) -> str:
@@ -145,9 +164,6 @@ def _unknown_key(where: str, section: str, key: str) -> str:
 
 
 def _unknown_variable(where: str, name: str) -> str:
-    known = [
-        f"{PREFIX}{section}__{key}".upper() for section in _sections() for key in _keys(section)
-    ]
-    near = get_close_matches(name.upper(), known, n=1)
+    near = get_close_matches(name.upper(), _known(), n=1)
     hint = f"Did you mean {near[0]}?" if near else "`pynchy config show` lists all settings."
     return f"{where}: {name} is no setting. {hint}"

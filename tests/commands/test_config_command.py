@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from pynchy_cli.config.settings import Settings
 
@@ -66,3 +72,38 @@ def test_secrets_are_never_shown(home: Path, pynchy: Pynchy) -> None:
     assert "can be read by others" in checked.stderr
     for text in (done.stdout, done.stderr, checked.stdout, checked.stderr):
         assert "hunter22" not in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ('[supervise]\nstages = ["gateway", "roote"]\n', "[supervise] stages: There is no stage"),
+        ('[sandbox]\nruntime = "dokcer"\n', "[sandbox] runtime: No plugin is called 'dokcer'."),
+        ('[sandbox]\nruntime = "stdin"\n', "[sandbox] runtime: The plugin 'stdin' offers no"),
+        ('[gateway]\nmode = "anthropic"\n', "[gateway] mode is anthropic, but there is no key"),
+    ],
+)
+def test_what_a_setting_names_must_be_there(
+    home: Path, pynchy: Pynchy, setting: str, words: str
+) -> None:
+    (home / "config.toml").write_text(setting)
+    assert words in pynchy("config", "check", code=100).stderr
+    if "stages" in setting:
+        assert words in pynchy("up", code=100).stderr
+
+
+def test_on_a_terminal_it_is_shown_as_toml(home: Path, environment: dict[str, str]) -> None:
+    (home / "config.toml").write_text("[agent]\nname = 'bob'\ntrigger_aliases = ['jim']\n")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pynchy_cli", "config", "show", "--home", str(home)]
+    subprocess.run(command, stdout=theirs, env=environment, timeout=60, check=True)
+    os.close(theirs)
+    shown = tomllib.loads(os.read(ours, 65536).decode().replace("\r\n", "\n"))
+    os.close(ours)
+    assert shown["agent"] == {
+        "name": "bob",
+        "trigger_aliases": ["jim"],
+        "core": "echo",
+        "model": "",
+    }
+    assert shown["supervise"] == {"stages": ["gateway", "route", "run-agent"]}
