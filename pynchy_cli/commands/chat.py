@@ -21,7 +21,7 @@ from pynchy_cli.tui.talk import Talk
 def command(
     ctx: typer.Context,
     group: Annotated[
-        str | None, typer.Argument(metavar="[GROUP]", help="The group's name; else the admin's.")
+        str | None, typer.Argument(metavar="GROUP", help="The group's name; else the admin's.")
     ] = None,
 ) -> None:
     """Talk with a group in this terminal. Ctrl-D or Ctrl-C ends; the group goes on.

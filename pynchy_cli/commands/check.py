@@ -24,7 +24,7 @@ Question = Mapping[str, Any]
 
 def command(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help="Which rule to ask.")],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="Which rule to ask.")],
     batch: Annotated[
         bool, typer.Option("--batch", help="Answer standard input line by line, as NDJSON.")
     ] = False,

@@ -18,7 +18,9 @@ def command(
     sender: Annotated[str, typer.Option(metavar="ID", help="Who says it.")] = "owner",
     line_format: Annotated[
         Literal["auto", "text", "json"],
-        typer.Option("--format", help="What a line is; auto: JSON if it begins with a brace."),
+        typer.Option(
+            "--format", help="What a line is; auto: JSON from the first that begins with a brace."
+        ),
     ] = "auto",
     wait: Annotated[
         bool, typer.Option("--wait", help="Print the replies as NDJSON, until all have come.")
