@@ -4,6 +4,7 @@ and nothing is carried out."""
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def answer(line: bytes, rule: Callable[[Question], dict[str, Any]]) -> dict[str,
     if not isinstance(asked, dict):
         return {"id": None, "error": "not a JSON object"}
     id = asked.get("id")
-    if isinstance(id, dict | list):
+    if isinstance(id, dict | list) or id in (math.inf, -math.inf):
         return {"id": None, "error": "the id is neither a string nor a number"}
     try:
         return {"id": id, **rule(asked)}
