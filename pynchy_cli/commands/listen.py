@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import typer
 
 from pynchy_cli.commands.app import become, here
-from pynchy_cli.errors import UsageWrong
 
 
 def command(
@@ -42,8 +41,6 @@ def command(
 
     Example: echo '{"id": "1", "text": "hello"}' | pynchy listen stdin --wait
     """
-    if not chat or not sender:
-        raise UsageWrong("--chat and --sender must say something where they are given.")
     options = {
         "channel": channel,
         "chat": chat,
