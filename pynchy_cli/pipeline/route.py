@@ -90,7 +90,8 @@ class Router:
             elif subject in blocked or decided:
                 break  # what came after it waits with it, so that the order is kept
             else:
-                return int(self.context.attempt(subject, partial(self._again, group, message)) or 0)
+                self.context.attempt(subject, partial(self._again, group, message))
+                return 1  # Also where it failed: set aside by that, it no longer holds up the rest.
         return self._carry_out(group, decided) if decided else 0
 
     def decide(self, group: Group, message: Message) -> Routed:

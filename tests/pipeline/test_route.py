@@ -210,7 +210,6 @@ def test_a_poison_message_stops_no_other_group_and_is_set_aside_and_brought_back
     while rows("SELECT state FROM failures") != [("set_aside",)] and time.monotonic() < deadline:
         _set(home, "UPDATE failures SET retry_at = NULL")
         pynchy("route", "--once", code=None)
-    pynchy("route", "--once")
     team = ("team", "queued", 1, 4, "local:team")
     assert rows(RUNS)[0] == team
     assert "two" not in told(home, "team", team)
