@@ -7,16 +7,17 @@ from typing import Any
 
 import msgspec
 
-from agent_runner.protocol import END, RECORD_LIMIT, START, Record, write_record
+from agent_runner.protocol import DEPTH, END, RECORD_LIMIT, START, Record, is_deep, write_record
 
 FRAME = len(START) + len(END) + 3
 SHORT = RECORD_LIMIT // 64
 """Characters; a field of no more is left alone when a record is made to fit."""
-DEPTH = 100
 
 
 def within(record: Record) -> bytes:
     """The record with its markers; its line is at most `RECORD_LIMIT` bytes."""
+    if is_deep(record):
+        record = _plain(record)
     try:
         data = write_record(record)
     except (UnicodeError, RecursionError, OverflowError, TypeError):

@@ -8,6 +8,7 @@ record carries authority: there is no group, right or cost in any of them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -17,6 +18,10 @@ START = b"---PYNCHY_OUTPUT_START---"
 END = b"---PYNCHY_OUTPUT_END---"
 RECORD_LIMIT = 1 << 20
 """Bytes in one record; a longer one is noise."""
+
+DEPTH = 100
+"""Levels of lists and objects in a record; one with more is noise, because how deep a reader
+or a writer can go depends on where it is called."""
 
 INPUT = "input"
 OUTPUT = "output"
@@ -176,8 +181,11 @@ UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def read_document(data: bytes | str) -> Document:
-    """Raises one of UNREADABLE where it is not a document."""
-    return _documents.decode(data)
+    """Raises one of UNREADABLE where it is not a document, or one of another version."""
+    document = _documents.decode(data)
+    if isinstance(document, RunInput) and document.version != VERSION:
+        raise msgspec.ValidationError(f"it is of version {document.version}, not {VERSION}")
+    return document
 
 
 def write_document(document: Document) -> bytes:
@@ -187,7 +195,24 @@ def write_document(document: Document) -> bytes:
 
 def read_record(line: bytes) -> Record:
     """Raises one of UNREADABLE where the line is not a record."""
-    return _records.decode(line)
+    record = _records.decode(line)
+    if is_deep(record):
+        raise RecursionError(f"a record of more than {DEPTH} levels")
+    return record
+
+
+def is_deep(record: Record) -> bool:
+    """Whether a record has more levels than it may have."""
+    level = _within([getattr(record, name) for name in record.__struct_fields__])
+    for _ in range(DEPTH):
+        level = _within([inner for one in level for inner in one])
+    return bool(level)
+
+
+def _within(values: list[Any]) -> list[Collection[Any]]:
+    """What the lists and objects among the values hold."""
+    objects = [value.values() for value in values if isinstance(value, dict)]
+    return [*objects, *(value for value in values if isinstance(value, list | tuple))]
 
 
 def write_record(record: Record) -> bytes:

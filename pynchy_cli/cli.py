@@ -3,6 +3,7 @@ here but which home is meant, and how an error becomes a sentence and an exit co
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NamedTuple
 
@@ -45,6 +46,7 @@ VERBS: dict[str, Verb] = {
 
 def main() -> None:
     """The `pynchy` command."""
+    _hold_descriptors()
     arguments = sys.argv[1:]
     if "status" in arguments[:3]:
         from pynchy_cli.status_quick import answer
@@ -55,3 +57,13 @@ def main() -> None:
     from pynchy_cli.commands.app import run
 
     sys.exit(run(arguments))
+
+
+def _hold_descriptors() -> None:
+    """Open what of standard input, output and error was closed by the caller, or the next file
+    that is opened, even the database, would be taken for it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)

@@ -54,6 +54,12 @@ class DatabaseForeign(PynchyError):
     exit_code = EXIT_BROKEN
 
 
+class DatabaseReplaced(PynchyError):
+    """The file is no longer the one that this process has open."""
+
+    exit_code = EXIT_AGAIN
+
+
 class SchemaTooNew(PynchyError):
     """A newer pynchy wrote this database."""
 
@@ -96,10 +102,6 @@ class GroupInvalid(PynchyError):
 
 class GroupBusy(PynchyError):
     """A group that can't be changed while it works."""
-
-
-class ChatUnknown(PynchyError):
-    """No chat of that address."""
 
 
 class RunUnknown(PynchyError):

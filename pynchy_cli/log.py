@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MASK = "(secret)"
 _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{4,}|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}")
+_LOGIN = re.compile(r"(?<=://)[^\s/]+(?=@)")
 _FIRST = {"timestamp", "level", "stage", "logger", "event", "exception"}
 _STRUCTLOGS = {"exc_info", "stack", "self", "method_name", "_record", "_from_structlog"}
 _UNWRITTEN = "a line that can't be written"
@@ -112,10 +113,11 @@ def configure(wanted: Wanted, stage: str, secrets: Iterable[str] = ()) -> None:
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without these secrets, and without anything that looks like a key."""
+    """The text without these secrets, and without anything that looks like a key or like a
+    login in an address."""
     for secret in secrets:
         text = text.replace(secret, MASK)
-    return _KEY.sub(MASK, text)
+    return _LOGIN.sub(MASK, _KEY.sub(MASK, text))
 
 
 class _Handler(logging.StreamHandler[TextIO]):

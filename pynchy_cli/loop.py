@@ -21,11 +21,14 @@ from pynchy_cli.context import Context, described
 from pynchy_cli.errors import (
     EXIT_DONE,
     EXIT_FAILED,
+    AlreadyRunning,
     DatabaseBusy,
     DatabaseForeign,
     DatabaseFull,
+    DatabaseReplaced,
     PynchyError,
 )
+from pynchy_cli.locks import Lock
 from pynchy_cli.owner import only_one, present
 from pynchy_cli.store import failures
 from pynchy_cli.store.connection import Store
@@ -39,6 +42,10 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 LONGEST_PAUSE_FULL = 5.0
 """Seconds between attempts to write to a full or locked disk: it is well again soon after."""
+
+
+FINAL = (AlreadyRunning, DatabaseForeign, DatabaseReplaced)
+"""What no further attempt of this process can heal."""
 
 
 class Stage(Protocol):
@@ -71,22 +78,28 @@ async def run(
     Gives the exit code. Raises AlreadyRunning where it is `single` and runs, and what opening
     the home and `make` raise.
     """
+    kept: list[Lock] = []
     with ExitStack() as held:
         if single:
-            held.enter_context(only_one(home, name))
+            kept.append(held.enter_context(only_one(home, name)))
         store = held.enter_context(Store.open(home.database))
-        owner = held.enter_context(present(store, home, name, settings))
+        owner = held.enter_context(present(store, home, name, settings, kept))
         watcher = held.enter_context(closing(Watcher()))
         context = Context(name, home, settings, store, owner, watcher, once=once)
-        made = make(context)
-        stage = await made if inspect.isawaitable(made) else made
-        return await _Loop(context, stage).run()
+        try:
+            made = make(context)
+            stage = await made if inspect.isawaitable(made) else made
+        except PynchyError as error:
+            context.fail(str(error))
+            raise
+        return await _Loop(context, stage, kept).run()
 
 
 class _Loop:
-    def __init__(self, context: Context, stage: Stage) -> None:
+    def __init__(self, context: Context, stage: Stage, kept: list[Lock]) -> None:
         self.context = context
         self.stage = stage
+        self.kept = kept
         self.pause = 0.0
         self.failing: str | None = None
         self.ending: asyncio.Task[None] | None = None
@@ -128,11 +141,13 @@ class _Loop:
             self.bell.look()
             context.notifier.alive()
             try:
+                context.store.require_same_file()
+                self._keep_locks()
                 done = self.stage.drain()
             except Exception as raised:  # noqa: BLE001 - the stage outlives its errors
                 error = context.explained(raised)
                 self._failed(error)
-                if context.once or isinstance(error, DatabaseForeign):
+                if context.once or isinstance(error, FINAL):
                     return error.exit_code if isinstance(error, PynchyError) else EXIT_FAILED
                 await self._sleep(context.stopping, self.pause)
                 continue
@@ -144,6 +159,12 @@ class _Loop:
             else:
                 await self._sleep(context.woken, self._until_due())
         return EXIT_FAILED if context.once and context.has_failed else EXIT_DONE
+
+    def _keep_locks(self) -> None:
+        """Stay alive in the eyes of others, whoever tidies the folder of locks."""
+        for lock in self.kept:
+            if not lock.keep():
+                raise AlreadyRunning(f"{lock.path} was removed, and another process has it now.")
 
     def _until_due(self) -> float:
         """Seconds until the stage or a retry is due, at most those of the safety net."""
@@ -172,7 +193,7 @@ class _Loop:
         self.pause = min(longest, self.pause * 2 or FIRST_PAUSE)
         text = described(error)
         if text != self.failing:
-            cause = None if isinstance(error, DatabaseForeign) or waits_for_disk else error
+            cause = None if isinstance(error, FINAL) or waits_for_disk else error
             self.context.log.error("drain failed", error=text, exc_info=cause)
             self.failing = text
             self.context.fail(text)

@@ -26,12 +26,12 @@ def wants_json(flag: bool) -> bool:
 
 def print_json(document: object) -> None:
     """One JSON document, indented, on standard output."""
-    _out(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    _out(_json(document, indent=2))
 
 
 def print_line(row: object) -> None:
     """One row as a line of NDJSON, written out at once."""
-    _out(json.dumps(row, ensure_ascii=False) + "\n")
+    _out(_json(row))
 
 
 def print_lines(rows: Iterable[object]) -> None:
@@ -45,15 +45,26 @@ def print_text(text: str) -> None:
     _out(plain(text) + "\n")
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Rows below their headers, in columns as wide as needed; cells are made one line each."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [
-        max([len(header), *(len(row[at]) for row in cells)]) for at, header in enumerate(headers)
-    ]
-    for row in [[header.upper() for header in headers], *cells]:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        _out(line.rstrip() + "\n")
+def print_table(
+    headers: Sequence[str], rows: Iterable[Sequence[Any]], width: int | None = None
+) -> None:
+    """Rows below their headers, in columns as wide as needed; cells are made one line each.
+    Where `width` is known, the last column is cut so that each line fits in it."""
+    cells = [[header.upper() for header in headers], *([_cell(one) for one in row] for row in rows)]
+    widths = [max(columns(row[at]) for row in cells) for at in range(len(headers))]
+    room = None if width is None else max(10, width - sum(widths[:-1]) - 2 * len(widths[:-1]))
+    for *first, last in cells:
+        padded = [cell + " " * (widths[at] - columns(cell)) for at, cell in enumerate(first)]
+        _out("  ".join([*padded, _cut(last, room)]).rstrip() + "\n")
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width  # rarely needed, and not free to load
+
+    return sum((2 if east_asian_width(one) in "WF" else 1) for one in text if not combining(one))
 
 
 def say(text: str) -> None:
@@ -73,6 +84,13 @@ def hush() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def _json(document: object, indent: int | None = None) -> str:
+    """The document on lines of its own. Controls stand in its texts alone, and `json` escapes
+    only some of them."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
 def _escape(number: int) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
@@ -83,6 +101,15 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return plain(str(value)).replace("\n", " ").replace("\t", " ")
+
+
+def _cut(text: str, room: int | None) -> str:
+    if room is None or columns(text) <= room:
+        return text
+    text = text[:room]
+    while columns(text) >= room:
+        text = text[:-1]
+    return text + "…"
 
 
 def _out(text: str) -> None:

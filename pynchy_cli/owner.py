@@ -18,8 +18,8 @@ from pynchy_cli.store.connection import Store
 
 
 @contextmanager
-def only_one(home: Home, stage: str) -> Iterator[None]:
-    """Hold the lock of a stage that may run once. Raises AlreadyRunning, HomeUnusable."""
+def only_one(home: Home, stage: str) -> Iterator[locks.Lock]:
+    """Hold the lock of a stage that may run once; the lock. Raises AlreadyRunning, HomeUnusable."""
     lock = _take(home, f"{stage}.lock")
     if lock is None:
         raise AlreadyRunning(
@@ -27,15 +27,21 @@ def only_one(home: Home, stage: str) -> Iterator[None]:
             "`pynchy status` shows it; stop it first, or choose another home with --home."
         )
     try:
-        yield
+        yield lock
     finally:
         lock.release()
 
 
 @contextmanager
-def present(store: Store, home: Home, stage: str, settings: Settings) -> Iterator[int]:
+def present(
+    store: Store,
+    home: Home,
+    stage: str,
+    settings: Settings,
+    held: list[locks.Lock] | None = None,
+) -> Iterator[int]:
     """Be in `processes`, with the owner's lock held, from before the row can be seen until
-    after it is ended; gives the owner's number."""
+    after it is ended; gives the owner's number. The lock is put into `held`, to be kept."""
     lock: locks.Lock | None = None
     try:
         with store.atomic() as db:
@@ -54,6 +60,8 @@ def present(store: Store, home: Home, stage: str, settings: Settings) -> Iterato
             lock = _take(home, processes.owner_lock(home.locks, owner).name)
             if lock is None:
                 raise AlreadyRunning(f"Somebody holds the lock of process {owner}. Try again.")
+        if held is not None:
+            held.append(lock)
         if lost:
             log.get(stage).error("the database lost its last commits", lost=lost)
         try:

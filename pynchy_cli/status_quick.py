@@ -8,12 +8,12 @@ import os
 from typing import Any
 
 from pynchy_cli import clock, output
-from pynchy_cli.errors import DatabaseMissing, PynchyError
+from pynchy_cli.errors import EXIT_FAILED, DatabaseMissing, HomeUnusable, PynchyError
 from pynchy_cli.store import status
 
 CODES = {"healthy": 0, "degraded": 1, "down": 4}
-TELLS = 80
-"""Characters of what a stage tells that fit into the table; the JSON has all."""
+WIDTH = 120
+"""Columns of the table where the terminal doesn't tell; the JSON is never cut."""
 
 
 def answer(arguments: list[str]) -> int | None:
@@ -46,7 +46,7 @@ def show(home: str, as_json: bool) -> int:
         told = status.read(path, data + "/run", clock.now())
     except PynchyError as error:
         told = status.empty(path)
-        told["problem"] = {"code": error.name, "message": _sentence(error, home)}
+        told["problem"] = _problem(error, home)
     try:
         if output.wants_json(as_json):
             output.print_json(told)
@@ -54,15 +54,27 @@ def show(home: str, as_json: bool) -> int:
             print_table(told, home)
     except BrokenPipeError:
         output.hush()
+    except OSError as error:
+        output.say(f"pynchy: {error.strerror or error}.")
+        output.hush()
+        return EXIT_FAILED
     if told["problem"]:
         output.say(f"pynchy: {told['problem']['message']}")
     return CODES[told["service"]["status"]]
 
 
-def _sentence(error: PynchyError, home: str) -> str:
+def _problem(error: PynchyError, home: str) -> dict[str, str]:
+    """What is wrong, in a sentence; a home that can't be used is told from one not yet made."""
+    message = str(error)
     if isinstance(error, DatabaseMissing):
-        return f"There is nothing in {home} yet. `pynchy init` makes a home there."
-    return str(error)
+        from pynchy_cli.config.home import open_home
+
+        message = f"There is nothing in {home} yet. `pynchy init` makes a home there."
+        try:
+            open_home(home, {})
+        except HomeUnusable as unusable:
+            error, message = unusable, str(unusable)
+    return {"code": error.name, "message": message}
 
 
 def print_table(told: dict[str, Any], home: str) -> None:
@@ -77,6 +89,7 @@ def print_table(told: dict[str, Any], home: str) -> None:
         output.print_table(
             ("stage", "runs", "pid", "for", "tells"),
             [(name, *_row(stage)) for name, stage in told["stages"].items()],
+            _width(),
         )
     output.print_text("")
     for name, text in _lines(told):
@@ -97,8 +110,14 @@ def _row(stage: dict[str, Any]) -> tuple[object, ...]:
     lived = None
     if stage["since"]:
         lived = _span(max(0, int(clock.seconds_between(stage["since"], clock.now()))))
-    tells = stage["error"] or stage["report"] or ""
-    return runs, stage["pid"], lived, tells if len(tells) <= TELLS else tells[: TELLS - 1] + "…"
+    return runs, stage["pid"], lived, stage["error"] or stage["report"] or ""
+
+
+def _width() -> int:
+    try:
+        return os.get_terminal_size(1).columns or WIDTH
+    except OSError:
+        return WIDTH
 
 
 def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import engine as engines
 
@@ -21,6 +22,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 NO_ENGINE = "unix:///nowhere/docker.sock"
 """Tests use a container engine of their own, and never one of this machine's."""
+# A machine that is busy with something else is no fault of what is tested.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
+
 KEPT = ("PATH", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CI")
 
 

@@ -107,13 +107,20 @@ def commands() -> Iterator[str]:
         yield from _command(load_verb(name), f"pynchy {name}", "###")
 
 
-def _command(command: Any, path: str, level: str) -> Iterator[str]:
+def _command(command: Any, path: str, level: str, parent: Any = None) -> Iterator[str]:
     context = command.make_context(
-        path, [], resilient_parsing=True, terminal_width=WIDTH, max_content_width=WIDTH
+        path.rpartition(" ")[2] if parent else path,
+        [],
+        parent=parent,
+        resilient_parsing=True,
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
     )
     yield f"\n{level} {path}\n\n{_block(command.get_help(context))}"
     for name in command.list_commands(context) if hasattr(command, "list_commands") else []:
-        yield from _command(command.get_command(context, name), f"{path} {name}", level + "#")
+        yield from _command(
+            command.get_command(context, name), f"{path} {name}", level + "#", context
+        )
 
 
 def _block(text: str) -> str:

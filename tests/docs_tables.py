@@ -17,7 +17,7 @@ class Table(NamedTuple):
 TABLES = {
     "_sqlite_migrations": Table("a change of the schema that was made", "db migrate", "db migrate"),
     "counters": Table("a total, with the time of its last change", "everyone", "status, db check"),
-    "chats": Table("a chat that we have seen", "listen, send", "everyone"),
+    "chats": Table("a chat that we have seen", "listen, send, chat, groups, route", "everyone"),
     "registered_groups": Table(
         "a group, its two cursors (routed through, answered through), and when it was `served`",
         "init, groups, route, run-agent",
@@ -25,20 +25,20 @@ TABLES = {
     ),
     "group_chats": Table(
         "a further chat that a group also lives in; its replies go to all",
-        "groups",
-        "route, run-agent",
+        "nobody yet",
+        "route, run-agent, status",
     ),
     "messages": Table(
         "something said in a chat, never changed; `seq` is its place",
         "listen, send, chat, run-agent, route",
-        "route, run-agent, tail, chat, runs, sessions",
+        "route, run-agent, tail, chat, runs, sessions, status",
     ),
     "runs": Table(
         "a unit of agent work for one group in one lane: the messages that it is given "
         "(`first_seq` to `last_seq`, `told_seq` of them at its beginning, `answered_seq` answered "
         "by its `replies`), what it is `asked` to do, and a `note` for its next attempt",
         "route, run-agent, stop, runs, retry",
-        "run-agent, stop, runs",
+        "run-agent, stop, runs, send, chat, listen, status",
     ),
     "sessions": Table(
         "one lane's conversation with the model, and its live sandbox",
@@ -48,10 +48,10 @@ TABLES = {
     "outbound_ledger": Table(
         "a reply, open (still growing) or final",
         "run-agent, route, runs, sessions",
-        "listen, runs",
+        "send, chat, listen, runs",
     ),
     "outbound_deliveries": Table(
-        "one reply in one chat: delivered, pending or dead", "run-agent, route, listen", "listen"
+        "one reply in one chat: delivered, pending or dead", "run-agent, route", "status"
     ),
     "events": Table("a step of an agent: a tool call, a thought, its end", "run-agent", "runs"),
     "failures": Table(

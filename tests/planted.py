@@ -1,5 +1,5 @@
-"""A copy of the sources with further cores in it: agents that misbehave, run by the real
-worker in a real sandbox. The copy is found first on PYTHONPATH."""
+"""A copy of the sources with a package of further cores beside it: agents that misbehave, run
+by the real worker in a real sandbox. The copy is found first on PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -115,23 +115,39 @@ CORES = {
 }
 
 
+PLUGIN = """
+from pynchy_cli.agent.cores import Core
+from pynchy_cli.plugins import hookimpl
+
+class Planted:
+    @hookimpl
+    def pynchy_core(self, name):
+        return Core(name, has_model=False, packages=("planted",))
+
+plugin = Planted()
+"""
+
+
 def plant(folder: Path) -> Path:
-    """A copy of both packages in `folder`, with all the cores above; gives the folder."""
+    """A copy of both packages in `folder`, and beside them a stranger's package that brings all
+    the cores above through the plugins' door; gives the folder."""
     for package in ("pynchy_cli", "agent_runner"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc"))
     shutil.copytree(ROOT / "directives", folder / "directives")
-    base = folder / "agent_runner/cores/base.py"
-    names = ""
-    for name, body in CORES.items():
-        (folder / f"agent_runner/cores/{name}.py").write_text(HEAD + body)
-        names += f'    "{name}": ("agent_runner.cores.{name}", "Core"),\n'
-    source = base.read_text()
-    mark = "BUILT_IN = {\n"
-    assert mark in source
-    base.write_text(source.replace(mark, mark + names))
-    sandboxes = folder / "pynchy_cli/agent/sandboxes.py"
-    source = sandboxes.read_text()
-    mark = 'NO_MODEL = frozenset({"echo"})'
-    assert mark in source
-    sandboxes.write_text(source.replace(mark, f"NO_MODEL = frozenset({ {'echo', *CORES}!r})"))
+    files = {f"planted_cores/{name}.py": HEAD + body for name, body in CORES.items()}
+    files["planted.py"] = PLUGIN
+    files["planted-1.dist-info/METADATA"] = "Metadata-Version: 2.1\nName: planted\nVersion: 1\n"
+    files["planted-1.dist-info/entry_points.txt"] = "\n".join(
+        [
+            "[pynchy.plugins]",
+            *(f"{name} = planted:plugin" for name in CORES),
+            "[pynchy.cores]",
+            *(f"{name} = planted_cores.{name}:Core" for name in CORES),
+        ]
+    )
+    record = "planted-1.dist-info/RECORD"
+    files[record] = "".join(f"{name},,\n" for name in (*files, record))
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
     return folder

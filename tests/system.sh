@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the checkout needs of the system, and only what is missing:
-#   sh tests/system.sh sandbox | venv | tests
+#   sh tests/system.sh sandbox | venv | make | tests
 # As root or with sudo through apt. Elsewhere it says in a sentence what to install; that ends
 # with 1 in CI, where nothing may be skipped, and with 0 at home, where tests skip with a reason.
 set -u
@@ -8,10 +8,11 @@ set -u
 case "${1:-}" in
   sandbox) wanted="bwrap:bubblewrap" ;;
   venv) wanted="ensurepip-missing:python3-venv" ;;
+  make) wanted="make:make" ;;
   tests) wanted="bwrap:bubblewrap strace:strace tmux:tmux sqlite3:sqlite3 unshare:util-linux
-    setpriv:util-linux script:bsdutils jq:jq git:git ps:procps
+    setpriv:util-linux script:bsdutils jq:jq git:git
     dockerd:docker.io docker:docker.io" ;;
-  *) echo "usage: sh tests/system.sh sandbox|venv|tests" >&2; exit 2 ;;
+  *) echo "usage: sh tests/system.sh sandbox|venv|make|tests" >&2; exit 2 ;;
 esac
 
 missing() {

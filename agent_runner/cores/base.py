@@ -10,7 +10,8 @@ from typing import Protocol, cast
 from agent_runner.protocol import FollowUp, Record, RunInput, Steer
 
 GROUP = "pynchy.cores"
-"""The entry points by which other packages bring cores: name -> something to call."""
+"""The entry points by which other packages bring cores: name -> something to call. The host
+knows a core by a plugin of the same name, which says what packages its sandbox must hold."""
 
 BUILT_IN = {
     "claude": ("agent_runner.cores.claude", "ClaudeCore"),

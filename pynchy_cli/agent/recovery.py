@@ -16,7 +16,12 @@ from pynchy_cli.agent.conversation import PAUSE
 from pynchy_cli.agent.folder import BadLog, OutputLog, SessionFolder
 from pynchy_cli.agent.sandboxes import lease_path
 from pynchy_cli.agent.turn import RunLost, Turn
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull, SandboxUnavailable
+from pynchy_cli.errors import (
+    DatabaseBusy,
+    DatabaseFull,
+    DatabaseReplaced,
+    SandboxUnavailable,
+)
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Run, Session
 from pynchy_cli.sandbox.base import Runtime
@@ -100,6 +105,8 @@ class Recovery:
                 break
             except (DatabaseBusy, DatabaseFull):
                 await asyncio.sleep(PAUSE)
+            except DatabaseReplaced:
+                return  # whoever has the file that is there now finds what it tells
         if gone and session is not None and session.folder:
             self._folder(session).remove()
 

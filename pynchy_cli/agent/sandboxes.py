@@ -6,13 +6,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from agent_runner import protocol
 from pynchy_cli import clock, locks
 from pynchy_cli.agent import skill_folder
+from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.disk import DiskWatch
 from pynchy_cli.agent.environment import Environment
 from pynchy_cli.agent.extra_mounts import ExtraMounts
@@ -24,9 +26,11 @@ from pynchy_cli.config.tiers import for_group
 from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseFull,
+    DatabaseReplaced,
     GatewayUnavailable,
     SandboxUnavailable,
 )
+from pynchy_cli.gateway import sockets
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context
 from pynchy_cli.model import CHAT_LANE, Group, Session
@@ -39,18 +43,23 @@ GATEWAY_WAIT = 10.0
 """Seconds in which the gateway must open a new sandbox's socket."""
 SKILLS = "skills"
 """The sandbox's own copy of its skills, in its session's folder."""
-NO_MODEL = frozenset({"echo"})
-"""Cores that talk to no model, and so need no way to one."""
 
 
 class Sandboxes:
     """Makes sandboxes for one worker."""
 
-    def __init__(self, context: Context, runtime: Runtime, gateway: Gateway) -> None:
+    def __init__(
+        self,
+        context: Context,
+        runtime: Runtime,
+        cores: Mapping[str, Core],
+        gateway: Gateway,
+    ) -> None:
         self.context = context
         self.home: Home = context.home
         self.settings: Settings = context.settings
         self.runtime = runtime
+        self._cores = cores
         self._gateway = gateway
         self.disk = DiskWatch(context)
         self._extra = ExtraMounts(context, os.environ)
@@ -107,6 +116,10 @@ class Sandboxes:
         self._end(live.session)
         live.folder.remove()
 
+    async def stop(self) -> None:
+        """Let go of what we held ourselves on the way to the model."""
+        await self._gateway.stop()
+
     def settle(self) -> int:
         """Note the end of sandboxes that went while nothing could be written; how many.
 
@@ -114,7 +127,7 @@ class Sandboxes:
         """
         count = len(self._unended)
         while self._unended:
-            with self.context.store.atomic() as db:
+            with suppress(DatabaseReplaced), self.context.store.atomic() as db:
                 sessions.end(db, self._unended[0])
             del self._unended[0]
         return count
@@ -152,7 +165,7 @@ class Sandboxes:
     async def _socket(self, session: Session, core: str) -> Path | None:
         """The folder of the sandbox's own socket, once somebody listens there: the gateway
         stage, or we ourselves where none runs."""
-        if core in NO_MODEL:
+        if not self._cores[core].has_model:
             return None
         folder = self._socket_folder(session)
         time = asyncio.get_running_loop().time
@@ -162,7 +175,9 @@ class Sandboxes:
                 self._opened.add(folder)
                 await self._gateway.open(folder)
                 return folder
-            if await _answers(folder / "gateway.sock"):
+            if await _answers(folder / sockets.NAME):
+                for path in (folder.parent.parent, folder.parent, folder):
+                    sockets.require_ours(path)
                 return folder
             await asyncio.sleep(0.005)
         raise GatewayUnavailable(
@@ -239,7 +254,7 @@ class Sandboxes:
         if "TZ" in os.environ:
             environment["TZ"] = os.environ["TZ"]
         if socket is not None:
-            environment["PYNCHY_GATEWAY"] = inside(f"{GATEWAY_INSIDE}/gateway.sock", mounts)
+            environment["PYNCHY_GATEWAY"] = inside(f"{GATEWAY_INSIDE}/{sockets.NAME}", mounts)
         return environment
 
 

@@ -25,6 +25,7 @@ from pynchy_cli.config.tiers import for_group, limits_for
 from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseFull,
+    DatabaseReplaced,
     GatewayUnavailable,
     SandboxDied,
     SandboxUnavailable,
@@ -98,6 +99,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
         await self.warm.gone()
+        await self.sandboxes.stop()
         self._settle_rest()
 
     def _claim(self) -> Run | None:
@@ -134,7 +136,7 @@ class Worker:
             if not self._left_at_work(turn):
                 await self._drop(turn, lambda: turn.give_back("pynchy was stopped"))
             raise
-        except RunLost as lost:
+        except (RunLost, DatabaseReplaced) as lost:
             settled = True
             self.context.log.warning("run lost", run=turn.run.id, reason=str(lost))
             await self._drop(turn, None)
@@ -283,7 +285,7 @@ class Worker:
         """Settle a run now, or as soon as the database can be written again."""
         try:
             settle()
-        except RunLost:
+        except (RunLost, DatabaseReplaced):
             return
         except (DatabaseBusy, DatabaseFull) as error:
             self.context.log.error("a run can't be settled yet", error=str(error))
@@ -293,7 +295,7 @@ class Worker:
         """Settle what couldn't be before; how many. Raises DatabaseBusy, DatabaseFull."""
         count = len(self._unsettled)
         while self._unsettled:
-            with contextlib.suppress(RunLost):
+            with contextlib.suppress(RunLost, DatabaseReplaced):
                 self._unsettled[0]()
             del self._unsettled[0]
         return count

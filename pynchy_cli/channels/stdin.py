@@ -128,7 +128,7 @@ async def lines(descriptor: int) -> AsyncIterator[bytes | None]:
     """The lines of a descriptor, without their ends, as they come; None for one that is too
     long. What follows the last newline is a line too."""
     rest, skipping = bytearray(), False
-    while piece := await _read(descriptor):
+    async for piece in pieces(descriptor):
         *whole, last = piece.split(b"\n")
         for part in whole:
             rest += part
@@ -139,6 +139,12 @@ async def lines(descriptor: int) -> AsyncIterator[bytes | None]:
             rest, skipping = bytearray(), True
     if rest or skipping:
         yield None if skipping else bytes(rest)
+
+
+async def pieces(descriptor: int) -> AsyncIterator[bytes]:
+    """What comes from a descriptor, as it comes."""
+    while piece := await _read(descriptor):
+        yield piece
 
 
 async def _read(descriptor: int) -> bytes:

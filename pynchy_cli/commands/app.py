@@ -94,7 +94,8 @@ def run(arguments: list[str]) -> int:
         hush()
         return EXIT_DONE
     except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        reason = error.strerror or str(error)
+        what = f"{error.filename}: {reason}" if error.filename else reason
         return _failed("system_error", f"{what}.", EXIT_FAILED, wants_json)
 
 
@@ -163,7 +164,8 @@ def _run_verb(context: Context, arguments: list[str]) -> int:
 def _misused(error: typer.TyperException, wants_json: bool) -> int:
     """Say what is wrong with the command line, and how it should be."""
     ctx = getattr(error, "ctx", None)
-    message = error.format_message()
+    message = " ".join(error.format_message().replace("Value error, ", "").split())
+    message += "" if message.endswith((".", "?")) else "."
     if ctx is not None and not wants_json:
         say(ctx.get_usage())
         message += f" `{ctx.command_path} --help` tells more."

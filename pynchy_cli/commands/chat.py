@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -21,7 +21,7 @@ from pynchy_cli.tui.talk import Talk
 def command(
     ctx: typer.Context,
     group: Annotated[
-        str | None, typer.Argument(metavar="[GROUP]", help="The group's name; else the admin's.")
+        str | None, typer.Argument(metavar="GROUP", help="The group's name; else the admin's.")
     ] = None,
 ) -> None:
     """Talk with a group in this terminal. Ctrl-D or Ctrl-C ends; the group goes on.
@@ -34,11 +34,15 @@ def command(
     with open_store(context) as store:
         talk = Talk(store, context.home, context.settings, _group(store, group))
         with contextlib.suppress(KeyboardInterrupt):
-            if sys.stdin.isatty() and sys.stdout.isatty():
+            if _is_terminal(sys.stdin) and _is_terminal(sys.stdout):
                 before = messages.last(store.db, [talk.group.jid], chat.HISTORY)
                 asyncio.run(chat.in_terminal(talk, before))
             else:
                 asyncio.run(chat.in_pipe(talk))
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def _group(store: Store, name: str | None) -> Group:

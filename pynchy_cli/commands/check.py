@@ -4,6 +4,7 @@ for mounts, the allowlist and what is at a path; nothing is carried out."""
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ Rule = Callable[[Question], dict[str, Any]]
 
 def command(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help="Which rule to ask.")],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="Which rule to ask.")],
     batch: Annotated[
         bool, typer.Option("--batch", help="Answer standard input line by line, as NDJSON.")
     ] = False,
@@ -90,7 +91,7 @@ def answer(line: bytes, rule: Rule) -> dict[str, Any]:
     if not isinstance(asked, dict):
         return {"id": None, "error": "not a JSON object"}
     id = asked.get("id")
-    if isinstance(id, dict | list):
+    if isinstance(id, dict | list) or id in (math.inf, -math.inf):
         return {"id": None, "error": "the id is neither a string nor a number"}
     try:
         return {"id": id, **rule(asked)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,7 +12,9 @@ from pynchy_cli.agent import advice
 from pynchy_cli.commands.app import Context, here, open_store
 from pynchy_cli.config.load import config_hash, shown, shown_rules
 from pynchy_cli.config.sections import NAMED
-from pynchy_cli.errors import PynchyError
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.errors import ConfigInvalid, PluginBroken, PluginUnknown, PynchyError, UsageWrong
+from pynchy_cli.gateway.mode import mode_of
 from pynchy_cli.model import Group
 from pynchy_cli.output import print_json, print_text, say, wants_json
 from pynchy_cli.store import groups
@@ -34,6 +38,8 @@ def check(
     context = here(ctx)
     digest = config_hash(context.settings)
     home = context.home
+    _require_names(context.settings, home.root)
+    mode_of(context.settings)
     if home.env.exists() and home.env.stat().st_mode & 0o077:
         say(f"{home.env} can be read by others. `chmod 600 {home.env}` keeps it to yourself.")
     notes = advice.notes(home, context.settings, _groups(context))
@@ -45,6 +51,24 @@ def check(
         print_json({"ok": True, **found})
     else:
         print_text(f"The configuration is well ({', '.join(read) or 'all defaults'}).")
+
+
+def _require_names(settings: Settings, home: Path) -> None:
+    """Raises ConfigInvalid where there is no such core, runtime or stage."""
+    from pynchy_cli import plugins
+    from pynchy_cli.sandbox.choice import AUTO
+    from pynchy_cli.supervise.services import services
+
+    where = "[agent] core"
+    try:
+        plugins.core(settings.agent.core)
+        where = "[sandbox] runtime"
+        if settings.sandbox.runtime != AUTO:
+            plugins.runtime(settings.sandbox.runtime)
+        where = "[supervise] stages"
+        services(list(settings.supervise.stages), home)
+    except (PluginUnknown, PluginBroken, UsageWrong) as error:
+        raise ConfigInvalid(f"{where}: {error}") from error
 
 
 @app.command()
@@ -69,7 +93,8 @@ def show(
         print_text(f"[{section}]")
         for key, value in values.items():
             if value is not None:
-                print_text(f"{key} = {value!r}" if isinstance(value, str) else f"{key} = {value}")
+                # A string, a number and a list of them look the same in TOML as in JSON.
+                print_text(f"{key} = {json.dumps(value, ensure_ascii=False)}")
 
 
 def _flat(document: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,9 @@ def path(ctx: typer.Context) -> None:
 @app.command()
 def shell(
     ctx: typer.Context,
-    sql: Annotated[str | None, typer.Argument(help="One statement; else it asks for them.")] = None,
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="One statement; else it asks for them.")
+    ] = None,
 ) -> None:
     """Open SQLite's own shell on the database, with its rules switched on.
 

@@ -105,8 +105,7 @@ def show(ctx: typer.Context, name: str = NAME, as_json: bool = JSON) -> None:
         print_json(document)
         return
     for key, value in document.items():
-        shown = ", ".join(value) if isinstance(value, list) else value
-        print_text(f"{key}: {'-' if shown is None else shown}")
+        print_text(f"{key}: {_told(value)}")
 
 
 @app.command()
@@ -129,6 +128,15 @@ def remove(
             groups.remove(db, name)
     say(f"Removed the group {name}. Its folder {context.home.group(name)} is kept.")
     return 0
+
+
+def _told(value: object) -> str:
+    """A value for people."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _confirmed(group: Group) -> bool:

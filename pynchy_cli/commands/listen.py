@@ -18,7 +18,9 @@ def command(
     sender: Annotated[str, typer.Option(metavar="ID", help="Who says it.")] = "owner",
     line_format: Annotated[
         Literal["auto", "text", "json"],
-        typer.Option("--format", help="What a line is; auto: JSON if it begins with a brace."),
+        typer.Option(
+            "--format", help="What a line is; auto: JSON from the first that begins with a brace."
+        ),
     ] = "auto",
     wait: Annotated[
         bool, typer.Option("--wait", help="Print the replies as NDJSON, until all have come.")
@@ -34,6 +36,8 @@ def command(
     `content`) and, where wanted, `id`, `sender`, `sender_name`, `chat` and `timestamp`. The same
     id in the same chat is one message, however often it comes. A line that can't be read is told
     of and left out, and the exit code is then 1.
+
+    An object may name any sender and chat. Where others write the lines, say --format text.
 
     Example: echo '{"id": "1", "text": "hello"}' | pynchy listen stdin --wait
     """

@@ -20,7 +20,7 @@ def command(
     ctx: typer.Context,
     subjects: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SUBJECT...", help="As `pynchy status` shows it."),
+        typer.Argument(metavar="SUBJECT", help="As `pynchy status` shows it; a run as run:NUMBER."),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All that was set aside; no runs.")

@@ -13,12 +13,13 @@ from pynchy_cli.errors import UsageWrong
 def command(
     ctx: typer.Context,
     group: Annotated[
-        str | None, typer.Argument(help="A group: its prompt is read from standard input.")
+        str | None,
+        typer.Argument(metavar="GROUP", help="Its prompt is read from standard input."),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Do what waits now, then end.")] = False,
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", min=1, help="Runs at once in this process."),
+        typer.Option("--concurrency", min=1, metavar="N", help="Runs at once in this process."),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="With a group: each record of the agent, as NDJSON.")

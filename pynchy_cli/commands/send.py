@@ -24,7 +24,7 @@ def command(
     ctx: typer.Context,
     group: Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")],
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT|-]", help="What to say; - is standard input.")
+        str | None, typer.Argument(metavar="TEXT|-", help="What to say; - is standard input.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer and print it.")] = False,
     timeout: Annotated[

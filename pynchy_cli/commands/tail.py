@@ -21,7 +21,7 @@ from pynchy_cli.tui.lines import as_line, as_row
 def command(
     ctx: typer.Context,
     group: Annotated[
-        str | None, typer.Argument(metavar="[GROUP]", help="The group's name; else all chats.")
+        str | None, typer.Argument(metavar="GROUP", help="The group's name; else all chats.")
     ] = None,
     keep_on: Annotated[bool, typer.Option("-f", "--follow", help="Show more as it comes.")] = False,
     number: Annotated[

@@ -11,7 +11,7 @@ import typer
 
 from pynchy_cli.commands.app import here
 from pynchy_cli.config.home import prepare
-from pynchy_cli.errors import DatabaseMissing
+from pynchy_cli.errors import ConfigInvalid, DatabaseMissing, UsageWrong
 from pynchy_cli.supervise.services import services
 
 SPARE_GRACE = 10.0
@@ -39,7 +39,12 @@ def command(
     if not home.database.exists():
         raise DatabaseMissing(f"{home.database} does not exist. `pynchy init` makes it.")
     names = settings.supervise.stages if only is None else _names(only)
-    services(list(names), home.root)  # what can't be is said before anything is started
+    try:
+        services(list(names), home.root)  # what can't be is said before anything is started
+    except UsageWrong as error:
+        raise (
+            error if only is not None else ConfigInvalid(f"[supervise] stages: {error}")
+        ) from error
     prepare(home)
     document = {
         "home": str(home.root),

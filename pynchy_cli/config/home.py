@@ -19,7 +19,10 @@ def open_home(option: str | None, environ: Mapping[str, str]) -> Home:
     try:
         home = choose_home(option, environ)
     except RuntimeError as error:  # ~nobody-of-that-name
-        raise HomeUnusable(f"The home can't be found: {error}. Name it with --home DIR.") from error
+        reason = str(error).rstrip(".")
+        raise HomeUnusable(
+            f"The home can't be found: {reason}. Name it with --home DIR."
+        ) from error
     try:
         exists = home.root.exists()
     except (OSError, ValueError) as error:

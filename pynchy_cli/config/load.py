@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -140,14 +141,35 @@ def _from_variables(
             where = places.get(name, "The environment")
             yield Given("secrets", key, variables[name], f"{where}: {name}", is_text=True)
     for name, value in variables.items():
+        where = places.get(name, "The environment")
+        if meant := _misspelt(name, in_env_file=name in places):
+            raise ConfigInvalid(f"{where}: {name} is no setting. Did you mean {meant}?")
         if not name.startswith(PREFIX) or "__" not in name.removeprefix(PREFIX):
             continue
-        where = places.get(name, "The environment")
-        if (meant := sections.of_variable(name, found)) is None:
+        if (setting := sections.of_variable(name, found)) is None:
             raise ConfigInvalid(masked(sections.unknown_variable(where, name)))
-        section, key = meant
+        section, key = setting
         found.setdefault(section, {})
         yield Given(section, key, value, f"{where}: {name}", is_text=True)
+
+
+def _misspelt(name: str, *, in_env_file: bool) -> str | None:
+    """What a variable was meant to be that looks like nobody else's: one of ours with too few
+    underscores, or in our own file a secret's name with a slip in it."""
+    if name.startswith(PREFIX) and "__" not in name:
+        return {known.replace("__", "_"): known for known in _known()}.get(name.upper())
+    if in_env_file and name not in PLAIN_SECRETS:
+        return next(iter(get_close_matches(name, PLAIN_SECRETS, n=1, cutoff=0.85)), None)
+    return None
+
+
+def _known() -> list[str]:
+    """The variables of all settings that there are once."""
+    return [
+        f"{PREFIX}{section}__{key}".upper()
+        for section in sections.plain()
+        for key in sections.types(section)
+    ]
 
 
 def _place(home: Home, text: str, section: str, key: str | None) -> str:

@@ -13,6 +13,8 @@ Bytes = Annotated[int, msgspec.Meta(ge=1)]
 Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 WordOrAll = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,63})$")]
 Line = Annotated[str, msgspec.Meta(min_length=1)]
+ADDRESS = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
+"""Without a login: addresses are told in logs, in `status` and to sandboxes."""
 
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -91,9 +93,7 @@ class Gateway(Section, frozen=True):
 
     mode: Literal["auto", "anthropic", "rehearsal"] = "auto"
     """auto is anthropic where there is a key, else rehearsal: a scripted model."""
-    upstream: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+$")] = (
-        "https://api.anthropic.com"
-    )
+    upstream: Annotated[str, msgspec.Meta(pattern=ADDRESS)] = "https://api.anthropic.com"
     """Where the model is."""
 
 

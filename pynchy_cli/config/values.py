@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from pynchy_cli.config.settings import ADDRESS
 from pynchy_cli.config.sources import Given
 from pynchy_cli.errors import ConfigInvalid
 from pynchy_cli.log import masked
@@ -68,8 +69,8 @@ def _limits(meta: msgspec.Meta) -> str:
         words += f" above {meta.gt}"
     if meta.le is not None:
         words += f" and at most {meta.le}"
-    if meta.pattern == r"^https?://[^\s]+$":
-        words += " that is an address beginning with https:// or http://"
+    if meta.pattern == ADDRESS:
+        words += " that is an address beginning with https:// or http://, without a login"
     elif meta.pattern is not None and meta.pattern.startswith(r"^(\*|"):
         words += " of letters, digits, '_', '.' and '-', or *"
     elif meta.pattern is not None:

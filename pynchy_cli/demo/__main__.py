@@ -64,7 +64,7 @@ def show(home: Home, environ: Mapping[str, str]) -> None:
     word = secrets.token_hex(4)
     note = home.group("main") / "note.txt"
     write(note, f"The word of the day is {word}.\n")
-    print(f"\n  (Just now written into {_short(note)}: the word of the day is {word}.)")
+    print(f"\n  (Written into {_short(note)}: the word of the day is {word}.)")
     answer = ask(home, environ, "Please read note.txt and tell me what it says.")
     if word not in answer:
         raise Unlucky(f"the answer should hold {word!r}, which stands in note.txt.")
@@ -101,7 +101,7 @@ def ask(home: Home, environ: Mapping[str, str], text: str) -> str:
         raise Unlucky(f"the message is {told.get('state')}. {_short(home.root / 'up.log')} tells.")
     with Store.open(home.database) as store:
         for who, what, seconds in story(store, told["message"], replies[-1]["run"]):
-            print(f"  {who:<10} {what:<68} {1000 * seconds:6.0f} ms".rstrip())
+            print(f"  {who:<10} {what:<56} {1000 * seconds:6.0f} ms".rstrip())
     answer = "\n\n".join(reply["content"] for reply in replies)
     width = max(40, shutil.get_terminal_size().columns - 6)
     print()
@@ -158,7 +158,7 @@ def _heading(text: str) -> None:
 
 def _line(text: str) -> str:
     line = " ".join(output.plain(text).split())
-    return line if len(line) <= 40 else line[:39] + "…"
+    return line if len(line) <= 33 else line[:32] + "…"
 
 
 def _short(path: Path) -> str:

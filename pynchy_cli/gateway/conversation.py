@@ -116,4 +116,6 @@ def _used(block: dict[str, Any], call: dict[str, Any]) -> Used:
     name = str(call.get("name", "a tool"))
     if name == "Read":
         result = _LINE_NUMBER.sub("", result)
-    return Used(name, dict(call.get("input") or {}), result.strip(), bool(block.get("is_error")))
+    given = call.get("input")
+    arguments = given if isinstance(given, dict) else {}
+    return Used(name, arguments, result.strip(), bool(block.get("is_error")))

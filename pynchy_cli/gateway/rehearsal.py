@@ -3,6 +3,7 @@ stream of events, answered by the script. It sends nothing anywhere."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import math
@@ -22,6 +23,8 @@ MODEL = "rehearsal"
 PIECE = 40
 """Characters in one piece of a streamed text."""
 BYTES_PER_TOKEN = 4
+LARGEST = 8 << 20
+"""Bytes in one call: fewer than a model takes, because the script reads all of it here."""
 
 _read = msgspec.json.Decoder(Asked).decode
 
@@ -30,6 +33,7 @@ async def rehearse(request: web.BaseRequest, call: Call, limit: int) -> web.Stre
     """Answer one call."""
     if call == "models":
         return _models(request.rel_url.path)
+    limit = min(limit, LARGEST)
     try:
         data = await Body(request.content, limit).whole()
     except TooLarge:
@@ -37,12 +41,10 @@ async def rehearse(request: web.BaseRequest, call: Call, limit: int) -> web.Stre
     if call == "count_tokens":
         return web.json_response({"input_tokens": tokens(data)})
     try:
-        asked = _read(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # Elsewhere, because the sockets of all sandboxes are served here.
+        asked, message = await asyncio.to_thread(_answered, data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return refusal(400, f"The request can't be read: {error}")
-    if not asked.messages:
-        return refusal(400, "messages: at least one message is required")
-    message = message_for(asked, data)
     if not asked.stream:
         return web.json_response(message)
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
@@ -51,6 +53,14 @@ async def rehearse(request: web.BaseRequest, call: Call, limit: int) -> web.Stre
         await answer.write(event)
     await answer.write_eof()
     return answer
+
+
+def _answered(data: bytes) -> tuple[Asked, dict[str, Any]]:
+    """A request and its answer. Raises DecodeError, UnicodeDecodeError and RecursionError."""
+    asked = _read(data)
+    if not asked.messages:
+        raise msgspec.ValidationError("messages: at least one message is required")
+    return asked, message_for(asked, data)
 
 
 def message_for(asked: Asked, data: bytes) -> dict[str, Any]:

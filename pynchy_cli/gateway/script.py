@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pynchy_cli.gateway.conversation import Moment, Used
@@ -42,10 +43,8 @@ _REMEMBER = re.compile(
 
 def next_step(moment: Moment, tools: frozenset[str]) -> Tool | str:
     """The next tool to call, or the answer."""
-    wanted = [tool for said in moment.now for tool in wishes(said, tools)]
-    if len(moment.used) < len(wanted):
-        return wanted[len(moment.used)]
-    return answer(moment)
+    wanted = (tool for said in moment.now for tool in wishes(said, tools))
+    return next(islice(wanted, len(moment.used), None), None) or answer(moment)
 
 
 def wishes(said: str, tools: frozenset[str]) -> Iterator[Tool]:

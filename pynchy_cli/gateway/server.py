@@ -120,7 +120,9 @@ class _Listener:
         self._loop.add_reader(server.fileno(), self._called)
 
     def deaf(self) -> None:
-        """Take no further connections."""
+        """Take no further connections; as often as one likes."""
+        if self._socket.fileno() < 0:
+            return
         if self._serving is None:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()

@@ -4,10 +4,12 @@ No call that isn't in the table of doors goes anywhere."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pynchy_cli.gateway.doors import call_of
 from pynchy_cli.gateway.model import Model
@@ -32,12 +34,20 @@ def doorkeeper(model: Model) -> web.Server:
             return refusal(413, f"A call may have {BODY_LIMIT} bytes.")
         return await model.answer(request, call, BODY_LIMIT)
 
+    log = logging.getLogger("pynchy.gateway.http")
+    log.addFilter(_is_our_fault)
     return web.Server(
         handle,
+        logger=log,
         handler_cancellation=True,  # who hangs up is no longer answered, nor paid for
         access_log=None,
         auto_decompress=False,
     )
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """What is no HTTP is answered with 400; a line for each would let a sandbox fill the log."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def factory(server: web.Server) -> Callable[[], asyncio.Protocol]:

@@ -60,24 +60,33 @@ def remove(folder: Path) -> None:
 
 
 def present(root: Path) -> set[str]:
-    """The names of the folders that there are."""
+    """The names of the folders that there are; none where they may be somebody else's."""
     try:
+        require_ours(root.parent)
+        require_ours(root)
         return {entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)}
-    except FileNotFoundError:
+    except (FileNotFoundError, GatewayUnavailable):
         return set()
 
 
-def _make(folder: Path) -> None:
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    for path in reversed(missing):
+def make_root(root: Path) -> None:
+    """Make the folder in which sandboxes' folders lie, whatever the umask, and see that nobody
+    else could put another in its place. Raises GatewayUnavailable and OSError."""
+    for path in reversed([path for path in (root, *root.parents) if not path.exists()]):
         path.mkdir(mode=0o700, exist_ok=True)
-    for path in (folder.parent.parent, folder.parent, folder):
-        _require_ours(path)
+    for path in (root.parent, root):
+        require_ours(path)
+
+
+def _make(folder: Path) -> None:
+    make_root(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    require_ours(folder)
     # Whoever has the folder bound into its sandbox passes through; the parent lets nobody.
     folder.chmod(0o711)
 
 
-def _require_ours(path: Path) -> None:
+def require_ours(path: Path) -> None:
     """Raises GatewayUnavailable where somebody else could put another folder in its place."""
     facts = path.lstat()
     shared = facts.st_mode & 0o022 and not facts.st_mode & stat.S_ISVTX

@@ -4,6 +4,7 @@ comes. Neither a log line nor an answer ever holds the credential, even if the m
 from __future__ import annotations
 
 import asyncio
+import base64
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -35,22 +36,24 @@ class Upstream:
         body = Body(request.content, limit)
         url = target(base, request.rel_url)
         try:
+            proxy, login = proxy_for(url)
             async with self._open().request(
                 request.method,
                 url,
                 headers=upward(request.headers, credential),
                 data=body.pieces() if request.body_exists else None,
                 allow_redirects=False,  # the credential is for this host alone
-                proxy=proxy_for(url),
+                proxy=proxy,
+                proxy_headers=login,
             ) as received:
                 self._note(received.status, credential)
                 return await self._pass_back(request, received, credential)
         except TimeoutError:
             return self._none(504, f"{url.host} did not answer in time", credential)
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ProxyUnusable) as error:
             if body.is_too_large:
                 return refusal(413, f"A call may have {limit} bytes.")
-            return self._none(502, f"{url.host} can't be reached ({error})", credential)
+            return self._none(502, f"{url.host} can't be reached ({why(error)})", credential)
 
     async def _pass_back(
         self,
@@ -123,9 +126,34 @@ def target(base: str, asked: URL) -> URL:
     return URL(f"{base.rstrip('/')}{asked.raw_path}{query}", encoded=True)
 
 
-def proxy_for(url: URL) -> str | None:
-    """The proxy that the environment names for an address. (aiohttp's own way of asking
-    would also put passwords from ~/.netrc in the credential's place.)"""
-    if proxy_bypass(url.host or ""):
-        return None
-    return getproxies().get(url.scheme)
+class ProxyUnusable(Exception):
+    """The environment names a proxy by what is no address."""
+
+
+def proxy_for(url: URL) -> tuple[URL | None, dict[str, str]]:
+    """The proxy that the environment names for an address, and a header with our login there,
+    which must not stay in an address: errors repeat those. (aiohttp's own way of asking would
+    also put passwords from ~/.netrc in the credential's place.) Raises ProxyUnusable."""
+    named = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+    if not named:
+        return None, {}
+    try:
+        proxy = URL(named if "://" in named else f"http://{named}")
+    except ValueError as error:
+        raise ProxyUnusable("the proxy that the environment names has no address") from error
+    if not proxy.user:
+        return proxy, {}
+    login = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode())
+    # aiohttp makes Proxy-Authorization of it, whichever way it asks.
+    return proxy.with_user(None), {"Authorization": f"Basic {login.decode()}"}
+
+
+def why(error: Exception) -> str:
+    """An error in words. Of one that repeats an address, or what was answered, no more than
+    its kind: neither is the sandbox's business."""
+    match error:
+        case aiohttp.ClientHttpProxyError(status=status):
+            return f"the proxy answered {status}"
+        case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
+            return type(error).__name__
+    return str(error)

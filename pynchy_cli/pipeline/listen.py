@@ -10,11 +10,11 @@ from typing import Any
 from pynchy_cli import clock, plugins
 from pynchy_cli.channels.base import Incoming, Unreadable
 from pynchy_cli.channels.intake import Taken, take
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError, UsageWrong
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Message, Reply
 from pynchy_cli.output import hush, print_line, say
-from pynchy_cli.routing.answers import outcome
+from pynchy_cli.routing.answers import Outcome, outcome
 from pynchy_cli.store import groups
 
 SINGLE = False
@@ -31,7 +31,11 @@ UNANSWERED = {
 
 def make(context: Context, options: Mapping[str, Any]) -> Listener:
     """The stage. Options: `channel`, `wait` (bool), `timeout` (seconds or None), and those of
-    the channel. Raises PluginUnknown, GroupUnknown."""
+    the channel. Raises PluginUnknown, GroupUnknown, UsageWrong."""
+    for name in ("chat", "sender"):
+        if options.get(name) == "":
+            # A variable that was not set must not make somebody the owner.
+            raise UsageWrong(f"The {name} is empty; name one, or leave the option out.")
     chat = options.get("chat")
     if chat and ":" not in chat:
         options = {**options, "chat": groups.get(context.store.db, chat).jid}
@@ -45,7 +49,11 @@ class Listener:
         self.context = context
         self.options = options
         self.channel = plugins.channel(options["channel"])
-        self._waiting: dict[int, Message] = {}
+        # Chat by chat and in order, as they are answered: what waits behind one that isn't
+        # settled need not be looked at.
+        self._waiting: dict[str, dict[int, Message]] = {}
+        self._unlooked: set[str] = set()
+        self._version = -1
         self._error: PynchyError | None = None
         self._deadline: float | None = None
         self._reading = context.spawn(self._read(), f"listen {self.channel.name}")
@@ -54,7 +62,11 @@ class Listener:
         """Print the replies that have come; the messages that are settled by them."""
         if self._error is not None:
             raise self._error
-        settled = self._settled()
+        version = self.context.store.version()
+        if version != self._version:  # others have written: any chat may have got an answer
+            self._version = version
+            self._unlooked.update(self._waiting)
+        settled = self._print_settled(self._settled())
         if self._waiting and self.deadline() == 0:
             settled += self._give_up()
         return settled
@@ -74,7 +86,7 @@ class Listener:
         self._reading.cancel()
         if self._waiting:
             self.context.has_failed = True
-            say(f"Stopped; {len(self._waiting)} messages are not answered yet.")
+            say(f"Stopped; {self._count()} messages are not answered yet.")
 
     async def _read(self) -> None:
         try:
@@ -93,8 +105,11 @@ class Listener:
             return
         taken = await self._take(came)
         if self.options.get("wait"):
-            self._waiting[taken.message.seq] = taken.message
-            self.context.wake()
+            chat = self._waiting.setdefault(taken.message.chat_jid, {})
+            chat[taken.message.seq] = taken.message
+            if len(chat) == 1:
+                self._unlooked.add(taken.message.chat_jid)
+                self.context.wake()
         elif taken.is_new and (taken.group is None or taken.message.verdict == "refused"):
             self._unheard(taken.message, "ignored" if taken.group is None else "refused")
 
@@ -111,13 +126,27 @@ class Listener:
                 self.context.log.warning("message waits", error=str(error))
                 await asyncio.sleep(PAUSE)
 
-    def _settled(self) -> int:
-        """Print what was said because of the messages that are settled now; how many are."""
+    def _settled(self, *, behind: bool = False) -> list[tuple[Message, Outcome]]:
+        """What is settled, taken off what waits: the first messages of each chat; or also those
+        `behind` one that isn't."""
+        found = []
+        for jid in self._unlooked & self._waiting.keys():
+            chat = self._waiting[jid]
+            for message in list(chat.values()):
+                now = outcome(self.context.store.db, message)
+                if now.is_settled:
+                    found.append((chat.pop(message.seq), now))
+                elif not behind:
+                    break
+            if not chat:
+                del self._waiting[jid]
+        self._unlooked.clear()
+        return sorted(found, key=lambda one: one[0].seq)
+
+    def _print_settled(self, settled: list[tuple[Message, Outcome]]) -> int:
+        """Print what was said because of messages that are settled now; how many they are."""
         because: dict[int, tuple[Reply, list[str]]] = {}
-        looked = [(one, outcome(self.context.store.db, one)) for one in self._waiting.values()]
-        settled = [(message, now) for message, now in looked if now.is_settled]
         for message, now in settled:
-            del self._waiting[message.seq]
             for reply in now.replies:
                 because.setdefault(reply.id, (reply, []))[1].append(message.id)
             if not now.replies and now.state in UNANSWERED:
@@ -135,12 +164,17 @@ class Listener:
     def _unheard(self, message: Message, state: str) -> None:
         say(f"Message {message.id} in {message.chat_jid} gets no answer: {UNANSWERED[state]}.")
 
+    def _count(self) -> int:
+        return sum(len(chat) for chat in self._waiting.values())
+
     def _give_up(self) -> int:
-        given_up = len(self._waiting)
-        self._waiting.clear()
-        self.context.has_failed = True
-        say(f"Not answered in time: {given_up} message(s). They stay stored, and are not lost.")
-        return given_up
+        self._unlooked.update(self._waiting)
+        settled = self._print_settled(self._settled(behind=True))
+        if given_up := self._count():
+            self._waiting.clear()
+            self.context.has_failed = True
+            say(f"Not answered in time: {given_up} message(s). They stay stored, and are not lost.")
+        return settled + given_up
 
 
 def _print(reply: Reply, ids: list[str]) -> None:

@@ -28,6 +28,7 @@ from pynchy_cli.store import (
 from pynchy_cli.store.connection import Connection
 
 SINGLE = True
+STAGE = "route"
 BATCH = 1000
 """Messages routed in one write, at most."""
 SAID = {
@@ -88,7 +89,7 @@ class Router:
         blocked = self.context.blocked()
         decided: list[Routed] = []
         for message in messages.pending(db, groups.chats(db, folder), group.routed_seq, BATCH):
-            subject = f"message:{message.seq}"
+            subject = _subject(message)
             if subject not in failed:
                 routed = self.context.attempt(subject, partial(self.decide, group, message))
                 if routed is None:
@@ -99,7 +100,8 @@ class Router:
             elif subject in blocked or decided:
                 break  # what came after it waits with it, so that the order is kept
             else:
-                return int(self.context.attempt(subject, partial(self._again, group, message)) or 0)
+                self.context.attempt(subject, partial(self._again, group, message))
+                return 1  # Also where it failed: set aside by that, it no longer holds up the rest.
         return self._carry_out(group, decided) if decided else 0
 
     def decide(self, group: Group, message: Message) -> Routed:
@@ -119,7 +121,7 @@ class Router:
             # One of them can't be written. One by one it is found, and the others pass.
             self.context.log.warning("batch failed", group=group.folder, error=str(error))
         for number, routed in enumerate(decided):
-            subject = f"message:{routed.message.seq}"
+            subject = _subject(routed.message)
             if routed.is_set_aside:
                 self._one(group, routed)
             elif self.context.attempt(subject, partial(self._one, group, routed)) is None:
@@ -129,6 +131,8 @@ class Router:
     def _one(self, group: Group, routed: Routed) -> bool:
         with self.context.store.atomic() as db:
             _write(db, group, [routed])
+            if not routed.is_set_aside:  # here, or a kill in between would route it twice
+                failures.clear(db, STAGE, _subject(routed.message))
         return True
 
     def _again(self, group: Group, message: Message) -> bool:
@@ -140,7 +144,11 @@ class Router:
         for subject in failures.due(self.context.store.db, self.context.name, clock.now()):
             message = messages.get(self.context.store.db, int(subject.partition(":")[2]))
             group = groups.by_chat(self.context.store.db, message.chat_jid) if message else None
-            if message is None or group is None or message.seq > group.routed_seq:
+            if message is None or group is None:  # nobody is there any more to hear it
+                with self.context.store.atomic() as db:
+                    failures.clear(db, STAGE, subject)
+                continue
+            if message.seq > group.routed_seq:
                 continue
             again = partial(self._again, group, message)
             done += self.context.attempt(subject, again) is not None
@@ -155,11 +163,21 @@ class Router:
             self.context.report(f"{count} group" + "s" * (count != 1))
 
 
+def _subject(message: Message) -> str:
+    return f"message:{message.seq}"
+
+
 def _write(db: Connection, group: Group, decided: Sequence[Routed]) -> None:
-    """The effects of some messages in order, and the cursor behind the last of them."""
+    """The effects of some messages in order, and the cursor behind the last of them. What was
+    decided before this transaction may have been carried out by somebody else since."""
     now = clock.now()
+    cursor = groups.routed_through(db, group)
+    if cursor is None:
+        return
     waiting: Message | None = None
     for routed in decided:
+        if routed.message.seq <= cursor and not failures.has(db, STAGE, _subject(routed.message)):
+            continue
         command = routed.command
         if command == "stop" and cancelling.stop(db, group.folder) is None:
             command = None  # nothing is at work: it is said to the assistant

@@ -5,63 +5,75 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Awaitable
 from typing import Any
 
+from pynchy_cli import plugins
+from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.foreground import Foreground
-from pynchy_cli.agent.sandboxes import NO_MODEL, Sandboxes
+from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.worker import Worker
+from pynchy_cli.channels.stdin import pieces
 from pynchy_cli.config.tiers import cores
 from pynchy_cli.errors import SandboxUnavailable, UsageWrong
-from pynchy_cli.gateway.mode import mode_of
+from pynchy_cli.gateway.mode import credential_of
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context, Stage
+from pynchy_cli.output import say
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.sandbox.choice import choose
 
 SINGLE = False
 
 
-def make(context: Context, options: dict[str, Any]) -> Stage:
+def make(context: Context, options: dict[str, Any]) -> Stage | Awaitable[Stage]:
     """The stage. Options: `concurrency` (runs at once in this process), and for the
     foreground `group` and `json`; its prompt is standard input.
 
-    Raises SandboxUnavailable where no sandbox can be made here; what waits, waits.
+    Raises SandboxUnavailable where no sandbox can be made here, PluginUnknown and PluginBroken
+    where there is no such runtime or core; what waits, waits.
     """
-    try:
-        runtime = choose(context.settings)
-        _require_isolation(context, runtime)
-    except SandboxUnavailable as error:
-        context.fail(str(error))
-        raise
-    runtime.prepare(context.home.data, lambda line: context.log.info(line))
+    found: dict[str, Core] = {name: plugins.core(name) for name in cores(context.settings)}
+    runtime = choose(context.settings)
+    _require_isolation(context, runtime, found)
+    packages = tuple(sorted({package for core in found.values() for package in core.packages}))
+    runtime.prepare(context.home.data, lambda line: context.log.info(line), packages)
     _report(context, runtime)
     worker = Worker(
         context,
         runtime,
-        Sandboxes(context, runtime, Gateway(context.settings, context.log)),
+        Sandboxes(context, runtime, found, Gateway(context.settings, context.log)),
         int(options.get("concurrency") or context.settings.queue.max_concurrent),
     )
     if "group" in options:
-        return Foreground(
-            context, worker, options["group"], _prompt(), as_json=bool(options.get("json"))
-        )
+        return _foreground(context, worker, options)
     return worker
 
 
-def _require_isolation(context: Context, runtime: Runtime) -> None:
+async def _foreground(context: Context, worker: Worker, options: dict[str, Any]) -> Stage:
+    group, as_json = options["group"], bool(options.get("json"))
+    return Foreground(context, worker, group, await _prompt(), as_json)
+
+
+def _require_isolation(context: Context, runtime: Runtime, found: dict[str, Core]) -> None:
     """Where nothing is isolated an agent could read the key from the host's files."""
     settings = context.settings
-    if runtime.is_isolated or cores(settings) <= NO_MODEL or mode_of(settings) != "anthropic":
+    has_model = any(core.has_model for core in found.values())
+    if runtime.is_isolated or not has_model or credential_of(settings) is None:
         return
     raise SandboxUnavailable(
-        f"The runtime {runtime.name!r} isolates nothing, so it never works with a real key. "
-        "Install bubblewrap, or set gateway.mode to rehearsal."
+        f"The runtime {runtime.name!r} isolates nothing, so it never works with a real key, not "
+        "even with one that is only there. Install bubblewrap, or take the key out of .env and "
+        "the environment; a script answers then."
     )
 
 
-def _prompt() -> str:
-    """What stands on standard input. Raises UsageWrong where that is nothing."""
-    prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
+async def _prompt() -> str:
+    """What stands on standard input, waited for so that Ctrl-C is heard. Raises UsageWrong
+    where that is nothing."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        say("Type the prompt; Ctrl-D in a line of its own ends it.")
+    prompt = b"".join([piece async for piece in pieces(0)]).decode("utf-8", "replace")
     if not prompt.strip():
         raise UsageWrong(
             "There is no prompt on standard input. Try: echo Hello | pynchy run-agent main"

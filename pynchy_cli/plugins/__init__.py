@@ -61,6 +61,11 @@ def runtime(name: str, settings: Settings) -> Any:
     return _one(name, offered, "runtime")
 
 
+def core(name: str) -> Any:
+    """What the plugin `name` says of its core. Raises PluginUnknown where it offers none."""
+    return _one(name, manager(name).hook.pynchy_core(name=name), "core")
+
+
 def _one(name: str, offered: list[Any], kind: str) -> Any:
     if not offered:
         raise PluginUnknown(f"The plugin {name!r} offers no {kind}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from pynchy_cli.agent.cores import Core
     from pynchy_cli.channels.base import Channel
     from pynchy_cli.config.settings import Settings
     from pynchy_cli.sandbox.base import Runtime
@@ -23,3 +24,8 @@ def pynchy_channel(name: str) -> Channel | None:
 @hookspec
 def pynchy_runtime(name: str, settings: Settings) -> Runtime | None:
     """A runtime of this name."""
+
+
+@hookspec
+def pynchy_core(name: str) -> Core | None:
+    """What the host must know of the core of this name."""

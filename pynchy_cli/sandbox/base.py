@@ -90,9 +90,12 @@ class Runtime(Protocol):
     def missing(self) -> list[str]:
         """Protections that can't be had here, each a phrase for `status` and the log."""
 
-    def prepare(self, data: Path, say: Callable[[str], None]) -> None:
-        """Make what all sandboxes share (the agent's site folder below `data`), once. Safe
-        to be called by several processes at once; `say` gets a line where it takes long.
+    def prepare(
+        self, data: Path, say: Callable[[str], None], packages: tuple[str, ...] = ()
+    ) -> None:
+        """Make what all sandboxes share (the agent's site folder below `data`), once, with the
+        `packages` that the core needs beside agent_runner's own. Safe to be called by several
+        processes at once; `say` gets a line where it takes long.
 
         Raises SandboxUnavailable.
         """

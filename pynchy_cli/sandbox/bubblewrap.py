@@ -48,13 +48,15 @@ class Bubblewrap(DiesWithWorker):
             found.append("a host uid for each group (needs root)")
         return found
 
-    def prepare(self, data: Path, say: Callable[[str], None]) -> None:
+    def prepare(
+        self, data: Path, say: Callable[[str], None], packages: tuple[str, ...] = ()
+    ) -> None:
         """Make the agent's site folder. Raises SandboxUnavailable."""
         if (problem := self.problem()) is not None:
             raise SandboxUnavailable(problem)
         if self._site is None:
             control.sweep(self._limiting())
-            self._site = site.make(data, say)
+            self._site = site.make(data, say, packages)
 
     def inside(self, path: str, spec_mounts: tuple[Mount, ...]) -> str:
         """The same: the agent sees the paths of the specification."""

@@ -67,11 +67,11 @@ def _needs(one: Distribution, extras: frozenset[str]) -> list[tuple[str, frozens
     return needs
 
 
-def fill(target: Path, say: Say) -> None:
+def fill(target: Path, say: Say, more: tuple[str, ...] = ()) -> None:
     """Put the closure's files below `target`. Raises SandboxUnavailable and OSError."""
     folder(target)
     copied = False
-    for one in closure():
+    for one in closure((*ROOTS, *more)):
         for path, inside in files(one):
             linked = _put(path, target / inside)
             if not linked and not copied:

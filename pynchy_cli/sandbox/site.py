@@ -59,29 +59,30 @@ class Site:
         return self.root / "etc"
 
 
-def make(data: Path, say: Say) -> Site:
-    """The site folder of this environment, made if need be; those that nobody uses go.
+def make(data: Path, say: Say, more: tuple[str, ...] = ()) -> Site:
+    """The site folder of this environment, made if need be; those that nobody uses go. It
+    holds the packages named in `more`, too.
 
     Safe for several processes at once. Raises SandboxUnavailable.
     """
     folder = data / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        name = fingerprint()
+        name = fingerprint(more)
         site = Site(folder / name, _use(folder, name))
         if not site.root.is_dir():
-            _build(site.root, say)
+            _build(site.root, say, more)
         _sweep(folder, name)
     except OSError as error:
         raise SandboxUnavailable(f"The agent's site folder can't be made: {error}.") from error
     return site
 
 
-def fingerprint() -> str:
+def fingerprint(more: tuple[str, ...] = ()) -> str:
     """The name of this environment: it changes with any package installed or removed, with
-    agent_runner's sources and with Python itself."""
+    `more`, with agent_runner's sources and with Python itself."""
     digest = hashlib.sha256()
-    for part in (FORMAT, sys.version, sys.base_prefix, os.path.realpath(LOCALTIME)):
+    for part in (FORMAT, sys.version, sys.base_prefix, os.path.realpath(LOCALTIME), *more):
         digest.update(part.encode() + b"\0")
     for entry in sorted({path for path in sys.path if path.endswith("-packages")}):
         with contextlib.suppress(FileNotFoundError):
@@ -114,12 +115,12 @@ def _use(folder: Path, name: str) -> locks.Lock:
     return lock
 
 
-def _build(final: Path, say: Say) -> None:
+def _build(final: Path, say: Say, more: tuple[str, ...]) -> None:
     draft = final.with_name(f"{final.name}.{os.getpid()}-{time.monotonic_ns()}")
     lock = locks.take(draft.with_name(f"{draft.name}.lock"))
     assert lock is not None, "nobody else can know this name"
     try:
-        _fill(draft, say)
+        _fill(draft, say, more)
         with contextlib.suppress(OSError):  # Somebody else was faster: theirs is as good.
             draft.rename(final)
         if not final.is_dir():
@@ -129,12 +130,12 @@ def _build(final: Path, say: Say) -> None:
         lock.release(remove=True)
 
 
-def _fill(root: Path, say: Say) -> None:
+def _fill(root: Path, say: Say, more: tuple[str, ...]) -> None:
     # Reads every package's metadata, which takes 40 ms to load and is needed once.
     from pynchy_cli.sandbox import packages
 
     packages.folder(root)
-    packages.fill(root / "packages", say)
+    packages.fill(root / "packages", say, more)
     inside = root / "packages" / agent_runner.__name__
     for source in sources():
         packages.copy(source, inside / source.relative_to(runner()))

@@ -34,7 +34,9 @@ class Unsafe(DiesWithWorker):
         """All of them."""
         return ["all isolation: the agent is a plain process with the rights of this user"]
 
-    def prepare(self, data: Path, say: Callable[[str], None]) -> None:
+    def prepare(
+        self, data: Path, say: Callable[[str], None], packages: tuple[str, ...] = ()
+    ) -> None:
         """Nothing is shared: the agent uses this installation."""
 
     def inside(self, path: str, spec_mounts: tuple[Mount, ...]) -> str:

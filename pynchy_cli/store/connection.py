@@ -14,6 +14,7 @@ from pynchy_cli.errors import (
     DatabaseForeign,
     DatabaseFull,
     DatabaseMissing,
+    DatabaseReplaced,
     PynchyError,
     SchemaTooNew,
     SchemaTooOld,
@@ -48,6 +49,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> Con
     try:
         with translated(path):
             db.row_factory = sqlite3.Row
+            db.text_factory = _text
             db.execute("PRAGMA foreign_keys=ON")
             db.execute("PRAGMA synchronous=FULL")
             db.execute("PRAGMA journal_size_limit=16777216")
@@ -57,6 +59,12 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> Con
         db.close()
         raise
     return db
+
+
+def _text(data: bytes) -> str:
+    """A text as it is read: other programs write rows too, and SQLite takes any bytes of them.
+    One row that can't be read must not keep anybody from the others."""
+    return data.decode("utf-8", "replace")
 
 
 def schema_of(db: Connection, path: Path) -> int:
@@ -117,6 +125,14 @@ def translate(path: Path, error: sqlite3.Error) -> PynchyError | sqlite3.Error:
     return error
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
 class Store:
     """One process's way to the file. `db` is for reading; writing is inside `atomic()`."""
 
@@ -124,6 +140,7 @@ class Store:
         self.db = db
         self.path = path
         self.bell = bell
+        self._file = _identity(path)
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -144,10 +161,11 @@ class Store:
         """A transaction that holds the write lock from its start; all of it or nothing.
 
         Never wait inside (no await, no child, no network). Not to be nested. Raises
-        DatabaseBusy and DatabaseFull; then nothing was changed.
+        DatabaseBusy, DatabaseFull and DatabaseReplaced; then nothing was changed.
         """
         if bool(self.db.in_transaction):
             raise RuntimeError("atomic() inside atomic(): one change, one transaction")
+        self.require_same_file()
         with translated(self.path):
             self.db.execute("BEGIN IMMEDIATE")
         before = self.db.total_changes
@@ -164,6 +182,12 @@ class Store:
             raise
         if number is not None:
             self.bell.ring(number)
+
+    def require_same_file(self) -> None:
+        """Raises DatabaseReplaced where another file is in the place of ours, or none: what we
+        wrote into ours would be gone when it is closed."""
+        if _identity(self.path) != self._file:
+            raise DatabaseReplaced(f"{self.path} was replaced or moved away. Start again.")
 
     def _count(self) -> int:
         row = self.db.execute(

@@ -12,6 +12,10 @@ ATTEMPTS = 3
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt; doubled for each further one."""
 
+# It failed before its retry: if that lies ahead, the clock was set back since, and the retry
+# would wait for as long.
+_LATER = "(retry_at > :now AND last_at <= :now)"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -80,8 +84,8 @@ def retry(db: Connection, subject: str) -> list[str]:
 def blocked(db: Connection, stage: str, now: str) -> set[str]:
     """The subjects that a stage leaves alone now: set aside, or waiting for their retry."""
     rows = db.execute(
-        "SELECT subject FROM failures WHERE stage = ? AND (state = 'set_aside' OR retry_at > ?)",
-        (stage, now),
+        f"SELECT subject FROM failures WHERE stage = :stage AND (state = 'set_aside' OR {_LATER})",
+        {"stage": stage, "now": now},
     )
     return {row[0] for row in rows}
 
@@ -89,9 +93,9 @@ def blocked(db: Connection, stage: str, now: str) -> set[str]:
 def due(db: Connection, stage: str, now: str) -> list[str]:
     """The subjects whose time has come to be tried once more, the oldest first."""
     rows = db.execute(
-        "SELECT subject FROM failures WHERE stage = ? AND state = 'retrying' "
-        "AND (retry_at IS NULL OR retry_at <= ?) ORDER BY first_at, subject",
-        (stage, now),
+        "SELECT subject FROM failures WHERE stage = :stage AND state = 'retrying' "
+        f"AND (retry_at IS NULL OR NOT {_LATER}) ORDER BY first_at, subject",
+        {"stage": stage, "now": now},
     )
     return [row[0] for row in rows]
 
@@ -100,8 +104,8 @@ def next_retry(db: Connection, stage: str, now: str) -> str | None:
     """When the next subject is due again, after `now`; None where none waits."""
     row = db.execute(
         "SELECT min(retry_at) FROM failures "
-        "WHERE stage = ? AND state = 'retrying' AND retry_at > ?",
-        (stage, now),
+        f"WHERE stage = :stage AND state = 'retrying' AND {_LATER}",
+        {"stage": stage, "now": now},
     ).fetchone()
     moment: str | None = row[0]
     return moment

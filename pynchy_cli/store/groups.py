@@ -106,6 +106,16 @@ def remove(db: Connection, folder: str) -> None:
     db.execute("DELETE FROM registered_groups WHERE folder = ?", (folder,))
 
 
+def routed_through(db: Connection, group: Group) -> int | None:
+    """How far a group is routed now; None where it was removed, even if there is another of its
+    name since."""
+    row = db.execute(
+        "SELECT routed_seq FROM registered_groups WHERE folder = ? AND number = ?",
+        (group.folder, group.number),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
 def route_through(db: Connection, folder: str, seq: int) -> None:
     """Note that everything up to `seq` was routed. Never goes back."""
     db.execute(

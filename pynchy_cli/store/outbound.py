@@ -9,6 +9,7 @@ from pynchy_cli.store.connection import Connection, Row
 
 INBOXES = ("local", "stdin")
 """Channels whose inbox is the file itself: their deliveries are born delivered."""
+_HAS_INBOX = f"channel IN {INBOXES}"
 
 _COLUMNS = "id, key, chat_jid, group_folder, run_id, content, version, is_final, source, created_at"
 
@@ -106,13 +107,13 @@ def _deliver(
     db: Connection, ledger_id: int, chat_jid: str, group_folder: str | None, now: str
 ) -> None:
     born = db.execute(
-        """
+        f"""
         INSERT INTO outbound_deliveries(ledger_id, chat_jid, channel, state, delivered_version,
           delivered_at)
         SELECT :id, jid, channel,
-          CASE WHEN channel IN ('local', 'stdin') THEN 'delivered' ELSE 'pending' END,
-          CASE WHEN channel IN ('local', 'stdin') THEN 1 ELSE 0 END,
-          CASE WHEN channel IN ('local', 'stdin') THEN :now END
+          CASE WHEN {_HAS_INBOX} THEN 'delivered' ELSE 'pending' END,
+          CASE WHEN {_HAS_INBOX} THEN 1 ELSE 0 END,
+          CASE WHEN {_HAS_INBOX} THEN :now END
         FROM chats WHERE jid = :jid
           OR jid IN (SELECT jid FROM registered_groups WHERE folder = :group)
           OR jid IN (SELECT jid FROM group_chats WHERE group_folder = :group)

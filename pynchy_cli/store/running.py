@@ -51,6 +51,18 @@ def stages(rows: list[Document], settings: Document) -> Document:
     return stages
 
 
+def add_last_words(db: sqlite3.Connection, stages: Document) -> None:
+    """Tell of the stages that should run, and don't, why each ended last."""
+    for name, stage in stages.items():
+        if stage["running"] or stage["error"]:
+            continue
+        last = db.execute(
+            "SELECT error, error_at FROM processes WHERE stage = ? ORDER BY id DESC LIMIT 1",
+            (name,),
+        ).fetchone()
+        stage["error"], stage["error_at"] = last or (None, None)
+
+
 def channels(db: sqlite3.Connection, alive: list[Document]) -> dict[str, bool]:
     """Channel -> connected. The local channel is the file itself."""
     held = {row["stage"].partition("@")[2] for row in alive if row["stage"].startswith("listen@")}

@@ -104,6 +104,7 @@ def _document(
     alive = [row for row in open_rows if row["running"]]
     settings = alive[-1]["settings"] if alive else {}
     told["stages"] = running.stages(open_rows, settings)
+    running.add_last_words(db, told["stages"])
     told["channels"] = running.channels(db, alive)
     told["gateway"] = {
         "mode": running.gateway_mode(alive, settings),

@@ -7,7 +7,6 @@ from pynchy_cli.model import Run
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.runs import COLUMNS, as_run
 
-
 _MORE = (
     "group_folder = :group AND lane = :lane AND state = 'queued' AND kind = 'chat'"
     " AND attempts = 0 AND takeovers = 0 AND first_seq > :last"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pynchy_cli import locks
 from pynchy_cli.errors import EXIT_DONE, AlreadyRunning, HomeUnusable, PynchyError
+from pynchy_cli.gateway.sockets import make_root
 from pynchy_cli.output import say
 from pynchy_cli.supervise.printer import Printer
 from pynchy_cli.supervise.services import services
@@ -34,7 +35,7 @@ def _run(asked: dict[str, object]) -> int:
     wanted = services(names, home)
     try:
         lock = locks.take(Path(str(asked["lock"])))
-        sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_root(sockets)
     except OSError as error:
         raise HomeUnusable(f"{error.filename} can't be written: {error.strerror}.") from error
     if lock is None:

@@ -37,7 +37,6 @@ class Child:
         self.service = service
         self.settled = asyncio.Event()
         """Set once it is ready, or never will be."""
-        self.has_given_up = False
         self._printer = printer
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
@@ -99,7 +98,6 @@ class Child:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             if code in FINAL:
                 self._printer.say(f"{name} {how}; it is not started again")
-                self.has_given_up = True
                 self.settled.set()
                 return
             steady = time.monotonic() - born > STEADY

@@ -3,6 +3,8 @@ how far it is, is read from the file. Nothing here knows of a screen."""
 
 from __future__ import annotations
 
+from collections import deque
+
 from pynchy_cli import clock
 from pynchy_cli.channels import local
 from pynchy_cli.channels.intake import Taken, take
@@ -25,7 +27,7 @@ class Talk:
         self.group = group
         self.waking = triggers.words(settings.agent.name, settings.agent.trigger_aliases)
         self.seen = messages.highest(store.db)
-        self.waiting: list[Message] = []
+        self.waiting: deque[Message] = deque()
         self._own: set[int] = set()
 
     def say(self, text: str) -> Taken:
@@ -51,10 +53,11 @@ class Talk:
 
     def news(self) -> list[Message]:
         """What was said since the last look, but by this terminal."""
-        found = messages.after(self.store.db, self._chats(), self.seen)
-        if found:
-            self.seen = found[-1].seq
-        return [one for one in found if one.seq not in self._own]
+        found: list[Message] = []
+        while more := messages.after(self.store.db, self._chats(), self.seen):
+            self.seen = more[-1].seq
+            found += (one for one in more if one.seq not in self._own)
+        return found
 
     def growing(self) -> str:
         """The answer that is being written just now, as far as it is; or ""."""
@@ -63,7 +66,9 @@ class Talk:
 
     def is_answered(self) -> bool:
         """Whether nothing more will come because of what was said here."""
-        self.waiting = [one for one in self.waiting if not outcome(self.store.db, one).is_settled]
+        # In order, as they are answered: those behind one that waits need not be looked at.
+        while self.waiting and outcome(self.store.db, self.waiting[0]).is_settled:
+            self.waiting.popleft()
         return not self.waiting
 
     def state(self) -> str:

@@ -48,6 +48,12 @@ def test_trigger(pynchy: Pynchy, home: Path) -> None:
     ]
 
 
+def test_what_it_answers_is_json_whatever_the_id(pynchy: Pynchy, home: Path) -> None:
+    done = pynchy("check", "trigger", input='{"id": -1e999, "text": "x"}', code=1)
+    assert json.loads(done.stdout)["id"] is None
+    assert "Infinity" not in done.stdout
+
+
 def test_the_configuration_says_what_is_not_asked(pynchy: Pynchy, home: Path) -> None:
     done = pynchy(
         "check",

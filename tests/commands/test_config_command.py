@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from pynchy_cli.config.settings import Settings
 
@@ -31,6 +37,18 @@ def test_a_typo_is_said_and_the_code_is_100(home: Path, pynchy: Pynchy) -> None:
     assert done.stderr.startswith(f"pynchy: {said} Did you mean max_concurrent?")
     assert json.loads(done.stdout)["error"]["code"] == "config_invalid"
     assert said in pynchy("config", "show", code=100).stderr
+
+
+def test_a_name_of_nothing_that_is_there_is_refused(pynchy: Pynchy) -> None:
+    for variable, value, said in (
+        ("AGENT__CORE", "clade", "[agent] core: No plugin is called 'clade'."),
+        ("AGENT__CORE", "local", "[agent] core: The plugin 'local' offers no core."),
+        ("SANDBOX__RUNTIME", "bubble", "[sandbox] runtime: No plugin is called 'bubble'."),
+        ("SUPERVISE__STAGES", "rout", "[supervise] stages: There is no stage 'rout'."),
+        ("SUPERVISE__STAGES", "", "[supervise] stages: No stage is named."),
+    ):
+        done = pynchy("config", "check", env={f"PYNCHY_{variable}": value}, code=100)
+        assert said in done.stderr
 
 
 def test_a_variable_that_is_no_setting_is_refused(home: Path, pynchy: Pynchy) -> None:
@@ -80,3 +98,38 @@ def test_show_of_a_group_gives_what_holds_for_it(home: Path, pynchy: Pynchy) -> 
     assert (rules["model"], rules["memory"], rules["gh_token"]) == ("b", 2 * 1024**3, "(set)")
     assert json.loads(pynchy("config", "show", env=env).stdout)["profiles"]["p"]["model"] == "b"
     assert "token-of-main" not in done.stdout + pynchy("config", "show", env=env).stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ('[supervise]\nstages = ["gateway", "roote"]\n', "[supervise] stages: There is no stage"),
+        ('[sandbox]\nruntime = "dokcer"\n', "[sandbox] runtime: No plugin is called 'dokcer'."),
+        ('[sandbox]\nruntime = "stdin"\n', "[sandbox] runtime: The plugin 'stdin' offers no"),
+        ('[gateway]\nmode = "anthropic"\n', "[gateway] mode is anthropic, but there is no key"),
+    ],
+)
+def test_what_a_setting_names_must_be_there(
+    home: Path, pynchy: Pynchy, setting: str, words: str
+) -> None:
+    (home / "config.toml").write_text(setting)
+    assert words in pynchy("config", "check", code=100).stderr
+    if "stages" in setting:
+        assert words in pynchy("up", code=100).stderr
+
+
+def test_on_a_terminal_it_is_shown_as_toml(home: Path, environment: dict[str, str]) -> None:
+    (home / "config.toml").write_text("[agent]\nname = 'bob'\ntrigger_aliases = ['jim']\n")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pynchy_cli", "config", "show", "--home", str(home)]
+    subprocess.run(command, stdout=theirs, env=environment, timeout=60, check=True)
+    os.close(theirs)
+    shown = tomllib.loads(os.read(ours, 65536).decode().replace("\r\n", "\n"))
+    os.close(ours)
+    assert shown["agent"] == {
+        "name": "bob",
+        "trigger_aliases": ["jim"],
+        "core": "echo",
+        "model": "",
+    }
+    assert shown["supervise"] == {"stages": ["gateway", "route", "run-agent"]}

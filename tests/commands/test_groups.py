@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +93,16 @@ def test_a_failure_is_json_where_json_was_asked_for(home: Path, pynchy: Pynchy) 
     assert json.loads(done.stdout)["error"]["code"] == "usage_wrong"
     done = pynchy("groups", "show", "--", "--json", code=1)
     assert done.stdout == ""
+
+
+def test_a_group_is_shown_in_words(home: Path, environment: dict[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pynchy_cli", "--home", str(home), "groups", "show", "main"]
+    subprocess.run(command, stdout=theirs, env=environment, timeout=60, check=True)
+    os.close(theirs)
+    lines = os.read(ours, 65536).decode().splitlines()
+    os.close(ours)
+    assert {"is_admin: yes", "trigger_pattern: -", "allowed_users: owner"} <= set(lines)
 
 
 def test_removing_keeps_the_folder_and_says_so(home: Path, pynchy: Pynchy) -> None:

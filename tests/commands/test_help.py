@@ -63,6 +63,28 @@ def test_every_command_tells_what_it_is_for_with_an_example(verb: str) -> None:
         assert " ".join(path) in examples[0].replace("--home ~/assistant ", ""), path
 
 
+@pytest.mark.parametrize("verb", WRITTEN)
+def test_usage_names_each_argument_once_and_in_capitals(verb: str) -> None:
+    for path, command in commands((verb,), load_verb(verb)):
+        context = command.make_context(" ".join(path), [], resilient_parsing=True)  # type: ignore[attr-defined]
+        usage = command.get_usage(context)  # type: ignore[attr-defined]
+        words = usage.removeprefix(f"Usage: {' '.join(path)} ").replace("COMMAND [ARGS]...", "")
+        assert re.fullmatch(r"[][{}A-Z|. -]+", words), usage
+        assert "[[" not in words, usage
+        assert "...]" not in words, usage
+
+
+def test_a_wrong_call_is_answered_in_one_line_of_sentences(pynchy: Pynchy) -> None:
+    for arguments, words in (
+        ("check", "Missing argument 'KIND'. Choose from: trigger, transcript. `pynchy check"),
+        ("check x", "Invalid value for 'KIND': 'x' is not one of 'trigger', 'transcript'. `pynchy"),
+        ("tail --what", "No such option: --what. `pynchy tail --help` tells more."),
+    ):
+        usage, said = pynchy(*arguments.split(), code=2).stderr.splitlines()
+        assert usage.startswith("Usage: pynchy ")
+        assert said.startswith(f"pynchy: {words}")
+
+
 def test_a_verb_shows_its_own_help(pynchy: Pynchy) -> None:
     for arguments in (("groups", "add", "--help"), ("--home", "/x", "groups", "add", "-h")):
         said = pynchy(*arguments).stdout
@@ -151,3 +173,29 @@ def test_a_reader_that_has_enough_is_no_failure(home: Path, environment: dict[st
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("run-agent main", 2),
+        ("send main -", 2),
+        ("check trigger", 2),
+        ("listen stdin", 0),
+        ("chat main", 0),
+    ],
+)
+def test_nobody_needs_a_standard_input(
+    home: Path, environment: dict[str, str], arguments: str, code: int
+) -> None:
+    """Closed, its number would go to the next file that is opened."""
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m pynchy_cli "$@" <&-', sys.executable, *arguments.split()],
+        capture_output=True,
+        text=True,
+        env={**environment, "PYNCHY_HOME": str(home)},
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") <= 1

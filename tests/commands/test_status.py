@@ -8,6 +8,7 @@ import pty
 import sqlite3
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -145,6 +146,21 @@ def test_degraded_when_a_stage_was_killed(home: Path, pynchy: Any) -> None:
     assert "ended without a word" in dead["error"]
 
 
+def test_a_stage_that_cannot_start_is_told_with_its_reason(
+    home: Path, tmp_path: Path, pynchy: Any
+) -> None:
+    for env, code, reason in (
+        ({"PATH": str(tmp_path)}, 1, "bubblewrap is not installed"),
+        ({"PYNCHY_SANDBOX__RUNTIME": "dokcer"}, 100, "No plugin is called 'dokcer'"),
+    ):
+        pynchy("run-agent", "--once", env=env, code=code)
+        with stage(home, "route"):
+            told = json.loads(pynchy("status", code=1).stdout)["stages"]["run-agent"]
+        assert told["running"] is False
+        assert reason in told["error"]
+        assert told["error_at"] is not None
+
+
 def test_degraded_when_something_was_set_aside(home: Path, pynchy: Any) -> None:
     run_sql(
         home,
@@ -175,6 +191,12 @@ def test_what_waits_is_counted_by_group(home: Path, pynchy: Any) -> None:
     queue = json.loads(pynchy("status", code=4).stdout)["queue"]
     assert queue["groups_waiting"] == 1
     assert queue["per_group"]["main"]["pending_messages"] == 2
+    run_sql(home, "UPDATE registered_groups SET routed_seq = 2")
+    for last, answered, waits in ((0, 0, 0), (1, 0, 1), (2, 0, 2), (2, 1, 1), (3, 1, 1)):
+        run_sql(home, "UPDATE runs SET last_seq = ?", last)
+        run_sql(home, "UPDATE registered_groups SET answered_seq = ?", answered)
+        queue = json.loads(pynchy("status", code=4).stdout)["queue"]
+        assert queue["per_group"]["main"]["pending_messages"] == waits
     run_sql(home, "UPDATE runs SET state = 'running', owner = 99")
     queue = json.loads(pynchy("status", code=4).stdout)["queue"]
     assert queue["groups_waiting"] == 0
@@ -189,6 +211,30 @@ def test_without_a_home_it_names_init(tmp_path: Path, pynchy: Any) -> None:
     assert "`pynchy init`" in done.stderr
     assert told.keys() >= NOTHING.keys()
     assert not (tmp_path / "home").exists()
+
+
+def test_a_home_that_is_no_folder_is_told_as_that(tmp_path: Path, pynchy: Any) -> None:
+    (tmp_path / "home").write_text("a file")
+    done = pynchy("status", code=4)
+    problem = json.loads(done.stdout)["problem"]
+    assert problem["code"] == "home_unusable"
+    assert f"{tmp_path / 'home'} is not a folder." in problem["message"]
+    assert "pynchy init" not in done.stderr
+
+
+def test_a_full_disk_behind_standard_output_is_said_in_a_sentence(
+    home: Path, environment: dict[str, str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pynchy_cli", "status", "--home", str(home)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (1, "pynchy: No space left on device.\n")
 
 
 @pytest.mark.parametrize("what", ["foreign", "rubbish", "folder", "newer"])
@@ -217,7 +263,8 @@ def test_a_database_that_is_not_ours_is_said_in_a_sentence(
 
 def test_a_table_on_a_terminal(home: Path, environment: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
-    with stage(home, "route", "watching"), stage(home, "run-agent"):
+    termios.tcsetwinsize(theirs, (24, 80))
+    with stage(home, "route", "watching " * 20), stage(home, "run-agent"):
         command = [sys.executable, "-m", "pynchy_cli", "status", "--home", str(home)]
         done = subprocess.run(command, stdout=theirs, stderr=theirs, env=environment, timeout=60)
     os.close(theirs)
@@ -229,6 +276,7 @@ def test_a_table_on_a_terminal(home: Path, environment: dict[str, str]) -> None:
     assert empty == ""
     assert header.split() == ["STAGE", "RUNS", "PID", "FOR", "TELLS"]
     assert route.split()[:3] == ["route", "yes", str(os.getpid())]
+    assert (len(route), route[-1]) == (80, "…")
     assert [line.split()[0] for line in rest if line][1:] == [
         *("messages", "agents", "groups", "gateway", "sandbox", "database")
     ]

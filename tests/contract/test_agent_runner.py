@@ -125,6 +125,7 @@ def test_the_echo_of_a_transcript_is_what_was_said(once: Once) -> None:
         (b"[" * 100_000, "not a document"),
         (b'{"type":"run"}', "turn"),
         (b'{"type":"run","turn":"1","prompt":"p","admin":true}', "admin"),
+        (b'{"type":"run","turn":"1","prompt":"p","version":2}', "version 2, not 1"),
         (b'{"type":"follow_up","turn":"1","prompt":"p"}', "must begin a run"),
     ],
 )

@@ -4,6 +4,7 @@ doesn't, and that the key stays where it belongs."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import itertools
 import json
@@ -346,6 +347,44 @@ def test_an_unreachable_model_is_an_error_that_clients_retry(
     assert CANARY not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "named", ["http://me:HIDDEN@{}", "me:HIDDEN@{}", "http://me:HIDDEN@{}9999"]
+)
+@pytest.mark.parametrize("said", [b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", b"rubbish\r\n"])
+def test_a_login_at_a_proxy_is_told_to_the_proxy_alone(
+    short: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    named: str,
+    said: bytes,
+) -> None:
+    heard: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(said)
+        writer.close()
+
+    async def work() -> None:
+        listening = await asyncio.start_server(proxy, "127.0.0.1", 0)
+        host, port = listening.sockets[0].getsockname()
+        monkeypatch.setenv("https_proxy", named.format(f"{host}:{port}"))
+        async with world(short, json_back) as it:
+            secrets = Secrets(anthropic_api_key=CANARY)
+            far = GatewaySettings(upstream="https://model.example")
+            it.gateway.use(Settings(gateway=far, secrets=secrets))
+            async with it.post(data=b"{}") as received:
+                assert received.status == 502
+                assert "HIDDEN" not in await received.text()
+        listening.close()
+
+    run(work())
+    assert "HIDDEN" not in caplog.text
+    login = b"Proxy-Authorization: Basic " + base64.b64encode(b"me:HIDDEN")
+    assert all(login in head for head in heard)
+    assert bool(heard) != named.endswith("9999")
+
+
 def test_a_silent_model_is_given_up(short: Path) -> None:
     async def silent(request: web.BaseRequest) -> web.StreamResponse:
         if request.rel_url.query.get("beta") == "begin":
@@ -443,6 +482,32 @@ def test_every_other_path_does_not_exist(short: Path, method: str, path: str) ->
         assert called == []
 
     run(work())
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\x16\x03\x01\x02\x00\x01",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_and_fills_no_log(
+    short: Path, caplog: pytest.LogCaptureFixture, rubbish: bytes
+) -> None:
+    async def work() -> None:
+        async with world(short, json_back) as it:
+            reader, writer = await asyncio.open_unix_connection(str(it.folder / "gateway.sock"))
+            writer.write(rubbish)
+            assert (await reader.readline()).split()[1] in (b"400", b"502")
+            writer.close()
+
+    run(work())
+    assert "Traceback" not in caplog.text
+    assert len(caplog.records) <= 1
 
 
 def test_models_and_counting_pass_and_a_greeting_stays_here(short: Path) -> None:

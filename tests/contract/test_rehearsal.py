@@ -4,6 +4,7 @@ script does, and one conversation with the real Claude command line."""
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, ResultMessage
 
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.gateway.conversation import Spoken, moment_of, said_in
+from pynchy_cli.gateway.rehearsal import LARGEST
 from pynchy_cli.gateway.script import FAREWELL, INTRODUCTION, Tool, next_step
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.log import Log
@@ -75,6 +77,45 @@ async def post(client: aiohttp.ClientSession, body: dict[str, Any]) -> dict[str,
         assert received.status == 200
         document: dict[str, Any] = await received.json()
         return document
+
+
+def deep(levels: int) -> Any:
+    value: Any = "leaf"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+CALL = {"type": "tool_use", "id": "1", "name": "Read", "input": "no object"}
+RESULT = {"type": "tool_result", "tool_use_id": "1", "content": deep(900)}
+ODD = [{"role": "assistant", "content": [CALL]}, {"role": "user", "content": [RESULT]}]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400),
+        (b'{"model":"x","messages":[]}', 400),
+        (b'{"model":"x","messages":[{"role":"user","content":"\xff"}]}', 400),
+        (b'{"model":"x","tools":[{"a":' + b"[" * 5000, 400),
+        (json.dumps(request(*ODD)).encode(), 200),
+        (json.dumps(request("read a.b " * (LARGEST // 18))).encode(), 200),
+        (json.dumps(request("x" * LARGEST)).encode(), 413),
+    ],
+)
+def test_whatever_a_sandbox_sends_is_answered(
+    short: Path, caplog: pytest.LogCaptureFixture, body: bytes, status: int
+) -> None:
+    async def work() -> None:
+        async with (
+            rehearsal(short) as client,
+            client.post("/v1/messages", data=io.BytesIO(body)) as received,
+        ):
+            assert received.status == status
+            assert received.content_type == "application/json"
+
+    asyncio.run(work())
+    assert caplog.text == ""
 
 
 async def streamed(client: aiohttp.ClientSession, body: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +273,10 @@ def test_hostile_texts_cost_no_more_than_their_length() -> None:
 )
 def test_what_cannot_be_read_is_refused_in_the_apis_form(short: Path, body: bytes) -> None:
     async def work() -> None:
-        async with rehearsal(short) as client, client.post("/v1/messages", data=body) as received:
+        async with (
+            rehearsal(short) as client,
+            client.post("/v1/messages", data=io.BytesIO(body)) as received,
+        ):
             assert received.status == 400
             error = await received.json()
             assert (error["type"], error["error"]["type"]) == ("error", "invalid_request_error")

@@ -66,6 +66,14 @@ def test_a_conversation_goes_on_in_a_new_sandbox(
     assert "You are called pynchy" in json.dumps(server.requests[-1]["system"])
 
 
+def test_a_prompt_from_a_shell_is_answered_without_a_word_beside_it(
+    pynchy: Pynchy, home: Path, server: AnthropicServer
+) -> None:
+    talk = Talk(pynchy, home, server)
+    done = pynchy("run-agent", "main", input="hello", env=talk.env, timeout=100)
+    assert (done.stdout, done.stderr) == ("echo: hello\n", "")
+
+
 def test_a_reset_conversation_starts_anew(
     pynchy: Pynchy, home: Path, server: AnthropicServer
 ) -> None:
@@ -104,6 +112,21 @@ def test_the_real_key_reaches_the_model_and_nobody_else(
             assert KEY.encode() not in (home / name).read_bytes()
 
 
+def test_the_model_is_told_where_it_is_and_is_the_one_that_was_chosen(
+    pynchy: Pynchy, home: Path, server: AnthropicServer
+) -> None:
+    (home / "directives" / "base.md").write_text("Speak of beans only.\n", encoding="utf-8")
+    talk = Talk(pynchy, home, server)
+    talk.env |= {"PYNCHY_AGENT__NAME": "robin", "PYNCHY_AGENT__MODEL": "claude-of-choice"}
+    talk.say("hello")
+    request = server.requests[-1]
+    assert request["model"] == "claude-of-choice"
+    system = str(request["system"])
+    assert "Speak of beans only." in system
+    assert "# The admin group" in system
+    assert "You are called robin. This group is called Main." in system
+
+
 def test_a_wrong_key_is_said_in_words_and_not_tried_again(
     pynchy: Pynchy, home: Path, server: AnthropicServer
 ) -> None:
@@ -135,10 +158,13 @@ def test_without_bubblewrap_messages_wait_and_the_reason_is_said(
     db.close()
 
 
+@pytest.mark.parametrize("mode", ["anthropic", "rehearsal"])
 def test_a_runtime_that_isolates_nothing_never_works_with_a_real_key(
-    pynchy: Pynchy, home: Path, server: AnthropicServer
+    pynchy: Pynchy, home: Path, server: AnthropicServer, mode: str
 ) -> None:
+    """Not even with one that isn't used: whoever may say "read .env" would be told it."""
     talk = Talk(pynchy, home, server)
+    talk.env["PYNCHY_GATEWAY__MODE"] = mode
     talk.env["PYNCHY_SANDBOX__RUNTIME"] = "unsafe"
     pynchy("send", "main", "hello", env=talk.env)
     pynchy("route", "--once", env=talk.env)

@@ -100,6 +100,8 @@ def test_it_answers_two_messages_and_leaves_nothing(copy: Path, command: dict[st
     assert process.returncode == 0, told
     check(told)
     assert "sandbox    bubblewrap" in told
+    story = told.partition("── pynchy status")[0].splitlines()
+    assert [line for line in story if len(line) > 80] == []
 
 
 def test_without_bubblewrap_it_warns_and_uses_no_key(

@@ -96,6 +96,16 @@ def test_a_line_that_cannot_be_read_is_told_of_and_the_rest_goes_on(
     ]
 
 
+@pytest.mark.parametrize("option", ["--sender", "--chat"])
+def test_nobody_becomes_the_owner_by_an_empty_option(
+    pynchy: Pynchy, home: Path, option: str
+) -> None:
+    done = pynchy("listen", "stdin", option, "", input="hello\n", code=2)
+    assert "is empty" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert rows(home, "SELECT * FROM messages") == []
+
+
 def test_chat_and_sender_are_chosen(pynchy: Pynchy, home: Path) -> None:
     pynchy("groups", "add", "team", "--allow", "ann")
     pynchy("listen", "stdin", "--chat", "team", "--sender", "ann", input="hello\n")

@@ -242,7 +242,6 @@ def test_a_poison_message_stops_no_other_group_and_is_set_aside_and_brought_back
     while rows("SELECT state FROM failures") != [("set_aside",)] and time.monotonic() < deadline:
         _set(home, "UPDATE failures SET retry_at = NULL")
         pynchy("route", "--once", code=None)
-    pynchy("route", "--once")
     team = ("team", "queued", 1, 4, "local:team")
     assert rows(RUNS)[0] == team
     assert "two" not in told(home, "team", team)
@@ -271,6 +270,67 @@ def test_what_was_set_aside_gets_a_run_of_its_own_when_its_group_has_gone_on(
     pynchy("retry", "message:1")
     pynchy("route", "--once")
     assert rows(RUNS) == [("team", "queued", 1, 1, "local:team")]
+
+
+def test_a_failure_is_forgotten_with_the_routing_and_not_after_it(
+    pynchy: Pynchy, home: Path, rows: Rows
+) -> None:
+    """A kill between the two would have the message routed, and answered, twice."""
+    pynchy("groups", "add", "team", "--trigger", "always")
+    pynchy("send", "team", "one")
+    now = f"'{NOW}'"
+    _set(
+        home,
+        "INSERT INTO failures(stage, subject, attempts, state, error, first_at, last_at)"
+        f" VALUES ('route', 'message:1', 1, 'retrying', 'x', {now}, {now})",
+    )
+    _set(home, "CREATE TABLE queued_in(transaction_number INTEGER)")
+    number = "SELECT value FROM counters WHERE name = 'commits'"
+    _set(
+        home,
+        f"CREATE TRIGGER queued AFTER INSERT ON runs BEGIN INSERT INTO queued_in {number}; END",
+    )
+    _set(
+        home,
+        "CREATE TRIGGER forgotten BEFORE DELETE ON failures"
+        f" WHEN (SELECT transaction_number FROM queued_in) IS NOT ({number})"
+        " BEGIN SELECT raise(ABORT, 'in another transaction'); END",
+    )
+    pynchy("route", "--once")
+    assert rows(RUNS) == [("team", "queued", 1, 1, "local:team")]
+    assert rows("SELECT count(*) FROM failures") == [(0,)]
+
+
+def test_a_failure_in_a_chat_that_no_group_has_any_more_is_forgotten(
+    pynchy: Pynchy, home: Path, rows: Rows
+) -> None:
+    pynchy("groups", "add", "team", "--trigger", "always")
+    pynchy("send", "team", "one")
+    now = f"'{NOW}'"
+    _set(
+        home,
+        "INSERT INTO failures(stage, subject, attempts, state, error, first_at, last_at)"
+        f" VALUES ('route', 'message:1', 1, 'retrying', 'x', {now}, {now})",
+    )
+    pynchy("groups", "remove", "team", "--yes")
+    pynchy("route", "--once")
+    assert rows("SELECT count(*) FROM failures") == [(0,)]
+
+
+def test_a_message_of_bytes_that_are_no_text_stops_nobody(
+    pynchy: Pynchy, home: Path, rows: Rows
+) -> None:
+    """Another program may write such a row, and SQLite takes it."""
+    for group in ("team", "desk"):
+        pynchy("groups", "add", group, "--trigger", "always")
+    pynchy("send", "team", "one")
+    _set(home, "UPDATE messages SET content = CAST(x'ff6f6e65' AS TEXT)")
+    pynchy("send", "desk", "two")
+    pynchy("route", "--once")
+    (team, desk) = rows(RUNS)
+    assert (team[0], desk[0]) == ("team", "desk")
+    assert "\N{REPLACEMENT CHARACTER}one" in told(home, "team", team)
+    assert "\N{REPLACEMENT CHARACTER}one" in pynchy("tail", "team").stdout
 
 
 def test_many_messages_of_many_groups_are_routed_whole(

@@ -185,6 +185,30 @@ def test_damage_under_a_running_stage_stops_it_for_good(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
+def test_another_file_in_its_place_ends_a_stage_that_can_be_started_again(tmp_path: Path) -> None:
+    """Otherwise it would write on into a file that is gone, and nobody would be answered."""
+    home = Home(tmp_path)
+    migrate(home.database)
+    ask(home, 1)
+    one = Copying(home, {})
+    until(home, DONE, 1)
+    with closing(sqlite3.connect(home.database)) as db:
+        db.execute("VACUUM INTO ?", (str(home.data / "backup.db"),))
+    (home.data / "backup.db").replace(home.database)
+    for left in ("-wal", "-shm"):
+        Path(f"{home.database}{left}").unlink()
+    ask(home, 1)
+    code, _, err = one.ended()
+    one.ear.close()
+    assert code == 111, err
+    assert "was replaced" in err
+    assert "Traceback" not in err
+    again = Copying(home, {})
+    until(home, DONE, 2)
+    assert again.ended(signal.SIGTERM)[0] == 0
+    again.ear.close()
+
+
 HOLD = """
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)

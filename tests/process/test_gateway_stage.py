@@ -156,6 +156,14 @@ def test_a_session_has_its_socket_and_has_it_again_after_a_restart(
     until(lambda: not any(world.root.iterdir()), "nothing left")
 
 
+def test_it_stops_in_peace_before_anybody_has_called(world: World) -> None:
+    process = world.start()
+    world.begin("s1-1")
+    until(world.socket("s1-1").exists, "a socket")
+    assert world.stop(process) == 0
+    assert "stop failed" not in world.log.read_text()
+
+
 def test_an_end_while_it_was_dead_is_cleaned_up(world: World) -> None:
     process = world.start()
     world.begin("s1-1")

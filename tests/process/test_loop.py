@@ -188,6 +188,38 @@ def test_a_second_single_stage_is_refused(place: Home, copying: Callable[..., Co
     again.hear("READY=1")
 
 
+def test_who_tidies_the_folder_of_locks_makes_nobody_look_dead(
+    place: Home, copying: Callable[..., Copying]
+) -> None:
+    """Else the others would take its work, and once more after each time that it gets some."""
+    one = copying(single=True)
+    one.hear("READY=1")
+    names = sorted(path.name for path in place.locks.iterdir())
+    assert names == ["copy.lock", "owner-1.lock"]
+    for name in names:
+        (place.locks / name).unlink()
+    ask(place, 1)
+    until(place, DONE, 1)
+    assert [name for name in names if locks.is_held(place.locks / name)] == names
+    assert "copy already runs" in copying(single=True).ended()[2]
+
+
+def test_a_lock_that_another_has_meanwhile_ends_the_one_that_lost_it(
+    place: Home, copying: Callable[..., Copying]
+) -> None:
+    one = copying(single=True)
+    one.hear("READY=1")
+    path = place.locks / "copy.lock"
+    while (mine := locks.take(path)) is None:
+        path.unlink(missing_ok=True)
+    ask(place, 1)
+    code, _, err = one.ended()
+    mine.release()
+    assert code == 1
+    assert "was removed, and another process has it" in err
+    assert "Traceback" not in err
+
+
 def test_the_dead_are_swept_at_the_next_start(place: Home, copying: Callable[..., Copying]) -> None:
     one = copying()
     one.hear("READY=1")

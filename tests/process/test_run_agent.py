@@ -157,9 +157,16 @@ def test_a_failed_run_can_be_retried_by_hand(pipeline: Pipeline) -> None:
     assert "retried already" in pipeline.run("retry", "run:1", code=2)
 
 
-def test_a_core_that_is_not_there_is_said(pipeline: Pipeline) -> None:
-    (said,) = pipeline.ask("hello", "nonsense")
-    assert "There is no core named 'nonsense'" in said
+def test_what_is_no_core_is_said_before_anything_is_tried(pipeline: Pipeline) -> None:
+    pipeline.run("send", "main", "hello")
+    pipeline.run("route", "--once")
+    for name, why in (("nonsense", "No plugin is called 'nonsense'"), ("stdin", "offers no core")):
+        told = pipeline.run("run-agent", "--once", core=name, code=100)
+        assert why in told
+        assert "Traceback" not in told
+    assert pipeline.rows("SELECT state, attempts FROM runs") == [("queued", 0)]
+    pipeline.settle("echo")
+    assert len(pipeline.replies()) == 1
 
 
 def test_a_live_agent_takes_the_next_turn(pipeline: Pipeline) -> None:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -145,6 +146,23 @@ def test_it_starts_in_order_and_stops_in_reverse(up: Callable[..., Up], home: Pa
     assert not list((home / "data" / "run").glob("owner-*"))
 
 
+def test_the_folder_for_sockets_is_ours_alone_whatever_the_umask(
+    start: Callable[..., Up], home: Path
+) -> None:
+    """Else the gateway refuses it, and nobody is answered."""
+    with tempfile.TemporaryDirectory(prefix="gw") as run:
+        before = os.umask(0)
+        try:
+            at = ["--home", str(home)]
+            one = start(["-m", "pynchy_cli", *at, "up", "--only", "route"], XDG_RUNTIME_DIR=run)
+        finally:
+            os.umask(before)
+        one.until("route is ready")
+        made = [Path(run, "pynchy"), *Path(run, "pynchy").iterdir()]
+        assert [path.stat().st_mode & 0o777 for path in made] == [0o700] * 2
+        assert one.stop(signal.SIGTERM) == 0
+
+
 def test_a_killed_stage_comes_back(up: Callable[..., Up]) -> None:
     one = up()
     (pid,) = one.until(r"route is ready \(process (\d+)\)")
@@ -192,7 +210,7 @@ def test_what_can_not_be_is_said(home: Path, tmp_path: Path, pynchy: Pynchy) -> 
     nowhere = pynchy("--home", str(tmp_path / "nowhere"), "up", code=100)
     assert "pynchy init" in nowhere.stderr
     (home / "config.toml").write_text("[supervise]\nstages = ['route', 'nothing']\n")
-    assert "There is no stage 'nothing'" in pynchy("up", code=2).stderr
+    assert "[supervise] stages: There is no stage 'nothing'" in pynchy("up", code=100).stderr
 
 
 def test_broken_ones_are_left_and_when_none_is_left_it_ends(supervise: Callable[..., Up]) -> None:

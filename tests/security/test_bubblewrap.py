@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pynchy_cli import locks
 from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.sandbox import control, limits, ownership, trial
 from pynchy_cli.sandbox.base import Limits, Mount, Runtime
@@ -87,6 +88,27 @@ def test_fork_bomb_harms_only_itself(world: World) -> None:
 
     (world.root / "other").mkdir()
     assert PROCESSES // 2 < int(asyncio.run(story())) < PROCESSES
+
+
+def test_a_lease_can_be_asked_whatever_its_agent_does_to_it(world: World) -> None:
+    """The sandbox's first process holds it open, and may run with our own uid."""
+    code = TRY + textwrap.dedent("""
+        import os, sys
+        for number in os.listdir("/proc/1/fd"):
+            attempt(lambda: os.chmod("/proc/1/fd/" + number, 0))
+        open("done", "w")
+        sys.stdin.read()
+    """)
+
+    async def story() -> None:
+        async with world.started(code):
+            await world.appears("done")
+            if not ROOT:
+                assert world.lease.stat().st_mode & 0o777 == 0
+            assert locks.is_held(world.lease)
+        assert not locks.is_held(world.lease)
+
+    asyncio.run(story())
 
 
 def test_nothing_else_of_the_host_is_there(world: World) -> None:

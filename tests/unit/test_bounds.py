@@ -64,13 +64,14 @@ def test_what_json_cant_hold_is_replaced(value: Any, kept: Any) -> None:
     assert heard(Notice(turn="1", subtype="s", data=spoiled)).data["value"] in (kept, repr(value))
 
 
-def test_what_is_nested_without_end_is_cut() -> None:
-    value: list[Any] = []
-    for _ in range(100_000):
-        value = [value]
-    assert "nested too deeply" in str(
-        heard(ToolUse(turn="1", tool_id="t", name="n", input={"a": value}))
-    )
+@pytest.mark.parametrize("levels", [protocol.DEPTH - 1, protocol.DEPTH, 900, 100_000])
+def test_what_is_nested_without_end_is_cut(levels: int) -> None:
+    value: Any = "leaf"
+    for level in range(levels):
+        value = [value] if level % 2 else {"b": value}
+    kept = heard(ToolUse(turn="1", tool_id="t", name="n", input={"a": value}))
+    assert ("nested too deeply" in str(kept)) == (levels >= protocol.DEPTH)
+    assert ("leaf" in str(kept)) == (levels < protocol.DEPTH)
 
 
 def test_an_object_of_any_kind_is_told_by_its_name() -> None:

@@ -89,6 +89,27 @@ def test_variables_of_others_are_let_be(place: Home) -> None:
 
 
 @pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("ANTHROPIC_API_KE", "ANTHROPIC_API_KEY"),
+        ("ANTHROPIC_KEY", "ANTHROPIC_API_KEY"),
+        ("CLAUDE_OAUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"),
+        ("PYNCHY_AGENT_CORE", "PYNCHY_AGENT__CORE"),
+    ],
+)
+def test_a_slip_in_a_variable_is_not_passed_over(place: Home, slip: str, meant: str) -> None:
+    place.env.write_text(f"\n{slip}=x\n")
+    with pytest.raises(ConfigInvalid, match=rf"line 2: {slip} is no setting.*mean {meant}\?"):
+        load(place, {})
+
+
+def test_too_few_underscores_are_noticed_in_the_environment_too(place: Home) -> None:
+    with pytest.raises(ConfigInvalid, match="Did you mean PYNCHY_QUEUE__MAX_RETRIES"):
+        load(place, {"PYNCHY_QUEUE_MAX_RETRIES": "1"})
+    load(place, {"ANTHROPIC_KEY": "somebody else's"})
+
+
+@pytest.mark.parametrize(
     ("toml", "words"),
     [
         ("[queu]\n", ("line 1", "[queu]", "Did you mean [queue]?")),
@@ -127,6 +148,7 @@ def test_an_unknown_name_is_said_with_its_place_and_the_nearest(
         ('[agent]\nmodel = "a\\u0000"\n', ("model", "text")),
         ("[gateway]\nmode = 'antropic'\n", ("'antropic'", "auto, anthropic or", "mean anthropic?")),
         ("[gateway]\nupstream = 'x'\n", ("'x'", "https://")),
+        ("[gateway]\nupstream = 'http://a:b@c'\n", ("'http://(secret)@c'", "without a login")),
     ],
 )
 def test_a_value_that_cant_be_is_said_with_what_can(

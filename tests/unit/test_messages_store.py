@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pynchy_cli.model import NewMessage
-from pynchy_cli.store import counters, failures, groups, messages, outbound
+from pynchy_cli.store import counters, events, failures, groups, messages, outbound
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.migrate import migrate
 
@@ -145,6 +145,22 @@ def test_the_agent_reads_what_is_meant_for_it(store: Store) -> None:
     heard = messages.for_agent(store.db, "team", 0, seqs[8] or 0)
     assert [one.content for one in heard] == ["to both", "a notice", "the last"]
     assert messages.for_agent(store.db, "team", seqs[8] or 0, seqs[8] or 0) == []
+
+
+def test_an_agent_is_never_told_what_it_did_or_what_the_host_said(store: Store) -> None:
+    team(store)
+    add(store, said("1", "first"))
+    with store.atomic() as db:
+        for kind in ("thinking", "tool_use", "tool_result"):
+            events.show(
+                db, key=kind, chat_jid=CHAT, kind=kind, content="a trace", now=NOW, run_id=1
+            )
+        for source in ("agent", "host"):
+            outbound.say(db, key=source, chat_jid=CHAT, content="a reply", source=source, now=NOW)
+    add(store, said("2", "second"))
+    heard = messages.for_agent(store.db, "team", 0, messages.highest(store.db))
+    assert [one.content for one in heard] == ["first", "second"]
+    assert len(messages.last(store.db, [CHAT], 10)) == 7
 
 
 def test_groups_wait_only_for_what_they_may_read(store: Store) -> None:

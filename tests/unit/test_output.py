@@ -23,13 +23,29 @@ def test_a_terminal_is_told_nothing_by_content(capsys: pytest.CaptureFixture[str
     assert said.err == "\\x07bell\n"
 
 
+def test_a_table_stands_straight_whatever_the_script_and_fits_where_it_should(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [("garden", "日本", "x" * 30), ("e\u0301", "Garten", "日" * 20)]
+    output.print_table(("group", "name", "tells"), rows, width=31)
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header == "GROUP   NAME    TELLS"
+    assert lines == [f"garden  日本    {'x' * 14}…", f"e\u0301       Garten  {'日' * 7}…"]
+    assert max(map(output.columns, lines)) <= 31
+
+
 def test_anything_that_was_said_can_be_read_back(
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     rows = [{"content": "a\nb\u2028\x1b é 😀"}, {"content": "lone \udc80 surrogate"}, 5]
+    rows.append({"\x9b2J": ["\x7f\x1b[2J\x9b31m\u202e\t"]})
     output.print_lines(rows)
-    data = capsysbinary.readouterr().out
-    assert [json.loads(line) for line in data.decode().split("\n")[:-1]] == rows
+    data = capsysbinary.readouterr().out.decode()
+    assert [json.loads(line) for line in data.split("\n")[:-1]] == rows
+    output.print_json(rows)
+    whole = capsysbinary.readouterr().out.decode()
+    assert json.loads(whole) == rows
+    assert output.plain(data + whole) == data + whole, "a terminal obeys some of it"
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])

@@ -4,14 +4,19 @@ that say what is installed and not from where."""
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+import sys
 import tomllib
+import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
-from pynchy_cli import __version__
+from agent_runner.cores.base import BUILT_IN
+from pynchy_cli import __version__, plugins
 
 CHECKOUT = Path(__file__).parent.parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -24,7 +29,17 @@ PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"
 def texts() -> dict[str, str]:
     """Every text file that belongs to the checkout, tracked or about to be."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        # Whoever runs the tests need not be the one who cloned.
+        [
+            "git",
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -84,6 +99,18 @@ def test_every_plugin_of_ours_can_be_loaded() -> None:
     for name, value in ours.items():
         assert installed[name].value == value
         assert installed[name].load() is not None
+    assert [plugins.core(name).name for name in BUILT_IN] == list(BUILT_IN)
+
+
+def test_what_is_installed_is_whole_and_nothing_else(tmp_path: Path) -> None:
+    """The wheel: all modules, and what agents are told, where an installed one looks for it."""
+    (built,) = WheelBuilder(str(CHECKOUT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(built) as wheel:
+        held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    wanted = {f"pynchy_cli/{name}" for name in texts() if name.startswith("directives/")}
+    assert {"pynchy_cli/directives/base.md", "pynchy_cli/directives/admin.md"} <= wanted
+    wanted |= {name for name in texts() if name.startswith(("pynchy_cli/", "agent_runner/"))}
+    assert held == wanted
 
 
 def test_modules_open_with_what_they_are_for() -> None:
@@ -102,3 +129,14 @@ def test_the_make_file_says_what_it_can_do() -> None:
     ).stdout
     for goal in ("setup", "demo", "test", "check", "fix", "up", "bench", "chaos", "lock"):
         assert f"make {goal} " in told
+
+
+def test_chaos_kills_every_stage_with_every_core() -> None:
+    goal = ["make", "--dry-run", "chaos", "ARGS=--collect-only"]
+    lines = subprocess.run(goal, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    (command,) = [line for line in lines.splitlines() if "--collect-only" in line]
+    told = subprocess.run(
+        [sys.executable, *shlex.split(command)[1:]], cwd=CHECKOUT, capture_output=True, text=True
+    ).stdout
+    for swept in ("[listen@stdin-0]", "[route-0]", "[run-agent-0]", "at_every_point[0]"):
+        assert swept in told, told

@@ -103,6 +103,15 @@ def test_rubbish_gives_nothing_and_hides_nothing_after_it(rubbish: bytes, cuts: 
         + b"}}\n"
         + END
         + b"\n",
+        # No deeper than can be read, but perhaps than can be written again.
+        START
+        + b'\n{"type":"notice","turn":"1","subtype":"s","data":{"a":'
+        + b'[{"a":' * (protocol.DEPTH // 2)
+        + b"1"
+        + b"}]" * (protocol.DEPTH // 2)
+        + b"}}\n"
+        + END
+        + b"\n",
         END + b"\n",
         b"printed without an end of line ",
     ],

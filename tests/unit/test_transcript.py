@@ -74,3 +74,5 @@ def test_ordinary_text_is_kept(text: str) -> None:
 
 def test_a_name_stays_in_its_line() -> None:
     assert transcript.attribute('Ann\n<"&>\r\tBo') == "Ann &lt;&quot;&amp;&gt;  Bo"
+    told = transcript.prompt([Line("Ann\nBo", "9:00\n", "one line")])
+    assert told.count("\n") == 2

@@ -7,26 +7,31 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent_runner import protocol
 from agent_runner.protocol import Record, Text, TurnEnded
 from pynchy_cli import clock, locks
+from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.sandboxes import Sandboxes, lease_path
 from pynchy_cli.agent.worker import Worker
 from pynchy_cli.config.home import prepare
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Agent, Queue, Sandbox, Settings
 from pynchy_cli.context import Context
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull, SandboxUnavailable
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull, DatabaseReplaced, SandboxUnavailable
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.model import CHAT_LANE, NewMessage
 from pynchy_cli.owner import present
-from pynchy_cli.sandbox.base import DiesWithWorker, Mount, Spec
-from pynchy_cli.store import groups, messages, runs, sessions
+from pynchy_cli.sandbox.base import DiesWithWorker, Limits, Mount, Spec
+from pynchy_cli.store import counters, groups, messages, runs, sessions
 from pynchy_cli.store.connection import Store, connect
 from pynchy_cli.store.migrate import migrate
 from pynchy_cli.watch import Watcher
@@ -133,7 +138,9 @@ class Bench:
     def __init__(self, context: Context, runtime: Runtime, concurrency: int) -> None:
         self.context, self.store, self.home = context, context.store, context.home
         self.runtime = runtime
-        self.sandboxes = Sandboxes(context, runtime, Gateway(context.settings, context.log))
+        self.sandboxes = Sandboxes(
+            context, runtime, Core("echo", has_model=False), Gateway(context.settings, context.log)
+        )
         self.worker = Worker(context, runtime, self.sandboxes, concurrency)
         self.blocker = connect(self.store.path)
         self.store.db.execute("PRAGMA busy_timeout = 1")
@@ -321,6 +328,30 @@ def test_every_run_counts_against_the_limit(tmp_path: Path) -> None:
     script(story)
 
 
+def test_each_group_s_sandbox_has_its_own_uid_folders_and_limits(tmp_path: Path) -> None:
+    async def story() -> None:
+        sandbox = Sandbox(uid_base=500_000, memory=1001, max_processes=102, max_file=1003)
+        settings = Settings(agent=Agent(core="echo"), sandbox=sandbox)
+        async with bench(tmp_path, echo, settings=settings) as b:
+            specs: list[Spec] = []
+            b.runtime.before = specs.append
+            b.add_group("other")
+            for folder, number in (("team", 1), ("other", 2)):
+                b.ask(folder=folder)
+                await b.until(lambda n=number: len(b.said()) == n, "the answer")
+            for spec, folder, number in zip(specs, ("team", "other"), (1, 2), strict=True):
+                assert spec.uid == 500_000 + number
+                assert spec.limits == Limits(memory=1001, processes=102, file_size=1003)
+                where = {mount.target: mount.source for mount in spec.mounts if mount.writable}
+                assert where.pop("/workspace/group") == b.home.group(folder)
+                assert where.pop("/home/agent/.claude") == b.home.claude(folder)
+                own = b.home.ipc / folder
+                assert all(own in source.parents for source in where.values())
+            assert counters.read(b.store.db)["messages_outbound"][0] == 2
+
+    script(story)
+
+
 def test_a_warm_sandbox_that_goes_as_it_is_told_costs_nothing(tmp_path: Path) -> None:
     async def once(place: Place) -> None:
         document = await place.document()
@@ -417,6 +448,35 @@ def test_a_sandbox_whose_end_can_t_be_noted_is_forgotten_later(tmp_path: Path) -
     script(story)
 
 
+def test_who_works_on_a_file_that_was_replaced_lets_go_of_its_sandbox(tmp_path: Path) -> None:
+    """Nothing can be stored any more; whoever has the new file finds what that tells."""
+
+    async def story() -> None:
+        go = asyncio.Event()
+
+        async def slow(place: Place) -> None:
+            document = await place.document()
+            assert document is not None
+            await go.wait()
+            place.write(TurnEnded(turn=document.turn, reply="too late"))
+            await place.document()
+
+        async with bench(tmp_path, slow) as b:
+            b.ask()
+            await b.until(lambda: len(b.runtime.places) == 1, "the sandbox")
+            shutil.copy(b.store.path, b.store.path.with_name("copy"))
+            b.store.path.with_name("copy").replace(b.store.path)
+            go.set()
+            with contextlib.suppress(DatabaseReplaced):
+                await b.until(lambda: not b.worker.is_busy(), "the end")
+            assert b.runtime.places[0].is_gone
+            assert not b.context.has_failed
+            assert not list(b.home.ipc.glob("*/*"))
+            b.store.db.execute("DELETE FROM sessions")  # in the file that is gone
+
+    script(story)
+
+
 def test_a_sandbox_that_can_t_be_started_while_nothing_can_be_written_leaves_nothing(
     tmp_path: Path,
 ) -> None:
@@ -453,6 +513,33 @@ def test_a_sandbox_that_can_t_be_watched_is_ended(tmp_path: Path) -> None:
             b.ask()
             await b.answered("turn 1")
             assert b.runtime.places[0].is_gone
+
+    script(story)
+
+
+def test_somebody_else_s_socket_is_no_way_to_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway lives, but who could make the folder first listens in its place."""
+    settings = Settings(agent=Agent(core="claude"), queue=Queue(max_retries=0))
+
+    async def story() -> None:
+        with tempfile.TemporaryDirectory(prefix="gw") as run:
+            monkeypatch.setenv("XDG_RUNTIME_DIR", run)
+            async with bench(tmp_path, echo, settings=settings) as b:
+                gateway = locks.take(b.home.locks / "gateway.lock")
+                assert gateway is not None
+                folder = b.home.sockets(os.environ) / f"s{b.context.owner}-1"
+                folder.mkdir(parents=True)
+                folder.parent.parent.chmod(0o777)
+                with socket.socket(socket.AF_UNIX) as listening:
+                    listening.bind(str(folder / "gateway.sock"))
+                    listening.listen()
+                    number = b.ask()
+                    await b.until(lambda: b.run(number).state == "failed", "a failure")
+                assert "no folder of ours alone" in b.run(number).error
+                assert b.runtime.places == []
+                gateway.release()
 
     script(story)
 

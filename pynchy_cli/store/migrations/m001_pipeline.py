@@ -95,7 +95,9 @@ CREATE UNIQUE INDEX runs_one_queued ON runs(group_folder, lane)
   WHERE state = 'queued' AND kind = 'chat';
 CREATE INDEX runs_claim ON runs(id) WHERE state = 'queued';
 CREATE INDEX runs_at_work ON runs(owner) WHERE state = 'running';
+CREATE INDEX runs_of_messages ON runs(group_folder, last_seq) WHERE kind = 'chat';
 CREATE INDEX runs_of_group ON runs(group_folder, id);
+CREATE INDEX runs_unfinished ON runs(group_folder) WHERE state IN ('queued', 'running');
 
 CREATE TABLE sessions (
   group_folder TEXT NOT NULL REFERENCES registered_groups(folder) ON DELETE CASCADE,
@@ -127,6 +129,7 @@ CREATE TABLE outbound_ledger (
   finished_at TEXT
 ) STRICT;
 
+CREATE INDEX outbound_open ON outbound_ledger(chat_jid) WHERE is_final = 0;
 CREATE INDEX outbound_of_run ON outbound_ledger(run_id) WHERE run_id IS NOT NULL;
 
 CREATE TABLE outbound_deliveries (

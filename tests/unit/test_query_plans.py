@@ -1,0 +1,63 @@
+"""Queries that are asked again and again read off an index, however long the past is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pynchy_cli.store import messages, outbound, queue, runs
+from pynchy_cli.store.connection import Connection, Store
+from pynchy_cli.store.migrate import migrate
+
+NOW = "2026-01-31T08:00:00.000Z"
+ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
+    "an answer that grows": (
+        lambda db: outbound.open_replies(db, "local:team"),
+        "outbound_open (chat_jid=?)",
+    ),
+    "what became of a message": (
+        lambda db: runs.covering(db, "team", 7),
+        "runs_of_messages (group_folder=? AND last_seq>?)",
+    ),
+    "whether a group is at work": (
+        lambda db: runs.unfinished(db, "team"),
+        "runs_unfinished (group_folder=?)",
+    ),
+    "where a run's messages begin": (
+        lambda db: messages.first_unread(db, "team", 7),
+        "runs_of_messages (group_folder=?)",
+    ),
+    "what status counts of messages": (
+        lambda db: queue.queue(db, set(), None),
+        "messages_for_agent (chat_jid=? AND seq>? AND seq<?)",
+    ),
+    "what status counts of runs": (
+        lambda db: queue.queue(db, set(), None),
+        "runs USING INDEX runs_claim",
+    ),
+    "whether anything can be claimed": (
+        lambda db: runs.is_any_due(db, NOW),
+        "runs USING INDEX runs_claim",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_it_reads_off_its_index(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "messages.db"
+    migrate(path)
+    ask, index = ASKED[name]
+    with Store.open(path) as store:
+        statements: list[str] = []
+        store.db.set_trace_callback(statements.append)
+        ask(store.db)
+        store.db.set_trace_callback(None)
+        plans = [
+            str(row[3])
+            for statement in statements
+            for row in store.db.execute(f"EXPLAIN QUERY PLAN {statement}")
+        ]
+    assert any(index in plan for plan in plans), plans
