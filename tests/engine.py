@@ -120,7 +120,7 @@ class Engine:
             process.send_signal(signal.SIGTERM)
             _await_end(process)
         for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error, AttributeError):  # It may end meanwhile.
                 is_engine = process.name().startswith(("dockerd", "containerd"))
                 if is_engine and any(ours in part for part in process.cmdline()):
                     _kill_all(process)

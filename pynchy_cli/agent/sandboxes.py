@@ -209,6 +209,7 @@ class Sandboxes:
                 inside(INSIDE, mounts),
                 "--output",
                 inside(f"{INSIDE}/{protocol.OUTPUT}", mounts) + "/log",
+                *(("--no-leash",) if self.runtime.outlives_worker else ()),
             ),
             environment={
                 **await self._environments.for_group(group),

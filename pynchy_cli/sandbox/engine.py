@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -76,6 +77,13 @@ class Address:
             )
         return None
 
+    def knock(self) -> None:
+        """Raise OSError where nobody listens. The SDK would leave its socket open there."""
+        if self.socket is not None:
+            with socket.socket(socket.AF_UNIX) as door:
+                door.settimeout(PROBE)
+                door.connect(str(self.socket))
+
 
 def find(environ: Mapping[str, str]) -> Address | None:
     """Where an engine seems to listen: where DOCKER_HOST says, else at the first socket of Docker
@@ -132,6 +140,7 @@ class Engine:
     def now(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """A call, made in this thread. Raises EngineAway and Refused."""
         with translated(self.address):
+            self.address.knock()
             return function(*arguments, **named)
 
     async def call(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:

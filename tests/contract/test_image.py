@@ -48,7 +48,7 @@ def answer(engine: Engine, document: dict[str, Any], *options: str) -> list[dict
         input=json.dumps(document),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
         env={"PATH": os.environ["PATH"], "HOME": str(engine.root)},
     )
