@@ -74,7 +74,7 @@ those that come with pynchy. Between two lines of `---` at its top stand `name`,
 tiers, names, or `*`. They are copied anew for each sandbox and can't be written there; links and
 whatever is no plain file are left out. `pynchy skills list GROUP` shows which a group has.
 
-**Git.** Agents commit as `git_name` and `git_email` of `[agent]`, else as git on the host is set up.
+**Git.** Agents commit as `git_name` and `git_email` of `[agent]`, else as git on the host does.
 `GH_TOKEN` is in the environment of the admin group's agents (`GH_TOKEN` in `.env` or around
 pynchy, else what `gh auth token` says on the host), and of a group with a `gh_token` of its own,
 which can be set here alone and belongs into `.env`, as `PYNCHY_GROUPS__<NAME>__GH_TOKEN`. Sandboxes

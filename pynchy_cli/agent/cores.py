@@ -3,8 +3,12 @@ sandbox must hold. The core itself is code of the sandbox's side and never loade
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pynchy_cli import plugins
+from pynchy_cli.config import tiers
+from pynchy_cli.config.settings import Settings
 from pynchy_cli.plugins import hookimpl
 
 
@@ -20,6 +24,17 @@ class Core:
     name: str
     has_model: bool = True
     packages: tuple[str, ...] = ()
+
+
+def chosen(settings: Settings) -> dict[str, Core]:
+    """The cores that some group may have, by name. Raises PluginUnknown, PluginBroken and
+    ConfigInvalid."""
+    return {name: plugins.core(name) for name in sorted(tiers.cores(settings))}
+
+
+def packages(found: Mapping[str, Core]) -> tuple[str, ...]:
+    """All packages that they need in their sandboxes."""
+    return tuple(sorted({package for core in found.values() for package in core.packages}))
 
 
 class _Plugin:

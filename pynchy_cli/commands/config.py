@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from pynchy_cli.agent import advice
+from pynchy_cli.agent import advice, cores
 from pynchy_cli.commands.app import Context, here, open_store
 from pynchy_cli.config.load import config_hash, shown, shown_rules
 from pynchy_cli.config.sections import NAMED
@@ -61,10 +61,10 @@ def _require_names(settings: Settings, home: Path) -> None:
 
     where = "[agent] core"
     try:
-        plugins.core(settings.agent.core)
+        cores.chosen(settings)
         where = "[sandbox] runtime"
         if settings.sandbox.runtime != AUTO:
-            plugins.runtime(settings.sandbox.runtime)
+            plugins.runtime(settings.sandbox.runtime, settings)
         where = "[supervise] stages"
         services(list(settings.supervise.stages), home)
     except (PluginUnknown, PluginBroken, UsageWrong) as error:

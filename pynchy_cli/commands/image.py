@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pynchy_cli.agent import cores
 from pynchy_cli.commands.app import Context, here
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, SandboxUnavailable
 from pynchy_cli.output import print_json, print_text, say, wants_json
@@ -61,7 +62,8 @@ def info(ctx: typer.Context, base: Base = "", as_json: AsJson = False) -> int:
 
 def _choice(context: Context, base: str) -> image.Choice:
     settings = context.settings.sandbox
-    return image.Choice(settings.image, base or settings.base_image)
+    found = cores.packages(cores.chosen(context.settings))
+    return image.Choice(settings.image, base or settings.base_image, found)
 
 
 def _connected(context: Context) -> engine.Engine:

@@ -8,13 +8,12 @@ import sys
 from collections.abc import Awaitable
 from typing import Any
 
-from pynchy_cli import plugins
+from pynchy_cli.agent import cores
 from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.foreground import Foreground
 from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.worker import Worker
 from pynchy_cli.channels.stdin import pieces
-from pynchy_cli.config.tiers import cores
 from pynchy_cli.errors import SandboxUnavailable, UsageWrong
 from pynchy_cli.gateway.mode import credential_of
 from pynchy_cli.gateway.server import Gateway
@@ -33,11 +32,11 @@ def make(context: Context, options: dict[str, Any]) -> Stage | Awaitable[Stage]:
     Raises SandboxUnavailable where no sandbox can be made here, PluginUnknown and PluginBroken
     where there is no such runtime or core; what waits, waits.
     """
-    found: dict[str, Core] = {name: plugins.core(name) for name in cores(context.settings)}
+    found = cores.chosen(context.settings)
     runtime = choose(context.settings)
     _require_isolation(context, runtime, found)
-    packages = tuple(sorted({package for core in found.values() for package in core.packages}))
-    runtime.prepare(context.home.data, lambda line: context.log.info(line), packages)
+    say = context.log.info
+    runtime.prepare(context.home.data, lambda line: say(line), cores.packages(found))
     _report(context, runtime)
     worker = Worker(
         context,

@@ -41,6 +41,7 @@ class Apple(DiesWithWorker):
     def __init__(self, settings: Settings) -> None:
         self._image = settings.sandbox.image
         self._base = settings.sandbox.base_image
+        self._packages: tuple[str, ...] = ()
         self._program = shutil.which(PROGRAM)
 
     def problem(self) -> str | None:
@@ -61,15 +62,18 @@ class Apple(DiesWithWorker):
             "a host uid for each group (macOS has none to give)",
         ]
 
-    def prepare(self, data: Path, say: Callable[[str], None]) -> None:
+    def prepare(
+        self, data: Path, say: Callable[[str], None], packages: tuple[str, ...] = ()
+    ) -> None:
         """Make the image, where it is missing or of other sources. Raises SandboxUnavailable."""
+        self._packages = packages
         tag = f"{self._image.partition(':')[0]}:{self._sources()}"
         is_own = self._image != Settings().sandbox.image and self._has(self._image)
         if is_own or self._has(tag):
             return
         say(f"Building the image {self._image} on {self._base}; this takes a few minutes.")
         with tempfile.TemporaryDirectory(prefix="pynchy-image-") as folder:
-            _unpack(Path(folder))
+            _unpack(Path(folder), packages)
             tags = ("--tag", self._image, "--tag", tag)
             base = ("--build-arg", f"BASE_IMAGE={self._base}")
             self._run("build", *tags, *base, "--progress", "plain", folder, patience=BUILD)
@@ -150,7 +154,7 @@ class Apple(DiesWithWorker):
         return True
 
     def _sources(self) -> str:
-        return context.fingerprint(self._base, carries_packages=False)
+        return context.fingerprint(self._base, carries_packages=False, more=self._packages)
 
     def _run(self, *arguments: str, patience: float = CALL) -> str:
         """What the command printed. Blocks; raises SandboxUnavailable."""
@@ -215,10 +219,10 @@ def _own_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _OWN if name in os.environ}
 
 
-def _unpack(folder: Path) -> None:
+def _unpack(folder: Path, more: tuple[str, ...]) -> None:
     """The build context as a folder."""
     with tempfile.TemporaryFile() as file:
-        context.write(file, carries_packages=False)
+        context.write(file, carries_packages=False, more=more)
         file.seek(0)
         with tarfile.open(fileobj=file) as tar:
             tar.extractall(folder, filter="data")

@@ -18,11 +18,12 @@ FORMAT = "1"
 """Raised when what an image holds changes by this module alone."""
 
 
-def fingerprint(base: str, *, carries_packages: bool) -> str:
+def fingerprint(base: str, *, carries_packages: bool, more: tuple[str, ...] = ()) -> str:
     """Changes with any source of the image: agent_runner, the Dockerfile, the packages' versions,
-    the base's name, and Python where the host's packages are carried."""
+    the base's name, and Python where the host's packages are carried. `more` are the packages
+    that cores need besides."""
     digest = hashlib.sha256()
-    for part in (FORMAT, base, sys.version if carries_packages else "", *constraints()):
+    for part in (FORMAT, base, sys.version if carries_packages else "", *more, *constraints(more)):
         digest.update(part.encode() + b"\0")
     for source in site.sources():
         name = source.relative_to(site.runner()).as_posix()
@@ -37,14 +38,14 @@ def may_fit(python: str | None) -> bool:
     return sys.platform == "linux" and (python is None or f"{python}.".startswith(f"{own}."))
 
 
-def requirements() -> list[str]:
+def requirements(more: tuple[str, ...] = ()) -> list[str]:
     """What pip is to install for agent_runner."""
-    return list(packages.ROOTS)
+    return [*packages.ROOTS, *more]
 
 
-def constraints() -> list[str]:
+def constraints(more: tuple[str, ...] = ()) -> list[str]:
     """The versions that are installed here, for pip to take the same."""
-    roots = tuple(name for name in packages.ROOTS if _is_installed(name))
+    roots = tuple(name for name in (*packages.ROOTS, *more) if _is_installed(name))
     return sorted(f"{one.name}=={one.version}" for one in packages.closure(roots))
 
 
@@ -56,15 +57,15 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def write(file: IO[bytes], *, carries_packages: bool) -> None:
+def write(file: IO[bytes], *, carries_packages: bool, more: tuple[str, ...] = ()) -> None:
     """Write the archive. Raises SandboxUnavailable and OSError."""
     with tarfile.open(fileobj=file, mode="w") as tar:
         _add_text(tar, DOCKERFILE, (site.runner() / DOCKERFILE).read_text(encoding="utf-8"))
-        _add_text(tar, "requirements.txt", "".join(f"{line}\n" for line in requirements()))
-        _add_text(tar, "constraints.txt", "".join(f"{line}\n" for line in constraints()))
+        _add_text(tar, "requirements.txt", "".join(f"{line}\n" for line in requirements(more)))
+        _add_text(tar, "constraints.txt", "".join(f"{line}\n" for line in constraints(more)))
         tar.addfile(_folder("packages"))
         if carries_packages:
-            for one in packages.closure():
+            for one in packages.closure((*packages.ROOTS, *more)):
                 for path, inside in packages.files(one):
                     _add(tar, path, f"packages/{inside.as_posix()}")
         for source in site.sources():

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,13 @@ class Docker:
             found.append("a host uid for each group (needs root)")
         return found
 
-    def prepare(self, data: Path, say: Callable[[str], None]) -> None:
+    def prepare(
+        self, data: Path, say: Callable[[str], None], packages: tuple[str, ...] = ()
+    ) -> None:
         """Make the image, where it is missing or of other sources. Raises SandboxUnavailable."""
         connected = self._connected()
         self._files = files.Files(data / self.name)
+        self._choice = replace(self._choice, packages=packages)
         self._image = image.ensure(connected, self._choice, data / self.name, say)
 
     def inside(self, path: str, spec_mounts: tuple[Mount, ...]) -> str:

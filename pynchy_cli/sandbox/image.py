@@ -29,10 +29,12 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Choice:
-    """The image's name, and the base on which it is built."""
+    """The image's name, the base on which it is built, and the packages that it holds besides
+    those of agent_runner."""
 
     image: str
     base: str
+    packages: tuple[str, ...] = ()
 
 
 def find(engine: Engine, name: str) -> Facts | None:
@@ -60,7 +62,9 @@ def environment(facts: Facts) -> tuple[str, ...]:
 
 def wanted(engine: Engine, choice: Choice) -> str:
     """The fingerprint that the image should have."""
-    return context.fingerprint(choice.base, carries_packages=_may_carry(engine, choice))
+    return context.fingerprint(
+        choice.base, carries_packages=_may_carry(engine, choice), more=choice.packages
+    )
 
 
 def _may_carry(engine: Engine, choice: Choice) -> bool:
@@ -126,10 +130,10 @@ def build(engine: Engine, choice: Choice, say: Say) -> Facts:
     """Build it, whatever there is; `say` gets each line. Raises SandboxUnavailable."""
     carries = _may_carry(engine, choice)
     with tempfile.TemporaryFile() as file:
-        context.write(file, carries_packages=carries)
+        context.write(file, carries_packages=carries, more=choice.packages)
         file.seek(0)
         labels = {
-            LABEL: context.fingerprint(choice.base, carries_packages=carries),
+            LABEL: context.fingerprint(choice.base, carries_packages=carries, more=choice.packages),
             BASE_LABEL: choice.base,
         }
         engine.now(_build, engine.api, choice, file, labels, say)

@@ -139,7 +139,10 @@ class Bench:
         self.context, self.store, self.home = context, context.store, context.home
         self.runtime = runtime
         self.sandboxes = Sandboxes(
-            context, runtime, Core("echo", has_model=False), Gateway(context.settings, context.log)
+            context,
+            runtime,
+            {"echo": Core("echo", has_model=False)},
+            Gateway(context.settings, context.log),
         )
         self.worker = Worker(context, runtime, self.sandboxes, concurrency)
         self.blocker = connect(self.store.path)
