@@ -86,7 +86,9 @@ class Adoption:
                 lease.release()
                 return None
             await self.sandboxes.connect(session)
-            return Live(session, folder, place, lease, log, self.context.watcher)
+            live = Live(session, folder, place, lease, log, self.context.watcher)
+            self.sandboxes.disk.watch(live)
+            return live
         except BaseException:
             lease.release()
             raise

@@ -3,6 +3,7 @@ told of them. Nothing is decided by it, but that the same isn't blindly done aga
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from agent_runner import protocol
@@ -32,6 +33,20 @@ def store(db: Connection, run: Run, record: protocol.Record, offset: int, now: s
             _add(db, run, "tool_result", result, content, offset, now)
         case protocol.Notice(subtype=subtype, data=data):
             _notice(db, run, subtype, data, offset, now)
+
+
+def keep(db: Connection, run: Run, texts: Iterable[str], now: str) -> None:
+    """Keep what an agent wrote for itself and not for people."""
+    for text in texts:
+        events.add(
+            db,
+            "internal",
+            {"text": text},
+            now,
+            group_folder=run.group_folder,
+            run_id=run.id,
+            chat_jid=run.chat_jid,
+        )
 
 
 def preview(given: dict[str, Any]) -> str:

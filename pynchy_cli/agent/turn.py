@@ -10,6 +10,7 @@ from dataclasses import replace
 from agent_runner import protocol
 from pynchy_cli import clock
 from pynchy_cli.agent import trace
+from pynchy_cli.agent.spoken import internal, spoken
 from pynchy_cli.config.settings import Queue
 from pynchy_cli.model import Run, Session
 from pynchy_cli.store import Store, groups, outbound, runs, sessions, steering
@@ -156,11 +157,14 @@ class Turn:
     def _grow(self, db: Connection, now: str) -> None:
         if self.run.is_shell:
             return
+        content = spoken(self._text, is_final=False)
+        if not content.strip():
+            return
         outbound.grow(
             db,
             key=self.key,
             chat_jid=self.run.chat_jid or "",
-            content=self._text,
+            content=content,
             now=now,
             group_folder=self.run.group_folder,
             run_id=self.run.id,
@@ -181,7 +185,7 @@ class Turn:
             return
         self._named(db, record.session_id)
         through = self._through(record.read)
-        self._say(db, record.reply.strip() or self._text.strip() or NOTHING, "agent", now)
+        self._answer(db, record.reply.strip() or self._text.strip(), now)
         self._text = ""
         groups.answer_through(db, self.run.group_folder, through)
         self.run = steering.replied(db, self.run, through)
@@ -198,20 +202,30 @@ class Turn:
             self._failed(db, error, now, through, retry=not ended.is_permanent)
 
     def _done(self, db: Connection, reply: str, now: str, through: int) -> None:
-        self.reply = reply
+        self.reply = spoken(reply, is_final=True)
         runs.finish(db, self.run, "done", now)
         if self.run.is_shell:
             return
-        source = "agent" if reply.strip() else "host"
-        self._say(db, reply if reply.strip() else NOTHING, source, now)
+        self._answer(db, reply, now)
         self._leave(db, through, now)
+
+    def _answer(self, db: Connection, reply: str, now: str) -> None:
+        """Say what of an answer is meant for people, which may be nothing; the rest is kept."""
+        trace.keep(db, self.run, internal(reply), now)
+        content = spoken(reply, is_final=True)
+        if content.strip():
+            self._say(db, content, "agent", now)
+        elif reply.strip():
+            outbound.withdraw(db, self.key)
+        else:
+            self._say(db, NOTHING, "host", now)
 
     def _interrupted(self, db: Connection, ended: protocol.TurnEnded, now: str) -> None:
         if self.run.asked == "stop":
             self._stopped(db, now, ended.reply)
             return
         if text := ended.reply.strip() or self._text.strip():
-            self._say(db, text, "agent", now)
+            self._answer(db, text, now)
         run = steering.replied(db, self.run, self.run.answered_seq)
         # The attempt was none: the same is asked again, together with what was said since.
         self.run = replace(run, attempts=run.attempts - 1)
@@ -222,7 +236,7 @@ class Turn:
         runs.finish(db, self.run, "cancelled", now, "stopped by hand")
         if self.run.is_shell:
             return
-        text = reply.strip() or self._text.strip() or self._stored_text()
+        text = spoken(reply.strip() or self._text.strip() or self._stored_text(), is_final=True)
         content = f"{text}\n\n{STOPPED}" if text else STOPPED
         self._say(db, content, "agent" if text else "host", now)
         groups.answer_through(db, self.run.group_folder, self.run.last_seq)

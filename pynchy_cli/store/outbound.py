@@ -55,6 +55,11 @@ def grow(
     _write(db, key, chat_jid, content, "agent", now, group_folder, run_id, final=False)
 
 
+def withdraw(db: Connection, key: str) -> None:
+    """An open reply that came to nothing."""
+    db.execute("DELETE FROM outbound_ledger WHERE key = ? AND is_final = 0", (key,))
+
+
 def hand_on(db: Connection, key: str, run_id: int) -> None:
     """An open reply goes on as another run's next one; where that has one already, or is done
     with that one, it is dropped."""
@@ -64,7 +69,7 @@ def hand_on(db: Connection, key: str, run_id: int) -> None:
         " WHERE key = :key AND is_final = 0",
         {"run": run_id, "key": key},
     )
-    db.execute("DELETE FROM outbound_ledger WHERE key = ? AND is_final = 0", (key,))
+    withdraw(db, key)
 
 
 def _write(

@@ -362,3 +362,27 @@ def test_a_shell_s_turn_says_nothing_in_a_chat(store: Store) -> None:
     now.take([(Text(turn=run.turn, text="wo"), 5), (TurnEnded(turn=run.turn, reply="word"), 10)])
     assert (now.reply, len(heard), said(store)) == ("word", 2, [])
     assert state(store, run.id) == "done"
+
+
+def test_what_is_internal_is_kept_and_not_said(store: Store) -> None:
+    ask(store)
+    now = turn(store)
+    name = now.run.turn
+    now.take([(Text(turn=name, text="<internal>hm</inter"), 10)])
+    assert said(store) == []
+    now.take([(Text(turn=name, text="nal>Yes."), 20)])
+    assert [one.content for one in said(store)] == ["Yes."]
+    now.take([(TurnEnded(turn=name, reply="<internal>hm</internal>Yes."), 30)])
+    assert final(store) == ["Yes."]
+    kept = store.db.execute("SELECT payload FROM events WHERE event_type = 'internal'").fetchall()
+    assert [row[0] for row in kept] == ['{"text": "hm"}']
+
+
+def test_an_agent_may_have_nothing_to_say(store: Store) -> None:
+    number = ask(store)
+    now = turn(store)
+    name = now.run.turn
+    now.take([(Text(turn=name, text="Well"), 10)])
+    now.take([(TurnEnded(turn=name, reply="<internal>nothing new</internal>"), 20)])
+    assert said(store) == []
+    assert (state(store, number), answered(store)) == ("done", 1)
