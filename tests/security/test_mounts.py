@@ -22,10 +22,10 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.person = root / "person"
-        self.work = self.person / "work"
+        self.desk = self.person / "desk"
         self.papers = self.person / "papers"
         self.home = root / "home"
-        for folder in (self.work / "notes", self.papers, self.home / "data"):
+        for folder in (self.desk / "notes", self.papers, self.home / "data"):
             folder.mkdir(parents=True)
         (self.home / "data/messages.db").touch()
         self.places = Places(self.person, self.home)
@@ -35,7 +35,7 @@ class Machine:
 
     def write(self, more: str) -> None:
         self.list.write_text(
-            f'{more}\n[[allowed_roots]]\npath = "~/work"\nallow_read_write = true\n'
+            f'{more}\n[[allowed_roots]]\npath = "~/desk"\nallow_read_write = true\n'
             f'[[allowed_roots]]\npath = {json.dumps(str(self.papers))}\ndescription = "papers"\n'
         )
         self.list.chmod(0o644)
@@ -58,26 +58,26 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_what_lies_at_or_below_a_root_is_allowed(machine: Machine) -> None:
-    for path in (machine.work, machine.work / "notes", "~/work/notes/", "work//notes", "~/work/."):
+    for path in (machine.desk, machine.desk / "notes", "~/desk/notes/", "desk//notes", "~/desk/."):
         verdict = machine.ask(path, "deep/notes")
         assert verdict.allowed, verdict.reason
         assert (verdict.readonly, verdict.target) == (True, "/workspace/extra/deep/notes")
         assert verdict.source is not None
         assert verdict.source.real == (
-            machine.work if "notes" not in str(path) else machine.work / "notes"
+            machine.desk if "notes" not in str(path) else machine.desk / "notes"
         )
 
 
 def test_without_a_container_path_the_name_is_kept(machine: Machine) -> None:
-    assert machine.ask(machine.work / "notes", None).target == "/workspace/extra/notes"
+    assert machine.ask(machine.desk / "notes", None).target == "/workspace/extra/notes"
 
 
 @pytest.mark.parametrize(
     ("folder", "is_admin", "limit", "readonly"),
     [
-        ("work", True, "", False),
-        ("work", False, "", True),
-        ("work", False, "non_admin_read_only = false", False),
+        ("desk", True, "", False),
+        ("desk", False, "", True),
+        ("desk", False, "non_admin_read_only = false", False),
         ("papers", True, "non_admin_read_only = false", True),
     ],
 )
@@ -93,45 +93,45 @@ def test_writing_must_be_allowed_by_all(
 
 
 def test_of_nested_roots_the_innermost_counts(machine: Machine) -> None:
-    machine.write('[[allowed_roots]]\npath = "work/notes"')
-    assert machine.ask("~/work", readonly=False, is_admin=True).readonly is False
-    assert machine.ask("~/work/notes", readonly=False, is_admin=True).readonly is True
+    machine.write('[[allowed_roots]]\npath = "desk/notes"')
+    assert machine.ask("~/desk", readonly=False, is_admin=True).readonly is False
+    assert machine.ask("~/desk/notes", readonly=False, is_admin=True).readonly is True
 
 
 @pytest.mark.parametrize("name", [*mounts.BLOCKED, ".SSH", "Id_RSA", ".ENV", ".env"])
 def test_blocked_names(machine: Machine, name: str) -> None:
-    (machine.work / name / "below").mkdir(parents=True)
-    assert "is blocked" in machine.refused(machine.work / name)
-    assert "is blocked" in machine.refused(machine.work / name / "below")
+    (machine.desk / name / "below").mkdir(parents=True)
+    assert "is blocked" in machine.refused(machine.desk / name)
+    assert "is blocked" in machine.refused(machine.desk / name / "below")
     # What isn't there is refused in the same words, so that nobody learns what is.
     assert "is blocked" in machine.refused(machine.papers / name / "nowhere")
-    (machine.work / f"not{name}").mkdir()
-    assert machine.ask(machine.work / f"not{name}").allowed
+    (machine.desk / f"not{name}").mkdir()
+    assert machine.ask(machine.desk / f"not{name}").allowed
     # By a link the name is in what it really is, and the other way in what was given.
-    (machine.papers / "link").symlink_to(machine.work / name)
+    (machine.papers / "link").symlink_to(machine.desk / name)
     assert "is blocked" in machine.refused(machine.papers / "link")
-    (machine.papers / name).symlink_to(machine.work / "notes")
+    (machine.papers / name).symlink_to(machine.desk / "notes")
     assert "is blocked" in machine.refused(machine.papers / name)
 
 
 def test_own_patterns_come_on_top(machine: Machine) -> None:
     machine.write('blocked_patterns = ["*.key", "private"]')
     for name in ("Private", "a.key", ".ssh"):
-        (machine.work / name).mkdir()
-        assert "is blocked" in machine.refused(machine.work / name)
+        (machine.desk / name).mkdir()
+        assert "is blocked" in machine.refused(machine.desk / name)
     for name in ("privately", "a.keys"):
-        (machine.work / name).mkdir()
-        assert machine.ask(machine.work / name).allowed
+        (machine.desk / name).mkdir()
+        assert machine.ask(machine.desk / name).allowed
 
 
 def test_links_out_of_a_root_lead_nowhere(machine: Machine) -> None:
-    (machine.work / "out").symlink_to(machine.root)
-    (machine.work / "etc").symlink_to("/etc")
-    (machine.work / "dangling").symlink_to("nowhere")
-    (machine.work / "round").symlink_to("round")
+    (machine.desk / "out").symlink_to(machine.root)
+    (machine.desk / "etc").symlink_to("/etc")
+    (machine.desk / "dangling").symlink_to("nowhere")
+    (machine.desk / "round").symlink_to("round")
     for name in ("out", "out/person", "etc", "etc/ssl", "dangling", "round", "out/../../.."):
-        machine.refused(machine.work / name)
-    machine.refused(str(machine.work) + "/../.config")
+        machine.refused(machine.desk / name)
+    machine.refused(str(machine.desk) + "/../.config")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_the_system_is_never_mounted(machine: Machine, path: str) -> None:
 
 def test_homes_and_the_list_are_never_mounted(machine: Machine) -> None:
     machine.write('[[allowed_roots]]\npath = "/"\nallow_read_write = true')
-    other = machine.work / "pynchy"
+    other = machine.desk / "pynchy"
     (other / "data").mkdir(parents=True)
     (other / "data/messages.db").symlink_to("elsewhere")
     (machine.home / "groups/main").mkdir(parents=True)
@@ -167,15 +167,15 @@ def test_homes_and_the_list_are_never_mounted(machine: Machine) -> None:
         *(other, other / "data", other / "data/messages.db"),
     ):
         machine.refused(path)
-    assert machine.ask(machine.person / "work/notes").allowed
+    assert machine.ask(machine.person / "desk/notes").allowed
 
 
 def test_sockets_and_pipes_are_refused(machine: Machine) -> None:
-    os.mkfifo(machine.work / "pipe")
+    os.mkfifo(machine.desk / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(machine.work / "docker.sock"))
-        assert "socket" in machine.refused(machine.work / "docker.sock")
-    assert "plain file" in machine.refused(machine.work / "pipe")
+        server.bind(str(machine.desk / "docker.sock"))
+        assert "socket" in machine.refused(machine.desk / "docker.sock")
+    assert "plain file" in machine.refused(machine.desk / "pipe")
 
 
 @pytest.mark.parametrize(
@@ -187,12 +187,12 @@ def test_sockets_and_pipes_are_refused(machine: Machine) -> None:
     ],
 )
 def test_container_paths_are_clean(machine: Machine, path: str) -> None:
-    machine.refused(machine.work, path)
+    machine.refused(machine.desk, path)
 
 
 @pytest.mark.parametrize("path", ["x", "x/y", "Grüße", "日本", "x.y-z_1", "a b", "..x"])
 def test_clean_container_paths(machine: Machine, path: str) -> None:
-    assert machine.ask(machine.work, path).target == f"/workspace/extra/{path}"
+    assert machine.ask(machine.desk, path).target == f"/workspace/extra/{path}"
 
 
 def test_no_mount_lies_in_another() -> None:
@@ -224,30 +224,30 @@ def test_a_list_that_cannot_be_trusted_allows_nothing(
 ) -> None:
     machine.list.write_bytes(text.encode("utf-8", "surrogateescape"))
     machine.list.chmod(mode)
-    reason = machine.refused(machine.work)
+    reason = machine.refused(machine.desk)
     assert word in reason
     assert str(machine.list) in reason
 
 
 def test_no_list_allows_nothing(machine: Machine) -> None:
     machine.list.unlink()
-    assert "does not exist" in machine.refused(machine.work)
+    assert "does not exist" in machine.refused(machine.desk)
     machine.list.mkdir()
-    assert "plain file" in machine.refused(machine.work)
+    assert "plain file" in machine.refused(machine.desk)
     machine.list.rmdir()
     os.mkfifo(machine.list)
-    assert "plain file" in machine.refused(machine.work)
+    assert "plain file" in machine.refused(machine.desk)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_another_s_list_allows_nothing(machine: Machine) -> None:
     os.chown(machine.list, 12345, 12345)
-    assert "12345" in machine.refused(machine.work)
+    assert "12345" in machine.refused(machine.desk)
 
 
 def test_a_list_in_a_folder_that_all_may_write_allows_nothing(machine: Machine) -> None:
     machine.list.parent.chmod(0o777)
-    assert "everybody" in machine.refused(machine.work)
+    assert "everybody" in machine.refused(machine.desk)
 
 
 def test_where_the_list_lies(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_where_the_list_lies(tmp_path: Path) -> None:
 
 
 def found(machine: Machine, **bounds: float) -> tuple[str, ...]:
-    verdict = machine.ask(machine.work)
+    verdict = machine.ask(machine.desk)
     assert verdict.source is not None
     blocked = mounts.patterns(allowlist.read(machine.list))
     return masks.Search(blocked, **bounds).below(verdict.source)  # type: ignore[arg-type]
@@ -266,58 +266,58 @@ def found(machine: Machine, **bounds: float) -> tuple[str, ...]:
 
 def test_secrets_below_are_found(machine: Machine) -> None:
     machine.write('blocked_patterns = ["*.pem"]')
-    (machine.work / "site/.git").mkdir(parents=True)
-    (machine.work / "site/.env").write_text("KEY=1")
-    (machine.work / "site/.env.example").write_text("KEY=")
-    (machine.work / "notes/.ssh/deep").mkdir(parents=True)
-    (machine.work / "notes/.ssh/id_rsa").touch()
-    (machine.work / "notes/A.PEM").touch()
-    (machine.work / "link").symlink_to("/etc")
-    (machine.work / ".netrc").symlink_to("notes")
+    (machine.desk / "site/.git").mkdir(parents=True)
+    (machine.desk / "site/.env").write_text("KEY=1")
+    (machine.desk / "site/.env.example").write_text("KEY=")
+    (machine.desk / "notes/.ssh/deep").mkdir(parents=True)
+    (machine.desk / "notes/.ssh/id_rsa").touch()
+    (machine.desk / "notes/A.PEM").touch()
+    (machine.desk / "link").symlink_to("/etc")
+    (machine.desk / ".netrc").symlink_to("notes")
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(machine.work / "notes/some.sock"))
+        server.bind(str(machine.desk / "notes/some.sock"))
         assert found(machine) == ("notes/.ssh/", "notes/A.PEM", "notes/some.sock", "site/.env")
     assert masks.inside("/workspace/extra/x", ["a/"]) == ("/workspace/extra/x/a/",)
 
 
 def test_the_search_is_bounded(machine: Machine) -> None:
     for number in range(300):
-        (machine.work / str(number)).touch()
+        (machine.desk / str(number)).touch()
     assert found(machine, entries=302) == ()
     with pytest.raises(masks.Unsearchable, match="more than 300 files"):
         found(machine, entries=300)
     with pytest.raises(masks.Unsearchable, match="within 0 s"):
         found(machine, entries=512, seconds=0.0)
     for number in range(masks.MOST + 1):
-        (machine.work / str(number) / "x").parent.unlink()
-        (machine.work / str(number)).mkdir()
-        (machine.work / str(number) / ".env").touch()
+        (machine.desk / str(number) / "x").parent.unlink()
+        (machine.desk / str(number)).mkdir()
+        (machine.desk / str(number) / ".env").touch()
     with pytest.raises(masks.Unsearchable, match="names that are blocked"):
         found(machine)
 
 
 def test_folders_too_deep_are_refused(machine: Machine) -> None:
-    (machine.work / "/".join("d" * (masks.DEEPEST + 2))).mkdir(parents=True)
+    (machine.desk / "/".join("d" * (masks.DEEPEST + 2))).mkdir(parents=True)
     with pytest.raises(masks.Unsearchable, match="levels deep"):
         found(machine)
 
 
 def test_a_home_below_is_refused(machine: Machine) -> None:
-    (machine.work / "deep/pynchy/data").mkdir(parents=True)
-    (machine.work / "deep/pynchy/data/messages.db").touch()
+    (machine.desk / "deep/pynchy/data").mkdir(parents=True)
+    (machine.desk / "deep/pynchy/data/messages.db").touch()
     with pytest.raises(masks.Unsearchable, match="pynchy's home"):
         found(machine)
 
 
 def test_what_was_exchanged_after_the_verdict_is_noticed(machine: Machine) -> None:
-    verdict = machine.ask(machine.work / "notes")
+    verdict = machine.ask(machine.desk / "notes")
     assert verdict.source is not None
-    (machine.work / "notes").rename(machine.work / "was")
-    (machine.work / "notes").symlink_to(machine.home)
+    (machine.desk / "notes").rename(machine.desk / "was")
+    (machine.desk / "notes").symlink_to(machine.home)
     with pytest.raises(masks.Unsearchable):
         masks.Search(mounts.BLOCKED).below(verdict.source)
-    (machine.work / "notes").unlink()
-    (machine.work / "notes").mkdir()
+    (machine.desk / "notes").unlink()
+    (machine.desk / "notes").mkdir()
     with pytest.raises(masks.Unsearchable, match="exchanged"):
         masks.Search(mounts.BLOCKED).below(verdict.source)
 
@@ -329,7 +329,7 @@ HOSTILE = [
         "",
         "/",
         "~",
-        "work",
+        "desk",
         "notes",
         "WORK",
         ".ssh",
@@ -347,8 +347,8 @@ PIECES = st.sampled_from(HOSTILE)
 @pytest.fixture(scope="module")
 def deceived(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     machine = Machine(tmp_path_factory.mktemp("deceived"))
-    (machine.work / ".ssh").mkdir()
-    (machine.work / "out").symlink_to("/")
+    (machine.desk / ".ssh").mkdir()
+    (machine.desk / "out").symlink_to("/")
     (machine.papers / "home").symlink_to(machine.home)
     return machine
 
@@ -360,9 +360,9 @@ def deceived(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     readonly=st.booleans(),
     is_admin=st.booleans(),
 )
-@example(host="~/work/" + "x/" * 5000, inside="x", readonly=True, is_admin=True)
-@example(host="/" + "work" * 50_000, inside="x", readonly=True, is_admin=True)
-@example(host="~/work", inside="x/" * 100_000, readonly=True, is_admin=True)
+@example(host="~/desk/" + "x/" * 5000, inside="x", readonly=True, is_admin=True)
+@example(host="/" + "desk" * 50_000, inside="x", readonly=True, is_admin=True)
+@example(host="~/desk", inside="x/" * 100_000, readonly=True, is_admin=True)
 def test_no_path_deceives(
     deceived: Machine, host: str, inside: str, readonly: bool, is_admin: bool
 ) -> None:
@@ -377,19 +377,19 @@ def test_no_path_deceives(
     assert verdict.target is not None
     real = Path(os.path.realpath(verdict.source.real))
     assert real == verdict.source.real
-    assert any(real.is_relative_to(root) for root in (machine.work, machine.papers))
+    assert any(real.is_relative_to(root) for root in (machine.desk, machine.papers))
     assert ".ssh" not in real.parts
     assert os.path.normpath(verdict.target) == verdict.target
     assert verdict.target.startswith("/workspace/extra/")
-    assert verdict.readonly or (not readonly and is_admin and real.is_relative_to(machine.work))
+    assert verdict.readonly or (not readonly and is_admin and real.is_relative_to(machine.desk))
 
 
 def test_a_verdict_is_about_what_was_opened(machine: Machine) -> None:
     """A link that is exchanged between our look and the opening changes what is decided on."""
-    with sources.opened(machine.work / "notes") as (_, source):
+    with sources.opened(machine.desk / "notes") as (_, source):
         roots = mounts.real_roots(allowlist.read(machine.list), machine.places)
         listed = allowlist.read(machine.list)
-        asked = Asked("~/work/notes", "x")
+        asked = Asked("~/desk/notes", "x")
         assert mounts.decide(asked, listed, machine.places, source, roots).allowed
         elsewhere = replace(source, real=machine.root / "elsewhere")
         assert not mounts.decide(asked, listed, machine.places, elsewhere, roots).allowed
