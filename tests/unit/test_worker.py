@@ -18,8 +18,7 @@ import pytest
 
 from agent_runner import protocol
 from agent_runner.protocol import Record, Text, TurnEnded
-from pynchy_cli import clock, locks
-from pynchy_cli.agent.cores import Core
+from pynchy_cli import clock, locks, plugins
 from pynchy_cli.agent.sandboxes import Sandboxes, lease_path
 from pynchy_cli.agent.worker import Worker
 from pynchy_cli.config.home import prepare
@@ -139,7 +138,10 @@ class Bench:
         self.context, self.store, self.home = context, context.store, context.home
         self.runtime = runtime
         self.sandboxes = Sandboxes(
-            context, runtime, Core("echo", has_model=False), Gateway(context.settings, context.log)
+            context,
+            runtime,
+            plugins.core(context.settings.agent.core),
+            Gateway(context.settings, context.log),
         )
         self.worker = Worker(context, runtime, self.sandboxes, concurrency)
         self.blocker = connect(self.store.path)
