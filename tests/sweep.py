@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,8 +16,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 
 from pynchy_cli import locks
+from tests.stage_server import LIMIT, Begun, StageServer
 
 CALLS = (
     "pwrite64",
@@ -61,6 +64,22 @@ class Sweep:
     environ: Mapping[str, str]
     package: Path | None = None
     problems: list[str] = field(default_factory=list)
+    tried: int = 0
+    killed: int = 0
+    _server: StageServer | None = None
+
+    def __enter__(self) -> Sweep:
+        self.root.mkdir()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.__exit__(kind, error, trace)
 
     @property
     def home(self) -> Path:
@@ -116,7 +135,9 @@ class Sweep:
         """Kill the stage there, run all stages again, and note what is wrong then."""
         self.restore()
         inject = f"inject={point.call}:signal=SIGKILL:when={point.number}"
-        self._traced(["-o", os.devnull, "-e", f"trace={point.call}", "-e", inject])
+        code = self._traced(["-o", os.devnull, "-e", f"trace={point.call}", "-e", inject])
+        self.tried += 1
+        self.killed += code == -signal.SIGKILL
         self.heal()
         self.check(str(point))
 
@@ -189,22 +210,24 @@ class Sweep:
             db.close()
 
     def _stage(self, name: str) -> None:
-        self._run("pynchy_cli.stage", name, self._asked(name), input=self._input(name))
+        begun = self._begun(name)
+        if (code := begun.end()) != 0:
+            self.problems.append(f"{name} ended with {code}: {begun.errors[-600:]}")
 
-    def _traced(self, options: Sequence[str]) -> None:
-        subprocess.run(
-            [
-                *("strace", "-qq", *options),
-                *(sys.executable, "-P", "-m", "pynchy_cli.stage"),
-                *(self.stage, self._asked(self.stage)),
-            ],
-            input=self._input(self.stage).encode(),
-            env=self._environment(self.core),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=100,
-            check=False,
-        )
+    def _traced(self, options: Sequence[str]) -> int:
+        """Run the stage under strace; its exit code."""
+        begun = self._begun(self.stage, held=True)
+        strace = subprocess.Popen(["strace", "-qq", "-p", str(begun.pid), *options])
+        begun.go_on()
+        code = begun.end()
+        strace.wait(LIMIT)
+        return code
+
+    def _begun(self, name: str, *, held: bool = False) -> Begun:
+        if self._server is None:
+            self._server = StageServer(self.root, self._environment(self.core))
+        environ = self._environment(self.core)
+        return self._server.start(name, self._asked(name), self._input(name), environ, held=held)
 
     def _asked(self, name: str) -> str:
         options = {"channel": "stdin", "chat": "local:main"} if name.startswith("listen") else {}

@@ -4,11 +4,13 @@ answer, cursors and runs agree, and nothing is left running."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.sweep import Sweep
+from tests.sweep import Point, Sweep
 
 STAGES = ("listen@stdin", "route", "run-agent")
 PARTS = 3
@@ -16,12 +18,26 @@ PARTS = 3
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def sweep(tmp_path: Path, environment: dict[str, str], stage: str, core: str) -> Sweep:
-    made = Sweep(tmp_path / "sweep", stage, core, environment)
-    made.root.mkdir()
-    made.prepare()
+@contextmanager
+def sweep(
+    tmp_path: Path,
+    environment: dict[str, str],
+    stage: str,
+    core: str,
+    package: Path | None = None,
+) -> Iterator[Sweep]:
+    with Sweep(tmp_path / "sweep", stage, core, environment, package) as made:
+        made.prepare()
+        assert made.problems == []
+        yield made
+
+
+def kill(made: Sweep, points: Sequence[Point]) -> None:
+    """Kill at all these points. Nearly all are reached: how often a thread writes may differ."""
+    for point in points:
+        made.kill_at(point)
     assert made.problems == []
-    return made
+    assert made.killed * 10 >= made.tried * 9
 
 
 @pytest.mark.timeout(900)
@@ -30,23 +46,19 @@ def sweep(tmp_path: Path, environment: dict[str, str], stage: str, core: str) ->
 def test_every_message_has_one_answer_wherever_a_stage_was_killed(
     tmp_path: Path, environment: dict[str, str], stage: str, part: int
 ) -> None:
-    made = sweep(tmp_path, environment, stage, "echo")
-    points = made.points()
-    for point in points[part::PARTS]:
-        made.kill_at(point)
-    assert made.problems == []
-    assert len(points) >= {"listen@stdin": 20, "route": 20, "run-agent": 50}[stage]
+    with sweep(tmp_path, environment, stage, "echo") as made:
+        points = made.points()
+        assert len(points) >= 50
+        kill(made, points[part::PARTS])
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_so_it_is_with_claude(tmp_path: Path, environment: dict[str, str], part: int) -> None:
-    made = sweep(tmp_path, environment, "run-agent", "claude")
-    points = made.points()
-    assert len(points) >= 50
-    for point in points[::10][part::PARTS]:
-        made.kill_at(point)
-    assert made.problems == []
+    with sweep(tmp_path, environment, "run-agent", "claude") as made:
+        points = made.points()
+        assert len(points) >= 50
+        kill(made, points[::10][part::PARTS])
 
 
 @pytest.mark.chaos
@@ -55,10 +67,8 @@ def test_so_it_is_with_claude(tmp_path: Path, environment: dict[str, str], part:
 def test_so_it_is_with_claude_at_every_point(
     tmp_path: Path, environment: dict[str, str], part: int
 ) -> None:
-    made = sweep(tmp_path, environment, "run-agent", "claude")
-    for point in made.points()[part::PARTS]:
-        made.kill_at(point)
-    assert made.problems == []
+    with sweep(tmp_path, environment, "run-agent", "claude") as made:
+        kill(made, made.points()[part::PARTS])
 
 
 @pytest.mark.timeout(900)
@@ -75,13 +85,9 @@ def test_a_planted_fault_is_found(tmp_path: Path, environment: dict[str, str]) -
     between = '        db.execute("COMMIT")\n        db.execute("BEGIN IMMEDIATE")\n'
     planted = sound.replace("        if self", between + "        if self")
     turn.write_text(source.replace(sound, planted))
-    made = Sweep(tmp_path / "sweep", "run-agent", "echo", environment, package=copy)
-    made.root.mkdir()
-    made.prepare()
-    assert made.problems == []
-    points = made.points()
-    for point in [one for one in points if one.call in ("pwrite64", "fdatasync")]:
-        made.kill_at(point)
-        if made.problems:
-            return
+    with sweep(tmp_path, environment, "run-agent", "echo", copy) as made:
+        for point in [one for one in made.points() if one.call in ("pwrite64", "fdatasync")]:
+            made.kill_at(point)
+            if made.problems:
+                return
     pytest.fail("a fault that loses answers was not found")

@@ -19,7 +19,7 @@ import pytest
 from agent_runner import protocol
 from agent_runner.protocol import Record, Text, TurnEnded
 from pynchy_cli import clock, locks
-from pynchy_cli.agent.cores import Core
+from pynchy_cli.agent import cores
 from pynchy_cli.agent.sandboxes import Sandboxes, lease_path
 from pynchy_cli.agent.worker import Worker
 from pynchy_cli.config.home import prepare
@@ -141,7 +141,7 @@ class Bench:
         self.sandboxes = Sandboxes(
             context,
             runtime,
-            {"echo": Core("echo", has_model=False)},
+            cores.chosen(context.settings),
             Gateway(context.settings, context.log),
         )
         self.worker = Worker(context, runtime, self.sandboxes, concurrency)
