@@ -7,8 +7,8 @@ import contextlib
 import fcntl
 import os
 import struct
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # the module typing takes a tenth of the time of `status`
 if TYPE_CHECKING:
     from pathlib import Path
 
