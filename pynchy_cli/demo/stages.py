@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,7 @@ def start(log: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
             stderr=lines,
             env=dict(environ),
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=partial(_end_with_parent, os.getpid()),
         )
     until = time.monotonic() + START_SECONDS
     try:
@@ -100,6 +102,7 @@ def run(*arguments: str, environ: Mapping[str, str]) -> str:
         text=True,
         env=dict(environ),
         check=False,
+        preexec_fn=partial(_end_with_parent, os.getpid()),
     )
     if done.returncode != 0:
         raise Unlucky(f"`pynchy {arguments[0]}` ended with {done.returncode}.\n{done.stderr}")
@@ -121,7 +124,9 @@ def _all_run(told: dict[str, Any]) -> bool:
     return has_told and all(stage["running"] for stage in stages)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """In the child: be asked to stop by the kernel, should the demo be killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)

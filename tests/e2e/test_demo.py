@@ -42,7 +42,8 @@ def running(copy: Path) -> list[list[str]]:
     for process in psutil.process_iter():
         try:
             line = process.cmdline()
-            if str(copy) in " ".join(line) and process.status() != psutil.STATUS_ZOMBIE:
+            about = [*line, process.environ().get("PYNCHY_HOME", "")]
+            if str(copy) in " ".join(about) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(line)
         except psutil.Error:
             continue
@@ -129,6 +130,9 @@ def test_stopped_in_the_middle_it_leaves_nothing(
 ) -> None:
     process = demo(copy, command)
     read_until(process, "pynchy send main")
+    until = time.monotonic() + 30
+    while not [line for line in running(copy) if "send" in line] and time.monotonic() < until:
+        time.sleep(0.01)
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode in (130, 143, -signal.SIGKILL)
