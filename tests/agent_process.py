@@ -77,8 +77,10 @@ class Agent:
         trace: TracebackType | None,
     ) -> None:
         self.let_go()
-        self.process.kill()
-        self.process.wait(LIMIT)
+        try:  # It kills what it has started, unless it is killed meanwhile.
+            self.process.wait(LIMIT)
+        finally:
+            self.process.kill()
 
     def let_go(self) -> None:
         """End its standard input: it must leave."""

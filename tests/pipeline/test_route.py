@@ -253,17 +253,21 @@ def test_a_poison_message_stops_no_other_group_and_is_set_aside_and_brought_back
     assert "two" in told(home, "team", team)
 
 
+def _fail(home: Path, attempts: int, state: str) -> None:
+    """Note that the first message failed."""
+    _set(
+        home,
+        "INSERT INTO failures(stage, subject, attempts, state, error, first_at, last_at)"
+        f" VALUES ('route', 'message:1', {attempts}, '{state}', 'x', '{NOW}', '{NOW}')",
+    )
+
+
 def test_what_was_set_aside_gets_a_run_of_its_own_when_its_group_has_gone_on(
     pynchy: Pynchy, home: Path, rows: Rows
 ) -> None:
     pynchy("groups", "add", "team", "--trigger", "always")
     pynchy("send", "team", "one")
-    now = f"'{NOW}'"
-    _set(
-        home,
-        "INSERT INTO failures(stage, subject, attempts, state, error, first_at, last_at)"
-        f" VALUES ('route', 'message:1', 3, 'set_aside', 'x', {now}, {now})",
-    )
+    _fail(home, 3, "set_aside")
     pynchy("route", "--once")
     assert rows(RUNS) == []
     assert rows("SELECT routed_seq FROM registered_groups WHERE folder = 'team'") == [(1,)]
@@ -278,12 +282,7 @@ def test_a_failure_is_forgotten_with_the_routing_and_not_after_it(
     """A kill between the two would have the message routed, and answered, twice."""
     pynchy("groups", "add", "team", "--trigger", "always")
     pynchy("send", "team", "one")
-    now = f"'{NOW}'"
-    _set(
-        home,
-        "INSERT INTO failures(stage, subject, attempts, state, error, first_at, last_at)"
-        f" VALUES ('route', 'message:1', 1, 'retrying', 'x', {now}, {now})",
-    )
+    _fail(home, 1, "retrying")
     _set(home, "CREATE TABLE queued_in(transaction_number INTEGER)")
     number = "SELECT value FROM counters WHERE name = 'commits'"
     _set(
@@ -306,12 +305,7 @@ def test_a_failure_in_a_chat_that_no_group_has_any_more_is_forgotten(
 ) -> None:
     pynchy("groups", "add", "team", "--trigger", "always")
     pynchy("send", "team", "one")
-    now = f"'{NOW}'"
-    _set(
-        home,
-        "INSERT INTO failures(stage, subject, attempts, state, error, first_at, last_at)"
-        f" VALUES ('route', 'message:1', 1, 'retrying', 'x', {now}, {now})",
-    )
+    _fail(home, 1, "retrying")
     pynchy("groups", "remove", "team", "--yes")
     pynchy("route", "--once")
     assert rows("SELECT count(*) FROM failures") == [(0,)]

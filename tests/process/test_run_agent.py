@@ -302,29 +302,24 @@ def test_four_workers_answer_everything_once(pipeline: Pipeline) -> None:
 
 
 def test_the_foreground_form_answers_a_shell(pipeline: Pipeline) -> None:
-    command = [sys.executable, "-P", "-m", "pynchy_cli", "--home", str(pipeline.home), "run-agent"]
-    done = subprocess.run(
-        [*command, "main"],
-        input="plain words <b>&amp;",
-        env=pipeline.environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    def ask(group: str, prompt: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-m", "pynchy_cli", "--home", str(pipeline.home)]
+        return subprocess.run(
+            [*command, "run-agent", group],
+            input=prompt,
+            env=pipeline.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    done = ask("main", "plain words <b>&amp;")
     assert (done.returncode, done.stdout) == (0, "plain words <b>&amp;\n"), done.stderr
     assert pipeline.replies() == []
     assert pipeline.rows("SELECT kind, state FROM runs") == [("shell", "done")]
     assert pipeline.rows("SELECT count(*) FROM sessions") == [0]
-    nothing = subprocess.run(
-        [*command, "nobody"],
-        input="hello",
-        env=pipeline.environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    nothing = ask("nobody", "hello")
     assert nothing.returncode == 1
     assert "nobody" in nothing.stderr
     assert "Traceback" not in nothing.stderr
