@@ -50,7 +50,7 @@ HEADERS = ("id", "group", "lane", "state", "tries", "messages", "created", "seco
 def list_runs(
     ctx: typer.Context,
     group: Annotated[
-        str | None, typer.Argument(metavar="[GROUP]", help="The group's name; else all.")
+        str | None, typer.Argument(metavar="GROUP", help="The group's name; else all.")
     ] = None,
     state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
     number: Annotated[

@@ -24,7 +24,7 @@ def skills_of_agents() -> None:
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    group: str | None = typer.Argument(None, metavar="[GROUP]", help="Only those it has."),
+    group: str | None = typer.Argument(None, metavar="GROUP", help="Only those it has."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object a line."),
 ) -> None:
     """List all skills, or those of one group.

@@ -156,6 +156,8 @@ async def _join(group: control.ControlGroup, place: process.ProcessPlace) -> Non
     except ProcessLookupError:
         return  # It has ended already; its log says why.
     except OSError as error:
+        if place.has_ended:
+            return  # Its control group went with it.
         await place.stop(0)
         raise SandboxUnavailable(f"What {place.name} uses up can't be limited: {error}.") from error
 

@@ -68,6 +68,11 @@ class ProcessPlace:
         self._loop.add_reader(output, self._read)
         self._end = asyncio.create_task(self._ended(), name=f"end of {name}")
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its outermost process has, whatever may still be to be tidied up."""
+        return self._process.returncode is not None
+
     async def wait(self) -> int:
         """The exit code, 128 + n after signal n, once all of it has ended."""
         return await asyncio.shield(self._end)

@@ -131,5 +131,7 @@ def test_on_a_terminal_it_is_shown_as_toml(home: Path, environment: dict[str, st
         "trigger_aliases": ["jim"],
         "core": "echo",
         "model": "",
+        "git_name": "",
+        "git_email": "",
     }
     assert shown["supervise"] == {"stages": ["gateway", "route", "run-agent"]}

@@ -76,8 +76,14 @@ def test_usage_names_each_argument_once_and_in_capitals(verb: str) -> None:
 
 def test_a_wrong_call_is_answered_in_one_line_of_sentences(pynchy: Pynchy) -> None:
     for arguments, words in (
-        ("check", "Missing argument 'KIND'. Choose from: trigger, transcript. `pynchy check"),
-        ("check x", "Invalid value for 'KIND': 'x' is not one of 'trigger', 'transcript'. `pynchy"),
+        (
+            "check",
+            "Missing argument 'KIND'. Choose from: trigger, transcript, mount. `pynchy check",
+        ),
+        (
+            "check x",
+            "Invalid value for 'KIND': 'x' is not one of 'trigger', 'transcript', 'mount'.",
+        ),
         ("tail --what", "No such option: --what. `pynchy tail --help` tells more."),
     ):
         usage, said = pynchy(*arguments.split(), code=2).stderr.splitlines()

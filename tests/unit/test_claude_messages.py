@@ -18,8 +18,8 @@ from claude_agent_sdk import (
 )
 
 from agent_runner.cores import claude_errors
-from agent_runner.cores.claude import _answers
 from agent_runner.cores.claude_messages import LONG, Translation
+from agent_runner.cores.claude_prompts import Prompts
 from agent_runner.protocol import Notice, Record, Text, Thinking, ToolResult, ToolUse, TurnEnded
 
 TURN = "7.1"
@@ -179,4 +179,23 @@ def test_a_dead_client_is_told_with_its_last_words() -> None:
     ],
 )
 def test_a_result_is_told_apart_by_the_prompts_that_it_names(fields: Any, is_ours: bool) -> None:
-    assert _answers(result(**fields), "mine") is is_ours
+    prompts = Prompts()
+    mine = prompts.add(7)
+    named = {name: _named(value, mine) for name, value in fields.items()}
+    assert prompts.answered_by(result(**named)) is is_ours
+    assert (prompts.is_done, prompts.read) == (is_ours, 7 if is_ours else 0)
+
+
+def _named(value: Any, mine: str) -> Any:
+    if isinstance(value, list):
+        return [_named(one, mine) for one in value]
+    return mine if value == "mine" else value
+
+
+def test_an_answer_to_a_later_prompt_is_one_to_those_before() -> None:
+    prompts = Prompts()
+    _, second, third = (prompts.add(number) for number in (1, 2, 3))
+    assert prompts.answered_by(result(user_message_uuid=second))
+    assert (prompts.read, prompts.is_done) == (2, False)
+    assert prompts.answered_by(result(user_message_uuids=[second, third]))
+    assert (prompts.read, prompts.is_done) == (3, True)

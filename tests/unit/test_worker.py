@@ -333,7 +333,7 @@ def test_every_run_counts_against_the_limit(tmp_path: Path) -> None:
 
 def test_each_group_s_sandbox_has_its_own_uid_folders_and_limits(tmp_path: Path) -> None:
     async def story() -> None:
-        sandbox = Sandbox(uid_base=500_000, memory=1001, max_processes=102, max_file=1003)
+        sandbox = Sandbox(uid_base=500_000, memory=1001, max_processes=102, max_file=1003, cpus=0.5)
         settings = Settings(agent=Agent(core="echo"), sandbox=sandbox)
         async with bench(tmp_path, echo, settings=settings) as b:
             specs: list[Spec] = []
@@ -344,7 +344,7 @@ def test_each_group_s_sandbox_has_its_own_uid_folders_and_limits(tmp_path: Path)
                 await b.until(lambda n=number: len(b.said()) == n, "the answer")
             for spec, folder, number in zip(specs, ("team", "other"), (1, 2), strict=True):
                 assert spec.uid == 500_000 + number
-                assert spec.limits == Limits(memory=1001, processes=102, file_size=1003)
+                assert spec.limits == Limits(1001, 102, 1003, 0.5)
                 where = {mount.target: mount.source for mount in spec.mounts if mount.writable}
                 assert where.pop("/workspace/group") == b.home.group(folder)
                 assert where.pop("/home/agent/.claude") == b.home.claude(folder)
