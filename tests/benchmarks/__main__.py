@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import idle, latency, routing, starting
+from tests.benchmarks import claude, containers, crowd, idle, latency, routing, starting
 
-ALL = {"starting": starting, "routing": routing, "latency": latency, "idle": idle}
+ALL = {
+    "starting": starting,
+    "routing": routing,
+    "latency": latency,
+    "crowd": crowd,
+    "claude": claude,
+    "containers": containers,
+    "idle": idle,
+}
 
 
 def main(names: list[str]) -> None:

@@ -52,10 +52,6 @@ def figures() -> Iterator[str]:
         yield f"message to reply, cold in the sandbox: {summary(asyncio.run(cold(made)))}"
         " (goal 400)"
         yield f"message to reply, live agent: {summary(asyncio.run(live(made)))} (goal 25)"
-    with place("claude") as made:
-        made.start("gateway")
-        yield f"Claude's CLI in rehearsal, cold: {summary(asyncio.run(cold(made, 3)))}"
-        yield f"Claude's CLI in rehearsal, live: {summary(asyncio.run(live(made, 20)))}"
 
 
 def doorbell(made: Place, count: int = 300) -> Iterator[float]:
@@ -107,10 +103,7 @@ async def cold(made: Place, count: int = 8) -> list[float]:
     made.environ["PYNCHY_SANDBOX__IDLE_TIMEOUT"] = "0"
     made.start("route", "run-agent")
     values = await timed(made, "cold", count)
-    for child in made.living[-2:]:
-        child.terminate()
-        child.wait(30)
-    del made.living[-2:]
+    made.stop(2)
     return values
 
 
@@ -119,4 +112,6 @@ async def live(made: Place, count: int = 60) -> list[float]:
     made.environ["PYNCHY_SANDBOX__IDLE_TIMEOUT"] = "600"
     made.start("route", "run-agent")
     await timed(made, "first", 1)
-    return await timed(made, "live", count)
+    values = await timed(made, "live", count)
+    made.stop(2)
+    return values

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pathlib import Path
 class Place:
     """One home, and how to run things in it."""
 
-    def __init__(self, root: Path, core: str) -> None:
+    def __init__(self, root: Path, core: str, environ: Mapping[str, str]) -> None:
         self.home = root / "home"
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         self.environ = {
@@ -26,6 +26,7 @@ class Place:
             "PYNCHY_HOME": str(self.home),
             "PYNCHY_AGENT__CORE": core,
             "PYNCHY_LOG__LEVEL": "error",
+            **environ,
         }
         self.living: list[subprocess.Popen[bytes]] = []
 
@@ -36,6 +37,7 @@ class Place:
         )
 
     def start(self, *stages: str) -> None:
+        """Start stages, and wait until they are at work."""
         for stage in stages:
             asked = json.dumps({"home": str(self.home), "once": False, "options": {}})
             command = [sys.executable, "-P", "-m", "pynchy_cli.stage", stage, asked]
@@ -48,12 +50,19 @@ class Place:
                 time.sleep(0.01)
         time.sleep(1.0)
 
+    def stop(self, count: int) -> None:
+        """End the stages that were started last."""
+        for child in self.living[-count:]:
+            child.terminate()
+            child.wait(60)
+        del self.living[-count:]
+
 
 @contextmanager
-def place(core: str = "echo") -> Iterator[Place]:
+def place(core: str = "echo", **environ: str) -> Iterator[Place]:
     """A prepared home; all that was started in it is ended."""
     with tempfile.TemporaryDirectory(prefix="pynchy-bench-") as folder:
-        made = Place(Path(folder), core)
+        made = Place(Path(folder), core, environ)
         made.run("init", "--yes")
         made.run("run-agent", "main", input="warm up")
         try:
