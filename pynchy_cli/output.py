@@ -70,6 +70,23 @@ def columns(text: str) -> int:
     return sum((2 if east_asian_width(one) in "WF" else 1) for one in text if not combining(one))
 
 
+def width() -> int | None:
+    """The terminal's columns, or None where it doesn't tell."""
+    try:
+        return os.get_terminal_size(1).columns or None
+    except OSError:
+        return None
+
+
+def in_words(value: object) -> str:
+    """A field's value for people."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def say(text: str) -> None:
     """A line of talk for a person, on standard error. Never fails."""
     if sys.stderr is None:

@@ -92,7 +92,7 @@ def print_table(told: dict[str, Any], home: str) -> None:
         output.print_table(
             ("stage", "runs", "pid", "for", "tells"),
             [(name, *_row(stage)) for name, stage in told["stages"].items()],
-            _width(),
+            output.width() or WIDTH,
         )
     output.print_text("")
     for name, text in _lines(told):
@@ -114,13 +114,6 @@ def _row(stage: dict[str, Any]) -> tuple[object, ...]:
     if stage["since"]:
         lived = _span(max(0, int(clock.seconds_between(stage["since"], clock.now()))))
     return runs, stage["pid"], lived, stage["error"] or stage["report"] or ""
-
-
-def _width() -> int:
-    try:
-        return os.get_terminal_size(1).columns or WIDTH
-    except OSError:
-        return WIDTH
 
 
 def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:

@@ -14,7 +14,15 @@ from pynchy_cli.commands.app import Context, here, open_store
 from pynchy_cli.config.settings import Word
 from pynchy_cli.errors import EXIT_FAILED, GroupInvalid, HomeUnusable, UsageWrong
 from pynchy_cli.model import Group, TriggerMode
-from pynchy_cli.output import print_json, print_lines, print_table, print_text, say, wants_json
+from pynchy_cli.output import (
+    in_words,
+    print_json,
+    print_lines,
+    print_table,
+    print_text,
+    say,
+    wants_json,
+)
 from pynchy_cli.store import groups
 from pynchy_cli.store.connection import Connection
 
@@ -105,7 +113,7 @@ def show(ctx: typer.Context, name: str = NAME, as_json: bool = JSON) -> None:
         print_json(document)
         return
     for key, value in document.items():
-        print_text(f"{key}: {_told(value)}")
+        print_text(f"{key}: {in_words(value)}")
 
 
 @app.command()
@@ -128,15 +136,6 @@ def remove(
             groups.remove(db, name)
     say(f"Removed the group {name}. Its folder {context.home.group(name)} is kept.")
     return 0
-
-
-def _told(value: object) -> str:
-    """A value for people."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _confirmed(group: Group) -> bool:

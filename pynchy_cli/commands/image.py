@@ -9,7 +9,7 @@ import typer
 from pynchy_cli.agent import cores
 from pynchy_cli.commands.app import Context, here
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, SandboxUnavailable
-from pynchy_cli.output import print_json, print_text, say, wants_json
+from pynchy_cli.output import in_words, print_json, print_text, say, wants_json
 from pynchy_cli.sandbox import engine, image
 
 app = typer.Typer(
@@ -56,7 +56,7 @@ def info(ctx: typer.Context, base: Base = "", as_json: AsJson = False) -> int:
         print_json(document)
     else:
         for key, value in document.items():
-            print_text(f"{key}: {'-' if value is None else value}")
+            print_text(f"{key}: {in_words(value)}")
     return EXIT_DONE if document["state"] in ("current", "own") else EXIT_FAILED
 
 

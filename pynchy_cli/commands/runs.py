@@ -18,11 +18,12 @@ from pynchy_cli.output import (
     print_table,
     print_text,
     wants_json,
+    width,
 )
 from pynchy_cli.store import cancelling, groups, history, runs
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.tui import run_log, stopping
-from pynchy_cli.tui.lines import as_line, as_row
+from pynchy_cli.tui.lines import as_row
 
 app = typer.Typer(
     help="List, show, retry and cancel runs: units of agent work.\n\nExample: pynchy runs list"
@@ -77,7 +78,7 @@ def list_runs(
     if wants_json(as_json):
         print_lines(rows)
     else:
-        print_table(HEADERS, [_cells(row) for row in rows])
+        print_table(HEADERS, [_cells(row) for row in rows], width())
 
 
 @app.command()
@@ -164,7 +165,7 @@ def _timed(row: dict[str, Any]) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
     created = clock.parse(row["created_at"]).astimezone().strftime("%m-%d %H:%M:%S")
-    ended = [row["error"][:60]] if row["error"] else []
+    ended = [row["error"]] if row["error"] else []
     if row["superseded_by"] is not None:
         ended.append(f"see run {row['superseded_by']}")
     return (
@@ -189,9 +190,7 @@ def _print(db: Connection, row: dict[str, Any]) -> None:
     for key, value in _timed(row).items():
         if value is not None:
             print_text(f"{key}: {value}")
-    for message in islice(run_log.prompt(db, row), SHOWN) if row["kind"] == "chat" else ():
-        print_text(f"  {as_line(message)}")
-    kinds = ("tool_use", "answer", "answering", "host")
+    kinds = ("prompt", "message", "tool_use", "answer", "answering", "host")
     found = (line for line in run_log.lines(db, row, clock.now()) if line.kind in kinds)
-    for line in islice(found, 2 * SHOWN):
+    for line in islice(found, 3 * SHOWN):
         print_text(f"  {line}")

@@ -14,6 +14,7 @@ from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import SessionUnknown
 from pynchy_cli.model import CHAT_LANE, Session
 from pynchy_cli.output import (
+    in_words,
     print_json,
     print_lines,
     print_table,
@@ -76,7 +77,7 @@ def show(ctx: typer.Context, group: Name, lane: Lane = CHAT_LANE, as_json: Json 
         print_json(document)
         return
     for key, value in document.items():
-        print_text(f"{key}: {'-' if value is None else value}")
+        print_text(f"{key}: {in_words(value)}")
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 from pynchy_cli.agent import skills
 from pynchy_cli.commands.app import here, open_store
 from pynchy_cli.config.tiers import for_group
-from pynchy_cli.output import print_lines, print_table, say, wants_json
+from pynchy_cli.output import print_lines, print_table, say, wants_json, width
 from pynchy_cli.store import groups
 
 app = typer.Typer(help="Show which skills agents have.\n\nExample: pynchy skills list main")
@@ -52,4 +52,5 @@ def list_(
         print_table(
             ("name", "tier", "path", "description"),
             ((s.name, s.tier, s.folder, s.description) for s in found),
+            width(),
         )

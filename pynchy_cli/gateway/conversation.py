@@ -62,6 +62,11 @@ class Moment:
 
 
 _LINE_NUMBER = re.compile(r"^ *\d+(?:→|\t)", re.MULTILINE)
+_CUT_SHORT = "[Request interrupted by user"
+"""How the core says that somebody ended the turn."""
+_TOLD = "<messages>"
+"""What people say comes in this; it stands in what the core itself says where they say it while
+the agent works."""
 
 
 def moment_of(messages: list[Spoken]) -> Moment:
@@ -78,24 +83,27 @@ def moment_of(messages: list[Spoken]) -> Moment:
                 before += now
                 now, used = [], []
             calls.update(called)
-        if entry.role != "user":
+        if entry.role not in ("user", "system"):
             continue
         for block in blocks:
+            text = str(block.get("text", "")) if block.get("type") == "text" else ""
             if block.get("type") == "tool_result":
                 used.append(_used(block, calls.get(str(block.get("tool_use_id")), {})))
-            elif block.get("type") == "text":
-                now += said_in(str(block.get("text", "")))
+            elif text.startswith(_CUT_SHORT):
+                before += now
+                now, used = [], []
+            elif entry.role == "user" or _TOLD in text:
+                now += said_in(text)
     return Moment(tuple(before), tuple(now), tuple(used))
 
 
 def said_in(text: str) -> list[str]:
     """What people said in a text: the messages of a transcript, or the text itself."""
-    text = without_reminders(text).strip()
-    if "<messages>" in text:
+    if _TOLD in text:
         parts = (part.partition(">")[2] for part in text.split("<message")[1:])
         found = [html.unescape(part.partition("</message>")[0]).strip() for part in parts]
     else:
-        found = [text]
+        found = [without_reminders(text).strip()]
     return [part for part in found if part]
 
 

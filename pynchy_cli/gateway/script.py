@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from pynchy_cli.gateway.conversation import Moment, Used
@@ -44,7 +44,7 @@ _REMEMBER = re.compile(
 def next_step(moment: Moment, tools: frozenset[str]) -> Tool | str:
     """The next tool to call, or the answer."""
     wanted = (tool for said in moment.now for tool in wishes(said, tools))
-    return next(islice(wanted, len(moment.used), None), None) or answer(moment)
+    return next(islice(wanted, len(moment.used), None), None) or answer(moment, tools)
 
 
 def wishes(said: str, tools: frozenset[str]) -> Iterator[Tool]:
@@ -76,13 +76,15 @@ def _shell(command: str, description: str) -> Tool:
     return Tool("Bash", {"command": command, "description": description})
 
 
-def answer(moment: Moment) -> str:
+def answer(moment: Moment, tools: frozenset[str]) -> str:
     """The answer at the end of a turn."""
     parts = [INTRODUCTION, *(report(used) for used in moment.used)]
-    if any(_REMEMBER.search(said) for said in moment.now):
-        parts.append(_memory(moment.before))
-    elif not moment.used:
-        parts.append("\n".join(f"You said: {_cut(said)}" for said in moment.now))
+    earlier = tuple(takewhile(lambda said: not _REMEMBER.search(said), moment.now))
+    if len(earlier) < len(moment.now):
+        parts.append(_memory((*moment.before, *earlier)))
+    else:
+        heard = (said for said in moment.now if not any(wishes(said, tools)))
+        parts.append("\n".join(f"You said: {_cut(said)}" for said in heard))
     return "\n\n".join(part for part in (*parts, FAREWELL) if part)
 
 

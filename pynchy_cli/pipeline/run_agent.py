@@ -91,4 +91,6 @@ def _report(context: Context, runtime: Runtime) -> None:
     }
     context.report(json.dumps(facts))
     if missing:
-        context.log.warning("the sandbox lacks protections", runtime=runtime.name, missing=missing)
+        context.log.warning(
+            "the sandbox lacks protections", runtime=runtime.name, missing=", ".join(missing)
+        )

@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import textwrap
 from typing import TYPE_CHECKING
 
 from pynchy_cli.channels.stdin import lines
 from pynchy_cli.model import Message
 from pynchy_cli.output import plain, print_text, say
 from pynchy_cli.tui.follow import follow, missing, not_running
-from pynchy_cli.tui.lines import indented, one_line
+from pynchy_cli.tui.lines import MARKS, as_said
 from pynchy_cli.tui.talk import Talk
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ async def in_terminal(talk: Talk, before: list[Message]) -> None:
 
     session: PromptSession[str] = PromptSession()
     for message in before:
-        print_text(_shown(message))
+        print_text(as_said(message))
     with patch_stdout():
         showing = asyncio.create_task(
             follow(talk.home, talk.store, lambda: _show(talk, session)), name="show"
@@ -57,15 +58,19 @@ async def _ask(talk: Talk, session: PromptSession[str]) -> None:
 
 def _show(talk: Talk, session: PromptSession[str]) -> bool:
     for message in talk.news():
-        print_text(_shown(message))
+        print_text(as_said(message))
     session.app.invalidate()
     return False
 
 
 def _above(talk: Talk) -> StyleAndTextTuples:
     """The growing answer's last lines, and the place to type in."""
-    room = max(3, shutil.get_terminal_size().lines - 5)
-    text = "\n".join(plain(talk.growing()).splitlines()[-room:])
+    columns, lines = shutil.get_terminal_size()
+    room = max(3, lines - 5)
+    shown = plain(talk.growing()).splitlines()[-room:]
+    # What stands before the line to type in is cut at the edge, and not continued below.
+    rows = [row for line in shown for row in textwrap.wrap(line, max(20, columns - 2)) or [""]]
+    text = "\n".join(rows[-room:])
     prompt = ("bold", f"{talk.group.folder}> ")
     return [("", f"{text}▌\n"), prompt] if text else [prompt]
 
@@ -82,7 +87,8 @@ async def in_pipe(talk: Talk, descriptor: int = 0) -> None:
         # Asked before the answers are read, so that none is left behind.
         is_over = reading.done() and talk.is_answered()
         for message in talk.news():
-            print_text(message.content)
+            if message.message_type not in MARKS:
+                print_text(message.content)
         return is_over
 
     try:
@@ -108,7 +114,3 @@ def _speak(talk: Talk, text: str) -> None:
         say(f"{talk.group.folder} does not listen to you: its list of users has no `owner`.")
     elif hint := talk.hint(text):
         say(hint)
-
-
-def _shown(message: Message) -> str:
-    return f"{one_line(message.sender_name)}: {indented(message)}"

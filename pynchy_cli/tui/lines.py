@@ -9,18 +9,38 @@ from pynchy_cli import clock
 from pynchy_cli.model import Message
 from pynchy_cli.output import plain
 
+MARKS = {"thinking": "~", "tool_use": ">", "tool_result": "<"}
+"""What stands before that which an agent does and doesn't say."""
+LINES = 5
+LENGTH = 400
+"""So much is shown of a step of an agent; the whole of it is in the run's log."""
+
 
 def as_line(message: Message, *, with_chat: bool = False) -> str:
     """For people: local time, who, what; further lines are indented."""
     when = clock.parse(message.received_at).astimezone().strftime("%H:%M:%S")
     where = f" {message.chat_jid}" if with_chat else ""
+    return f"{when}{plain(where)} {as_said(message)}"
+
+
+def as_said(message: Message) -> str:
+    """Who and what: `ann: hello`; or a step of an agent, cut short: `pynchy > Bash ls`. Further
+    lines are indented, so that none looks like another message."""
+    who = one_line(message.sender_name)
+    if mark := MARKS.get(message.message_type):
+        return f"{who} {mark} {_indented(_short(message.content))}"
     refused = " (refused)" if message.verdict == "refused" else ""
-    return f"{when}{plain(where)} {one_line(message.sender_name)}{refused}: {indented(message)}"
+    return f"{who}{refused}: {_indented(message.content)}"
 
 
-def indented(message: Message) -> str:
-    """The text with its further lines indented, so that none looks like another message."""
-    return plain(message.content).replace("\n", "\n    ")
+def _short(text: str) -> str:
+    whole = text.strip()
+    kept = "\n".join(whole.split("\n", LINES)[:LINES])[:LENGTH]
+    return kept if kept == whole else f"{kept} …"
+
+
+def _indented(text: str) -> str:
+    return plain(text).replace("\n", "\n    ")
 
 
 def one_line(name: str) -> str:

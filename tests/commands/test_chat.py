@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pynchy_cli import clock
-from pynchy_cli.store import outbound
+from pynchy_cli.store import events, outbound
 from pynchy_cli.store.connection import Store
 from tests.conftest import Pynchy
 
@@ -107,9 +108,72 @@ def test_a_talk(terminal: Terminal, home: Path, pynchy: Pynchy) -> None:
     screen = terminal.sees("▌", gone=True)
     assert screen.count("not much") == 1
     pynchy("listen", "stdin", "--sender", "eve", input="psst\n")
-    terminal.sees("eve: psst")
+    terminal.sees("eve (refused): psst")
     terminal.type("C-d")
     terminal.sees("left with 0")
+
+
+def test_a_long_line_that_grows_is_seen_to_its_end(terminal: Terminal, home: Path) -> None:
+    terminal.sees("main>")
+    say = {"key": "run:1:0", "chat_jid": "local:main", "group_folder": "main", "run_id": None}
+    with Store.open(home / "data" / "messages.db") as store, store.atomic() as db:
+        words = "long " * 60
+        outbound.grow(db, content=f"{words}last", now=clock.now(), **say)  # type: ignore[arg-type]
+    assert terminal.sees("last▌").count("long") == 60
+
+
+def test_what_an_agent_does_looks_unlike_what_it_says(
+    terminal: Terminal, home: Path, pynchy: Pynchy
+) -> None:
+    terminal.sees("main>")
+    with Store.open(home / "data" / "messages.db") as store, store.atomic() as db:
+        for kind, text in (("tool_use", "Bash ls"), ("tool_result", "a\n" * 9), ("host", "Well.")):
+            events.show(
+                db,
+                key=kind,
+                chat_jid="local:main",
+                kind=kind,
+                content=text,
+                now=clock.now(),
+                run_id=1,
+            )
+    screen = terminal.sees("pynchy: Well.")
+    assert "pynchy > Bash ls\npynchy < a\n    a\n    a\n    a\n    a …\n" in screen
+    seen = pynchy("tail", "main").stdout
+    assert json.loads(seen.splitlines()[2])["content"] == "a\n" * 9
+
+
+def test_into_a_pipe_go_answers_alone(pynchy: Pynchy, home: Path) -> None:
+    talk = subprocess.Popen(
+        [sys.executable, "-m", "pynchy_cli", "--home", str(home), "chat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert talk.stdin is not None
+    talk.stdin.write("hello\n")
+    talk.stdin.close()
+    talk.stdin = None
+    deadline = time.monotonic() + 60
+    while said(home) != ["hello"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pynchy("route", "--once")
+    with Store.open(home / "data" / "messages.db") as store, store.atomic() as db:
+        where = {"chat_jid": "local:main", "now": clock.now(), "run_id": 1}
+        events.show(db, key="1", kind="tool_use", content="Bash ls", **where)  # type: ignore[arg-type]
+        outbound.say(
+            db,
+            key="run:1:0",
+            group_folder="main",
+            content="hello, too",
+            source="agent",
+            **where,  # type: ignore[arg-type]
+        )
+        db.execute("UPDATE runs SET state = 'done'")
+    assert talk.communicate(timeout=60)[0] == "hello, too\n"
+    assert talk.returncode == 0
 
 
 def test_ctrl_c_leaves_cleanly(terminal: Terminal, home: Path) -> None:

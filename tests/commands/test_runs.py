@@ -9,6 +9,7 @@ import pty
 import sqlite3
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,10 @@ def listed(pynchy: Pynchy, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def on_terminal(home: Path, *arguments: str) -> str:
-    """What a person sees."""
+def on_terminal(home: Path, *arguments: str, columns: int = 0) -> str:
+    """What a person sees, on a terminal that is so wide, or doesn't tell."""
     reader, writer = pty.openpty()
+    termios.tcsetwinsize(writer, (24, columns))
     command = [sys.executable, "-m", "pynchy_cli", "--home", str(home), *arguments]
     done = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writer)
     os.close(writer)
@@ -93,6 +95,8 @@ def test_runs_are_listed(pynchy: Pynchy, home: Path) -> None:
     assert header.lower().split() == list(HEADERS)
     assert lines[0].split()[:6] == ["1", "main", "chat", "done", "2", "1..2"]
     assert lines[1].endswith("its worker died; see run 1")
+    narrow = on_terminal(home, "runs", "list", columns=84).splitlines()
+    assert max(map(len, narrow)) <= 84
     assert "main" in pynchy("runs", "list", "mian", code=1).stderr
     assert "superseded" in pynchy("runs", "list", "--state", "well", code=2).stderr
 
@@ -122,6 +126,9 @@ def test_a_run_is_shown_with_all_that_belongs_to_it(pipeline: Pipeline) -> None:
     assert [json.loads(line)["kind"] for line in lines] == [kind for kind, _ in said]
     seen = on_terminal(pipeline.home, "runs", "show", "1")
     assert "\x1b" not in seen
+    steps = [line for line in seen.splitlines() if line.startswith("  ")]
+    assert len(steps) == 3
+    assert all(line[12] == "T" for line in steps), "all have a time of the same form"
     for words in ("state: done", "hello \\x1b[31m", "Bash", "whole, in turn 1"):
         assert words in seen
     assert "There is no run 7." in pipeline.run("runs", "show", "7", code=1)

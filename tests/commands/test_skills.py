@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.test_runs import on_terminal
 from tests.conftest import Pynchy
 
 
@@ -31,6 +32,12 @@ def test_list_shows_all_with_tier_and_place(lamps: Path, pynchy: Pynchy) -> None
         "path": str(lamps),
     }
     assert names("\n".join(lines)) == ["lamps", "memory-notes", "read-documents"]
+
+
+def test_a_narrow_terminal_gets_a_line_for_each(home: Path) -> None:
+    lines = on_terminal(home, "skills", "list", columns=100).splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "memory-notes", "read-documents"]
+    assert all(line.endswith("…") for line in lines[1:])
 
 
 def test_list_of_a_group_shows_what_it_has(lamps: Path, pynchy: Pynchy) -> None:

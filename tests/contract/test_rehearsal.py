@@ -258,6 +258,42 @@ def test_a_tool_that_fails_is_said_to_have_failed() -> None:
     assert "I tried Read note.txt; it failed:\n\ngone" in answer
 
 
+CALLED = [{"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": "id"}}]
+GIVEN = [{"type": "tool_result", "tool_use_id": "t1", "content": "root"}]
+
+
+@pytest.mark.parametrize("role", ["user", "system"])
+def test_what_is_said_while_a_tool_runs_is_answered_too(role: str) -> None:
+    """As the core tells it, with one model and with another."""
+    text = f"The user sent a new message while you were working:\n{said('hello')}\nAddress it."
+    if role == "user":
+        text = f"<system-reminder>{text}</system-reminder>"
+    spoken = [
+        Spoken("user", said("run `id`")),
+        Spoken("assistant", CALLED),
+        Spoken("user", GIVEN),
+        Spoken(role, [{"type": "text", "text": text}]),
+    ]
+    answer = next_step(moment_of(spoken), frozenset({"Bash"}))
+    assert isinstance(answer, str)
+    assert "I used Bash id; it says:\n\nroot\n\nYou said: hello\n" in answer
+    assert "run `id`" not in answer
+
+
+def test_a_turn_that_somebody_ended_is_over() -> None:
+    spoken = [
+        Spoken("user", said("run `id`")),
+        Spoken("assistant", CALLED),
+        Spoken("user", GIVEN),
+        Spoken("user", [{"type": "text", "text": "[Request interrupted by user for tool use]"}]),
+        Spoken("user", said("my cat is Miez", "What did I say before?")),
+    ]
+    answer = next_step(moment_of(spoken), frozenset({"Bash"}))
+    assert isinstance(answer, str)
+    assert "I used" not in answer
+    assert "Before this you said:\n1. run `id`\n2. my cat is Miez\n" in answer
+
+
 def test_hostile_texts_cost_no_more_than_their_length() -> None:
     size = 300_000
     for piece in ("<system-reminder>", "<message ", "<messages><message>", "read a", "run `"):
