@@ -18,7 +18,8 @@ app = typer.Typer(
 )
 
 Base = Annotated[
-    str, typer.Option("--base", metavar="IMAGE", help="Build on this, not on base_image.")
+    str,
+    typer.Option("--base", metavar="IMAGE", help="The base, where it isn't that of base_image."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
 

@@ -54,9 +54,9 @@ class Sandbox(Section, frozen=True):
     start_timeout: Seconds = 60.0
     """Seconds a sandbox may take until its first record."""
     stop_grace: Annotated[float, msgspec.Meta(ge=0)] = 30.0
-    """Seconds that working agents get when run-agent is asked to stop."""
+    """Seconds that working agents get when run-agent is asked to stop; in docker they work on."""
     memory: Bytes = 2 * 1024**3
-    """Bytes of memory for one process of a sandbox."""
+    """Bytes of memory for all of a sandbox, where that can be limited."""
     cpus: Share | None = 2.0
     """Processors that a sandbox may keep busy, where they can be limited."""
     max_processes: Count = 512

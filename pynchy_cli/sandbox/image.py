@@ -157,16 +157,21 @@ def _build(api: Any, choice: Choice, file: Any, labels: Mapping[str, str], say: 
     last: list[str] = []
     for line in _lines(told):
         say(line)
-        last = [*last[1 - TAIL :], line]
+        if not line.startswith(PROGRESS):
+            last = [*last[1 - TAIL :], line]
     # A build that failed ends with an error instead of an image.
     if last and last[-1].startswith(ERROR):
         said = " | ".join(last).replace(ERROR, "")
         raise SandboxUnavailable(
-            f"The image {choice.image} can't be built on {choice.base}: {said}"
+            f"The image {choice.image} can't be built on {choice.base}: {said.rstrip('.')}. Where "
+            "that base can't be had, name another one as base_image below [sandbox], or "
+            "another runtime."
         )
 
 
 ERROR = "error: "
+PROGRESS = ("Step ", "--->", " --->", "Removing intermediate container ")
+"""How lines begin that don't tell why a build failed."""
 
 
 def _lines(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:

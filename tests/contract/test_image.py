@@ -97,8 +97,10 @@ def test_a_base_that_cant_be_had_is_a_sentence(engine: Engine, tmp_path: Path) -
     nowhere = image.Choice("pynchy-agent:never", "127.0.0.1:9/nobody/nothing:never")
     with connect(engine) as connected:
         assert "base_image below [sandbox]" in (image.problem(connected, nowhere) or "")
-        with pytest.raises(SandboxUnavailable, match="nothing:never"):
+        with pytest.raises(SandboxUnavailable, match="nothing:never") as told:
             image.ensure(connected, nowhere, tmp_path, print)
+        assert "base_image below [sandbox]" in str(told.value)
+        assert "Step 1" not in str(told.value)
 
 
 def test_command(engine: Engine, pynchy: Pynchy) -> None:
