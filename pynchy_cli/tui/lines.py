@@ -12,7 +12,7 @@ from pynchy_cli.output import plain
 MARKS = {"thinking": "~", "tool_use": ">", "tool_result": "<"}
 """What stands before that which an agent does and doesn't say."""
 LINES = 5
-LENGTH = 400
+LENGTH = 240
 """So much is shown of a step of an agent; the whole of it is in the run's log."""
 
 
