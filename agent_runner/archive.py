@@ -20,6 +20,8 @@ LONG = 2000
 """Characters that are kept of one message."""
 SLUG = 40
 SPEAKERS = {"user": "User", "assistant": "Assistant"}
+NOBODYS = ("isMeta", "isSidechain", "isCompactSummary")
+"""Marks of entries that the client made by itself."""
 TAG = re.compile(r"<[^<>]*>")
 
 
@@ -48,7 +50,7 @@ def keep(transcript: Path, group: Path, now: datetime) -> Path | None:
 
 
 def read(transcript: Path) -> list[Said]:
-    """What was said since the last compaction. A line that can't be read is left out.
+    """What is in no earlier archive. A line that can't be read is left out.
 
     Raises OSError.
     """
@@ -58,7 +60,8 @@ def read(transcript: Path) -> list[Said]:
 
 
 def parse(lines: Iterable[str]) -> list[Said]:
-    """The messages in the lines of a transcript."""
+    """The messages in the lines of a transcript, since its last compaction. What was asked last
+    before that one is among them: it set it off, and was written down after it was archived."""
     said: list[Said] = []
     for line in lines:
         entry: Any = None
@@ -67,15 +70,30 @@ def parse(lines: Iterable[str]) -> list[Said]:
         if not isinstance(entry, dict):
             continue
         if entry.get("subtype") == "compact_boundary":
-            said.clear()
-        role = str(entry.get("type"))
-        if role not in SPEAKERS or entry.get("isMeta") or entry.get("isSidechain"):
-            continue
-        message = entry.get("message")
-        text = "\n".join(_texts(message.get("content") if isinstance(message, dict) else None))
-        if text.strip():
-            said.append(Said(role, whole(text.strip())))
+            said = _unanswered(said)
+        elif (one := _said(entry)) is not None:
+            said.append(one)
     return said
+
+
+def _unanswered(said: list[Said]) -> list[Said]:
+    answers = [at for at, each in enumerate(said, 1) if each.role == "assistant"]
+    return said[answers[-1] if answers else 0 :]
+
+
+def _said(entry: dict[str, Any]) -> Said | None:
+    """What somebody said in an entry; None where it is something else."""
+    if any(entry.get(mark) for mark in NOBODYS):
+        return None
+    role, holder, name = str(entry.get("type")), entry.get("message"), "content"
+    if role == "attachment":  # what was said during a tool
+        role, holder, name = "user", entry.get("attachment"), "prompt"
+        if not isinstance(holder, dict) or holder.get("type") != "queued_command":
+            return None
+    if role not in SPEAKERS:
+        return None
+    text = "\n".join(_texts(holder.get(name) if isinstance(holder, dict) else None))
+    return Said(role, whole(text.strip())) if text.strip() else None
 
 
 def markdown(said: list[Said], now: datetime) -> str:

@@ -50,14 +50,31 @@ def test_texts_are_kept_with_their_speakers_and_nothing_else(tmp_path: Path) -> 
     )
 
 
-def test_only_what_came_after_the_last_compaction_is_kept(tmp_path: Path) -> None:
+def test_what_is_in_an_earlier_archive_is_not_kept_again(tmp_path: Path) -> None:
     path = transcript(
         tmp_path,
         entry("user", "old"),
+        entry("assistant", "answered"),
+        entry("user", "one too many"),
         '{"type":"system","subtype":"compact_boundary"}',
-        entry("user", "new"),
+        entry("user", "This is continued from", isCompactSummary=True),
+        entry("assistant", "new"),
     )
-    assert archive.read(path) == [archive.Said("user", "new")]
+    assert archive.read(path) == [
+        archive.Said("user", "one too many"),
+        archive.Said("assistant", "new"),
+    ]
+
+
+def test_what_was_said_during_a_tool_is_kept(tmp_path: Path) -> None:
+    said = {"type": "queued_command", "prompt": "and the owl?"}
+    path = transcript(
+        tmp_path,
+        json.dumps({"type": "attachment", "attachment": said}),
+        json.dumps({"type": "attachment", "attachment": {**said, "type": "date"}}),
+        '{"type":"attachment","attachment":"text"}',
+    )
+    assert archive.read(path) == [archive.Said("user", "and the owl?")]
 
 
 def test_lines_that_cant_be_read_are_left_out(tmp_path: Path) -> None:
