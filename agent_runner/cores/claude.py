@@ -47,6 +47,10 @@ DUMMY = "pynchy"
 ENVIRONMENT = {
     # One of these alone stops every connection but the one to the model.
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    # The group has the skills that its host chose for it, and not the client's own.
+    "CLAUDE_CODE_DISABLE_BUNDLED_SKILLS": "1",
+    # What is remembered stands in the group's folder, as the directives say, and nowhere else.
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
     # Tools are told to the model at once instead of behind a search.
     "ENABLE_TOOL_SEARCH": "false",
     # About ten seconds; whoever started us tries again with longer pauses.

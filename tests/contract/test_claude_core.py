@@ -122,6 +122,8 @@ def _the_request_is_as_meant(server: AnthropicServer) -> None:
     system = str(request["system"])
     assert "Claude" in system
     assert "Be like an owl." in system
+    assert "persistent file-based memory" not in system
+    assert "update-config" not in server.texts(0)
     tools = {tool["name"] for tool in request["tools"]}
     assert {"Bash", "Read", "Edit", "Write"} <= tools
     assert not {"AskUserQuestion", "EnterPlanMode", "ExitPlanMode", "CronCreate"} & tools
