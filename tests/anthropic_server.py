@@ -1,6 +1,9 @@
 """A Messages API that does what the newest user text says, for tests with the real client.
 
     TOOL <name> <json>   the model calls the tool; what it gives is told in the next answer
+    TOOLS <n> <name> <json>  it calls it n times at once
+    FULL <text>          an answer with which the conversation is as long as it may be
+    HANG                 never an answer
     SAY <text>           exactly that text
     THINK <text>         a block of thinking before the answer
     SLOW <count>         that many words, 50 ms apart
@@ -31,6 +34,8 @@ from typing import Any
 from aiohttp import web
 
 MESSAGE = re.compile(r"<message\b[^>]*>(.*?)</message>", re.DOTALL)
+FULL = 2_000_000
+"""Tokens, more than any model takes."""
 USAGE = {
     "input_tokens": 1000,
     "cache_creation_input_tokens": 0,
@@ -118,11 +123,14 @@ class AnthropicServer:
             "model": body["model"],
             "stop_sequence": None,
         }
+        if result is None and text == "HANG":
+            await asyncio.Event().wait()
         blocks = answer(text, result)
+        usage = {**USAGE, "input_tokens": FULL} if text.startswith("FULL") else USAGE
         if not body.get("stream"):
-            stop = {"content": blocks, "stop_reason": "end_turn", "usage": USAGE}
+            stop = {"content": blocks, "stop_reason": "end_turn", "usage": usage}
             return web.json_response({**message, **stop})
-        start = {**message, "content": [], "stop_reason": None, "usage": USAGE}
+        start = {**message, "content": [], "stop_reason": None, "usage": usage}
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         async for event in events(start, blocks, pause=0.05 if text.startswith("SLOW") else 0):
@@ -145,13 +153,15 @@ def newest(messages: list[dict[str, Any]]) -> tuple[str, Block | None]:
     content = next(m["content"] for m in reversed(messages) if m["role"] == "user")
     if isinstance(content, str):
         return _said(content), None
-    results = [block for block in content if block.get("type") == "tool_result"]
-    texts = [
-        block["text"]
+    told = [
+        block
         for block in content
-        if block.get("type") == "text" and not block["text"].lstrip().startswith("<system-rem")
+        if block.get("type") == "tool_result"
+        or (block.get("type") == "text" and not block["text"].lstrip().startswith("<system-rem"))
     ]
-    return (_said(texts[-1]) if texts else ""), (results[-1] if results else None)
+    if told and told[-1]["type"] == "tool_result":
+        return "", told[-1]
+    return (_said(told[-1]["text"]) if told else ""), None
 
 
 def _said(text: str) -> str:
@@ -167,9 +177,10 @@ def answer(text: str, result: Block | None) -> list[Block]:
     match command:
         case "TOOL":
             name, _, given = rest.partition(" ")
-            tool_id = f"toolu_{uuid.uuid4().hex[:20]}"
-            use = {"type": "tool_use", "id": tool_id, "name": name, "input": json.loads(given)}
-            return [_text(f"calling {name}"), use]
+            return [_text(f"calling {name}"), _use(name, given)]
+        case "TOOLS":
+            count, name, given = rest.split(" ", 2)
+            return [_use(name, given) for _ in range(int(count))]
         case "SAY":
             return [_text(rest)]
         case "THINK":
@@ -183,6 +194,11 @@ def answer(text: str, result: Block | None) -> list[Block]:
 
 def _text(text: str) -> Block:
     return {"type": "text", "text": text}
+
+
+def _use(name: str, given: str) -> Block:
+    tool_id = f"toolu_{uuid.uuid4().hex[:20]}"
+    return {"type": "tool_use", "id": tool_id, "name": name, "input": json.loads(given)}
 
 
 async def events(
