@@ -3,6 +3,7 @@ the client says."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,11 +17,16 @@ MEANING = {
     401: "The model's API refused the key; check ANTHROPIC_API_KEY or the login",
     403: "The model's API refused the key; check ANTHROPIC_API_KEY or the login",
     404: "The model's API doesn't know what was asked for; check the name of the model",
-    413: "The conversation is too large for the model's API",
+    413: "The conversation is too large for the model's API; `reset context` begins a new one",
     429: "The model's API got too many requests from this key; it may be tried again later",
     502: "The gateway to the model does not answer",
     529: "The model is overloaded; it may be tried again later",
 }
+EMPTY_WORDS = re.compile(
+    r"^(?:Failed to authenticate\. )?API Error: (?:\d{3} )?| If it persists, check your .*",
+    re.DOTALL,
+)
+"""What the client says besides: the number once more, and an address that only it knows."""
 PERMANENT = frozenset({400, 401, 403, 404, 413})
 """Trying the same again can't help."""
 STOPPED = {
@@ -42,7 +48,7 @@ def failure(result: ResultMessage) -> Failure | None:
     """What a result says went wrong; None if it is an answer."""
     if not result.is_error and result.subtype == "success":
         return None
-    said = (result.result or "; ".join(result.errors or [])).strip()[:LONG]
+    said = EMPTY_WORDS.sub("", (result.result or "; ".join(result.errors or [])).strip())[:LONG]
     status = result.api_error_status
     if status is not None:
         meaning = MEANING.get(status, "The model's API failed")

@@ -184,7 +184,11 @@ def test_what_the_models_api_refuses_is_said_in_words_and_the_agent_stays(
     assert "refused the key; check ANTHROPIC_API_KEY" in str(key.error)
     assert key.is_permanent
     assert (retry.subtype, retry.data["error_status"]) == ("api_retry", 401)
-    assert "overloaded" in str(overloaded.error)
+    assert "127.0.0.1" not in str(overloaded.error)
+    assert str(overloaded.error).startswith(
+        "The model is overloaded; it may be tried again later (529): "
+    )
+    assert "API Error" not in str(overloaded.error)
     assert not overloaded.is_permanent
     assert (recovered.error, recovered.reply) == (None, "echo: ERR 500 1")
 
