@@ -209,10 +209,10 @@ class Turn:
         self._answer(db, reply, now)
         self._leave(db, through, now)
 
-    def _answer(self, db: Connection, reply: str, now: str) -> None:
+    def _answer(self, db: Connection, reply: str, now: str, *, is_whole: bool = True) -> None:
         """Say what of an answer is meant for people, which may be nothing; the rest is kept."""
         trace.keep(db, self.run, internal(reply), now)
-        content = spoken(reply, is_final=True)
+        content = spoken(reply, is_final=is_whole)
         if content.strip():
             self._say(db, content, "agent", now)
         elif reply.strip():
@@ -225,7 +225,7 @@ class Turn:
             self._stopped(db, now, ended.reply)
             return
         if text := ended.reply.strip() or self._text.strip():
-            self._answer(db, text, now)
+            self._answer(db, text, now, is_whole=False)
         run = steering.replied(db, self.run, self.run.answered_seq)
         # The attempt was none: the same is asked again, together with what was said since.
         self.run = replace(run, attempts=run.attempts - 1)
@@ -236,7 +236,8 @@ class Turn:
         runs.finish(db, self.run, "cancelled", now, "stopped by hand")
         if self.run.is_shell:
             return
-        text = spoken(reply.strip() or self._text.strip() or self._stored_text(), is_final=True)
+        text = reply.strip() or self._text.strip() or self._stored_text()
+        text = spoken(text, is_final=False).strip()
         content = f"{text}\n\n{STOPPED}" if text else STOPPED
         self._say(db, content, "agent" if text else "host", now)
         groups.answer_through(db, self.run.group_folder, self.run.last_seq)

@@ -19,11 +19,11 @@ from agent_runner.protocol import (
     ToolUse,
     TurnEnded,
 )
-from pynchy_cli.agent.turn import NOTHING, RunLost, Turn
+from pynchy_cli.agent.turn import NOTHING, STOPPED, RunLost, Turn
 from pynchy_cli.config.settings import Queue
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull
 from pynchy_cli.model import CHAT_LANE, NewMessage, Reply, Run, Session
-from pynchy_cli.store import groups, messages, outbound, runs, sessions
+from pynchy_cli.store import groups, messages, outbound, runs, sessions, steering
 from pynchy_cli.store.connection import Store, connect
 from pynchy_cli.store.migrate import migrate
 
@@ -386,3 +386,16 @@ def test_an_agent_may_have_nothing_to_say(store: Store) -> None:
     now.take([(TurnEnded(turn=name, reply="<internal>nothing new</internal>"), 20)])
     assert said(store) == []
     assert (state(store, number), answered(store)) == ("done", 1)
+
+
+@pytest.mark.parametrize(("asked", "left"), [("stop", f"Yes.\n\n{STOPPED}"), ("interrupt", "Yes.")])
+def test_what_was_internal_in_an_answer_that_was_cut_short_is_not_said(
+    store: Store, asked: str, left: str
+) -> None:
+    ask(store)
+    now = turn(store)
+    with store.atomic() as db:
+        steering.ask(db, now.run.id, asked)
+    now.take([(Text(turn=now.run.turn, text="Yes.<internal>she mu"), 10)])
+    now.take([(TurnEnded(turn=now.run.turn, is_interrupted=True), 20)])
+    assert final(store) == [left]
