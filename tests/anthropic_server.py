@@ -123,7 +123,7 @@ class AnthropicServer:
             "model": body["model"],
             "stop_sequence": None,
         }
-        if result is None and text == "HANG":
+        if result is None and text.startswith("HANG"):
             while request.transport is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             return web.Response()

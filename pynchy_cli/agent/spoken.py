@@ -23,6 +23,8 @@ def spoken(text: str, *, is_final: bool) -> str:
         return ""
 
     found = _PARTS.sub(kept, text)
+    if text.lstrip().startswith(START):
+        found = found.lstrip()
     return found if is_final else _BEGUN.sub("", found)
 
 

@@ -35,7 +35,7 @@ class Talk(Pipeline):
         self.folder = self.home / "groups/main"
 
     def send(self, text: str) -> None:
-        self.run("send", "main", text)
+        self.run("send", "main", input=text)
 
     def say(self, text: str) -> str:
         """Say something; the next reply."""
@@ -52,9 +52,9 @@ class Talk(Pipeline):
     def tell(self, text: str) -> None:
         """Say something while the agent works, and wait until the client has it."""
         self.send(text)
-        kept = self.home / "data/claude/main/projects"
+        kept, last = self.home / "data/claude/main/projects", text.splitlines()[-1]
         wait_for(
-            lambda: any(text in path.read_text() for path in kept.rglob("*.jsonl")),
+            lambda: any(last in path.read_text() for path in kept.rglob("*.jsonl")),
             "the follow-up at the client",
         )
 
@@ -183,6 +183,30 @@ def test_what_is_compacted_was_kept_in_the_group_s_folder_before(talk: Talk) -> 
     ) == ["compact", "compact"]
     exported = talk.run("sessions", "export", "main")
     assert all(words in exported for words in ("Minka", "and the owl?", "the last"))
+
+
+@pytest.mark.parametrize("talk", ["bubblewrap"], indirect=True)
+def test_what_goes_wrong_is_said_and_the_next_is_answered(talk: Talk) -> None:
+    talk.environ["PYNCHY_QUEUE__MAX_RETRIES"] = "0"
+    sorry = "Sorry, I could not answer this: "
+    worker = talk.start("run-agent", "claude", PYNCHY_SANDBOX__ACTIVITY_TIMEOUT="2")
+    assert talk.say("HANG with Minka") == f"{sorry}the agent gave no sign of life for 2 s"
+    worker.terminate()
+    assert worker.wait(60) == 0
+    talk.start("run-agent", "claude")
+    assert talk.say(bash("kill -9 $PPID")).startswith(f"{sorry}The Claude client ended: ")
+    assert talk.say(f"TOOLS 50 {bash('echo plinth').removeprefix('TOOL ')}").endswith('"plinth"')
+    kinds = talk.rows("SELECT event_type FROM events WHERE run_id = 3")
+    assert (kinds.count("tool_use"), kinds.count("tool_result")) == (50, 50)
+    assert "too large" in talk.say(bash("head -c 20000000 /dev/zero"))
+    talk.begin()
+    story = "once upon a time\n" * 65_000
+    talk.tell(f"{story}and so on")
+    (talk.folder / "go").touch()
+    wait_for(lambda: talk.runs()[-2:] == ["done", "superseded"], "the answer")
+    assert json.dumps(story)[1:-1] in talk.told()
+    assert talk.say("SAY <internal>nothing new</internal> and now?") == "and now?"
+    assert "Minka" in talk.told()
 
 
 def test_the_queries_of_operators_show_what_an_agent_does(talk: Talk) -> None:

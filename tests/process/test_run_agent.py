@@ -33,11 +33,18 @@ class Pipeline:
         }
         self.living: list[subprocess.Popen[bytes]] = []
 
-    def run(self, *arguments: str, core: str = "echo", code: int | None = 0, **env: str) -> str:
+    def run(
+        self,
+        *arguments: str,
+        core: str = "echo",
+        code: int | None = 0,
+        input: str = "",
+        **env: str,
+    ) -> str:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "pynchy_cli", "--home", str(self.home), *arguments],
             env={**self.environ, "PYNCHY_AGENT__CORE": core, **env},
-            stdin=subprocess.DEVNULL,
+            input=input,
             capture_output=True,
             text=True,
             timeout=100,

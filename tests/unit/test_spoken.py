@@ -16,6 +16,8 @@ ANSWER = "Hello <internal>she asked twice</internal>Ana, <internal>\n</internal>
         ("Hello.", "Hello."),
         (ANSWER, "Hello Ana, well."),
         ("<internal>nothing new</internal>", ""),
+        ("<internal>well</internal>\n\n  Yes.", "Yes."),
+        ("  x = 1 <internal>well</internal>", "  x = 1 "),
         ("a <internal>never ends", "a <internal>never ends"),
         ("say `<internal>` so: `</internal>`!", "say `<internal>` so: `</internal>`!"),
         (
