@@ -51,13 +51,21 @@ ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_BUNDLED_SKILLS": "1",
     # What is remembered stands in the group's folder, as the directives say, and nowhere else.
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+    # A helper's or a command's result belongs to the turn that wanted it: what comes after the
+    # turn is heard by nobody.
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     # Tools are told to the model at once instead of behind a search.
     "ENABLE_TOOL_SEARCH": "false",
     # About ten seconds; whoever started us tries again with longer pauses.
     "CLAUDE_CODE_MAX_RETRIES": "4",
 }
-LATER = ("CronCreate", "CronDelete", "CronList", "ScheduleWakeup")
-"""Tools that would act in a process that is gone by then."""
+LATER = (
+    *("CronCreate", "CronDelete", "CronList", "ScheduleWakeup"),
+    *("Monitor", "SendMessage", "Workflow"),
+)
+"""Tools that would act, or tell what they found, when the turn is over."""
+BEYOND = ("WebFetch",)
+"""Tools that need a network of their own. They fail behind a gateway, after ten seconds."""
 LINE_LIMIT = 64 << 20
 """Bytes of one message of the client; a picture that a tool read is one."""
 STDERR_LINES = 20
@@ -224,6 +232,7 @@ class ClaudeCore:
         self, run: RunInput, session_id: str | None, environment: dict[str, str]
     ) -> ClaudeAgentOptions:
         group = Path.cwd()
+        beyond = BEYOND if self._forwarder is not None else ()
         return ClaudeAgentOptions(
             cwd=group,
             resume=session_id,
@@ -235,7 +244,7 @@ class ClaudeCore:
             },
             setting_sources=["user", "project"],
             permission_mode="bypassPermissions",
-            disallowed_tools=[*sorted(ABSENT), *LATER],
+            disallowed_tools=[*sorted(ABSENT), *LATER, *beyond],
             hooks=hooks(self.gates, group),
             include_partial_messages=True,
             verbatim_prompts=True,

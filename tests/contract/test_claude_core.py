@@ -3,6 +3,7 @@ what of it becomes records. One client is started for a test, or two to continue
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -126,7 +127,9 @@ def _the_request_is_as_meant(server: AnthropicServer) -> None:
     assert "update-config" not in server.texts(0)
     tools = {tool["name"] for tool in request["tools"]}
     assert {"Bash", "Read", "Edit", "Write"} <= tools
-    assert not {"AskUserQuestion", "EnterPlanMode", "ExitPlanMode", "CronCreate"} & tools
+    assert not {"AskUserQuestion", "EnterPlanMode", "ExitPlanMode"} & tools
+    assert not {"CronCreate", "Monitor", "SendMessage", "WebFetch", "Workflow"} & tools
+    assert "run_in_background" not in json.dumps(request["tools"])
 
 
 def _the_archive_holds(home: Path, group: Path, *texts: str) -> None:
@@ -136,6 +139,19 @@ def _the_archive_holds(home: Path, group: Path, *texts: str) -> None:
         kept == group / "conversations" / "2026-01-02-030405-tool-bash-command-cat-note-txt-pwd.md"
     )
     assert all(text in kept.read_text() for text in texts)
+
+
+def test_what_a_helper_found_is_part_of_the_turn_that_asked_it(
+    tmp_path: Path, group: Path, direct: dict[str, str]
+) -> None:
+    errand = 'TOOL Bash {"command":"echo plinth"}'
+    helper = {"description": "look", "prompt": errand, "subagent_type": "general-purpose"}
+    with Agent(tmp_path / "ipc", direct, group) as agent:
+        agent.tell(first(f"TOOL Agent {json.dumps(helper)}", "claude"))
+        end = agent.wait(TurnEnded)
+        used = [record.name for record in agent.records() if isinstance(record, ToolUse)]
+    assert "plinth" in end.reply
+    assert used == ["Agent", "Bash"]
 
 
 def test_an_agent_killed_in_a_tool_leaves_nothing_and_can_be_continued(
