@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from claude_agent_sdk import (
-    ClaudeAgentOptions,
     ClaudeSDKClient,
     ClaudeSDKError,
     Message,
@@ -22,9 +21,10 @@ from claude_agent_sdk import (
     SystemMessage,
 )
 
+from agent_runner.cores import claude_options
 from agent_runner.cores.base import CoreFailed
 from agent_runner.cores.claude_errors import died
-from agent_runner.cores.claude_hooks import ABSENT, Gate, hooks, somebody_is_there
+from agent_runner.cores.claude_hooks import Gate, hooks, somebody_is_there
 from agent_runner.cores.claude_messages import Translation
 from agent_runner.cores.claude_prompts import Prompts
 from agent_runner.cores.claude_sessions import is_written
@@ -44,30 +44,6 @@ GATEWAY = "PYNCHY_GATEWAY"
 whatever key and address the environment holds."""
 DUMMY = "pynchy"
 """What the client takes for a key; the gateway puts in the real one."""
-ENVIRONMENT = {
-    # One of these alone stops every connection but the one to the model.
-    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-    # The group has the skills that its host chose for it, and not the client's own.
-    "CLAUDE_CODE_DISABLE_BUNDLED_SKILLS": "1",
-    # What is remembered stands in the group's folder, as the directives say, and nowhere else.
-    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
-    # A helper's or a command's result belongs to the turn that wanted it: what comes after the
-    # turn is heard by nobody.
-    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
-    # Tools are told to the model at once instead of behind a search.
-    "ENABLE_TOOL_SEARCH": "false",
-    # About ten seconds; whoever started us tries again with longer pauses.
-    "CLAUDE_CODE_MAX_RETRIES": "4",
-}
-LATER = (
-    *("CronCreate", "CronDelete", "CronList", "ScheduleWakeup"),
-    *("Monitor", "SendMessage", "Workflow"),
-)
-"""Tools that would act, or tell what they found, when the turn is over."""
-BEYOND = ("WebFetch",)
-"""Tools that need a network of their own. They fail behind a gateway, after ten seconds."""
-LINE_LIMIT = 64 << 20
-"""Bytes of one message of the client; a picture that a tool read is one."""
 STDERR_LINES = 20
 PAUSE = 0.1
 """Seconds between looks whether a new conversation can be continued."""
@@ -95,8 +71,7 @@ class ClaudeCore:
 
     async def start(self, run: RunInput) -> None:
         """Connect, to the earlier conversation if there is one. Raises CoreFailed."""
-        chosen = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-        environment = {**ENVIRONMENT, **chosen, **await self._way_out()}
+        environment = {**claude_options.environment(os.environ), **await self._way_out()}
         try:
             await self._connect(run, run.session_id, environment)
             self.session_id = run.session_id
@@ -220,38 +195,21 @@ class ClaudeCore:
         self, run: RunInput, session_id: str | None, environment: dict[str, str]
     ) -> None:
         """Raises ResultError where the client says what is wrong, CoreFailed otherwise."""
-        self._client = ClaudeSDKClient(self._options(run, session_id, environment))
+        chosen = claude_options.chosen(
+            run,
+            session_id,
+            environment,
+            hooks=hooks(self.gates, Path.cwd()),
+            is_behind_gateway=self._forwarder is not None,
+            complaint=self._complaint,
+        )
+        self._client = ClaudeSDKClient(chosen)
         try:
             await self._client.connect()
         except ResultError:
             raise
         except ClaudeSDKError as error:
             raise CoreFailed(died(error, self._stderr)) from error
-
-    def _options(
-        self, run: RunInput, session_id: str | None, environment: dict[str, str]
-    ) -> ClaudeAgentOptions:
-        group = Path.cwd()
-        beyond = BEYOND if self._forwarder is not None else ()
-        return ClaudeAgentOptions(
-            cwd=group,
-            resume=session_id,
-            model=run.model,
-            system_prompt={
-                "type": "preset",
-                "preset": "claude_code",
-                "append": run.system_prompt,
-            },
-            setting_sources=["user", "project"],
-            permission_mode="bypassPermissions",
-            disallowed_tools=[*sorted(ABSENT), *LATER, *beyond],
-            hooks=hooks(self.gates, group),
-            include_partial_messages=True,
-            verbatim_prompts=True,
-            max_buffer_size=LINE_LIMIT,
-            env=environment,
-            stderr=self._complaint,
-        )
 
     def _complaint(self, line: str) -> None:
         self._stderr.append(line)
