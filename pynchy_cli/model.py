@@ -107,6 +107,8 @@ class Run:
     """What its worker is asked to do: stop or interrupt it."""
     note: str | None = None
     """What the next attempt is told of the one before."""
+    apart: bool = False
+    """Whether its range is asked again, out of its time, and grows by nothing said later."""
 
     @property
     def turn(self) -> str:

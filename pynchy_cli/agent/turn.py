@@ -264,9 +264,7 @@ class Turn:
         """The run is over: what it was given meanwhile and has not read waits for the next."""
         run = self.run
         groups.answer_through(db, run.group_folder, through)
-        if through < run.last_seq:
-            jid = run.chat_jid or ""
-            runs.queue_chat(db, run.group_folder, through + 1, run.last_seq, jid, now)
+        runs.leave(db, run, through, now)
 
     def _back(
         self, db: Connection, now: str, later: str | None, reason: str, *, free: bool

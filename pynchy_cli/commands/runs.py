@@ -111,7 +111,7 @@ def show(
 
 @app.command()
 def retry(ctx: typer.Context, run_id: Id, as_json: Json = False) -> None:
-    """Queue a failed run's work once more, from the start.
+    """Queue once more what a failed run left unanswered.
 
     Example: pynchy runs retry 12
     """

@@ -195,7 +195,11 @@ def _queue(db: Connection, group: Group, last: Message | None, now: str) -> None
     if last is None:
         return
     first = messages.first_unread(db, group.folder, last.seq)
-    runs.queue_chat(db, group.folder, first, last.seq, last.chat_jid, now)
+    if last.seq > (groups.routed_through(db, group) or 0):
+        runs.queue_chat(db, group.folder, first, last.seq, last.chat_jid, now)
+    elif all(run.state != "queued" for run in runs.covering(db, group.folder, last.seq)):
+        # What came after it may be answered already, and is not to be joined with it.
+        runs.queue_apart(db, group.folder, first, last.seq, last.chat_jid, now)
 
 
 def _obey(

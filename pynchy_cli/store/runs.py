@@ -13,7 +13,7 @@ FREE_TAKEOVERS = 3
 COLUMNS = (
     "id, group_folder, lane, kind, state, attempts, takeovers, first_seq, last_seq, chat_jid,"
     " prompt, owner, not_before, error, created_at, started_at, finished_at, told_seq,"
-    " answered_seq, replies, asked, note"
+    " answered_seq, replies, asked, note, apart"
 )
 
 # A run began, or was queued, before its time was set: if that lies ahead, the clock was set back
@@ -23,7 +23,9 @@ _DUE = "(not_before IS NULL OR not_before <= :now OR coalesce(started_at, create
 
 def as_run(row: Row) -> Run:
     """A row of `COLUMNS` as a run."""
-    return Run(*row)
+    values = list(row)
+    values[-1] = bool(values[-1])
+    return Run(*values)
 
 
 def queue_chat(
@@ -34,7 +36,8 @@ def queue_chat(
         """
         INSERT INTO runs(group_folder, lane, kind, state, first_seq, last_seq, chat_jid, created_at)
         VALUES (:group, :lane, 'chat', 'queued', :first, :last, :jid, :now)
-        ON CONFLICT(group_folder, lane) WHERE state = 'queued' AND kind = 'chat' DO UPDATE SET
+        ON CONFLICT(group_folder, lane) WHERE state = 'queued' AND kind = 'chat' AND apart = 0
+          DO UPDATE SET
           first_seq = min(first_seq, excluded.first_seq),
           last_seq = max(last_seq, excluded.last_seq),
           chat_jid = excluded.chat_jid
@@ -48,6 +51,19 @@ def queue_chat(
             "jid": chat_jid,
             "now": now,
         },
+    ).fetchone()
+    return int(row[0])
+
+
+def queue_apart(
+    db: Connection, group_folder: str, first_seq: int, last_seq: int, chat_jid: str, now: str
+) -> int:
+    """Queue a run for messages after which others were answered; it is joined with no other,
+    so that nothing in between is answered twice."""
+    row = db.execute(
+        "INSERT INTO runs(group_folder, lane, kind, state, first_seq, last_seq, chat_jid,"
+        " created_at, apart) VALUES (?, ?, 'chat', 'queued', ?, ?, ?, ?, 1) RETURNING id",
+        (group_folder, CHAT_LANE, first_seq, last_seq, chat_jid, now),
     ).fetchone()
     return int(row[0])
 
@@ -157,7 +173,7 @@ def give_back(
           not_before = max(coalesce(not_before, ''), coalesce(:not_before, '')), error = :error,
           note = coalesce(:note, note)
         WHERE group_folder = :group AND lane = :lane AND state = 'queued' AND kind = 'chat'
-          AND :kind = 'chat'
+          AND :kind = 'chat' AND apart = 0 AND NOT :apart
         RETURNING id
         """,
         {
@@ -171,6 +187,7 @@ def give_back(
             "group": run.group_folder,
             "lane": run.lane,
             "kind": run.kind,
+            "apart": run.apart,
         },
     ).fetchone()
     if waiting is not None:
@@ -187,6 +204,14 @@ def give_back(
         (attempts, takeovers, not_before, error, note, run.id, run.owner),
     )
     return run.id
+
+
+def leave(db: Connection, run: Run, through: int, now: str) -> None:
+    """What a run that is over was given and has not read is its next one's."""
+    if through >= run.last_seq:
+        return
+    db.execute("UPDATE runs SET last_seq = ? WHERE id = ?", (through, run.id))
+    queue_chat(db, run.group_folder, through + 1, run.last_seq, run.chat_jid or "", now)
 
 
 def adopt(db: Connection, dead: int, owner: int) -> list[Run]:
@@ -244,7 +269,7 @@ def next_due(db: Connection, now: str) -> str | None:
 
 
 def retry(db: Connection, run_id: int, now: str) -> int:
-    """Queue a failed run's work once more, from the start; the number of the new run.
+    """Queue once more what a failed run left unanswered; the number of the new run.
 
     Raises RunUnknown, or UsageWrong where the run didn't fail or was retried already.
     """
@@ -256,6 +281,7 @@ def retry(db: Connection, run_id: int, now: str) -> int:
         raise UsageWrong(f"Run {run_id} was retried already, as run {taken}.")
     if run.kind != "chat":
         raise UsageWrong(f"Run {run_id} came from a shell; run it there again.")
-    new = queue_chat(db, run.group_folder, run.first_seq, run.last_seq, run.chat_jid or "", now)
+    first = max(run.first_seq, run.answered_seq + 1)
+    new = queue_apart(db, run.group_folder, first, run.last_seq, run.chat_jid or "", now)
     db.execute("UPDATE runs SET superseded_by = ? WHERE id = ?", (new, run_id))
     return new

@@ -9,9 +9,11 @@ from pynchy_cli.store.runs import COLUMNS, as_run
 
 _MORE = (
     "group_folder = :group AND lane = :lane AND state = 'queued' AND kind = 'chat'"
-    " AND attempts = 0 AND takeovers = 0 AND first_seq > :last"
+    " AND attempts = 0 AND takeovers = 0 AND first_seq > :last AND apart = 0"
+    " AND :may_grow"
 )
-"""What was said after a run at work began. What waits to be tried again is none of it."""
+"""What was said after a run at work began. What waits to be tried again is none of it; and a run
+that is asked again, or that somebody wants to end, takes over nothing."""
 
 
 def is_more(db: Connection, run: Run) -> bool:
@@ -37,7 +39,12 @@ def absorb(db: Connection, run: Run, now: str) -> Run | None:
 
 
 def _after(run: Run) -> dict[str, str | int]:
-    return {"group": run.group_folder, "lane": run.lane, "last": run.last_seq}
+    return {
+        "group": run.group_folder,
+        "lane": run.lane,
+        "last": run.last_seq,
+        "may_grow": not run.apart and run.asked is None,
+    }
 
 
 def replied(db: Connection, run: Run, through: int) -> Run:

@@ -276,6 +276,28 @@ def test_what_was_set_aside_gets_a_run_of_its_own_when_its_group_has_gone_on(
     assert rows(RUNS) == [("team", "queued", 1, 1, "local:team")]
 
 
+def test_what_is_brought_back_takes_nothing_along_that_was_answered_since(
+    pynchy: Pynchy, home: Path, rows: Rows
+) -> None:
+    def answer() -> None:
+        pynchy("route", "--once")
+        pynchy("run-agent", "--once", env={"PYNCHY_AGENT__CORE": "echo"})
+
+    pynchy("groups", "add", "team", "--trigger", "always")
+    pynchy("send", "team", "one")
+    _fail(home, 3, "set_aside")
+    pynchy("send", "team", "two")
+    answer()
+    pynchy("send", "team", "three")
+    pynchy("route", "--once")
+    pynchy("retry", "message:1")
+    pynchy("route", "--once")
+    pynchy("send", "team", "four")
+    answer()
+    said = rows("SELECT content FROM outbound_ledger ORDER BY content")
+    assert said == [("one",), ("three\nfour",), ("two",)]
+
+
 def test_a_failure_is_forgotten_with_the_routing_and_not_after_it(
     pynchy: Pynchy, home: Path, rows: Rows
 ) -> None:

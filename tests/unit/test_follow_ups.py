@@ -155,6 +155,9 @@ def test_a_failed_turn_gives_up_what_it_was_told_and_not_the_rest(tmp_path: Path
             await b.until(lambda: len(b.said()) == 2, "both")
             assert b.said()[0].endswith(": no")
             assert (state(b, 1), cursor(b)) == ("failed", 2)
+            with b.store.atomic() as db:
+                again = runs.get(db, runs.retry(db, 1, clock.now()))
+            assert (again.first_seq, again.last_seq) == (1, 1), "the rest was answered"
 
     script(story)
 
@@ -255,6 +258,28 @@ def test_a_turn_that_is_stopped_keeps_what_it_said_and_its_conversation(tmp_path
             await b.until(lambda: len(b.said()) == 2, "the next answer")
             assert len(b.runtime.places) == 1, "the sandbox stayed"
             assert not stop(b, run)
+
+    script(story)
+
+
+def test_what_is_said_after_a_stop_is_not_stopped_with_it(tmp_path: Path) -> None:
+    """Also where the worker learns of both at once."""
+
+    async def agent(place: Place) -> None:
+        await place.document()
+        assert isinstance(await place.document(), Interrupt)
+        place.write(TurnEnded(turn="1.1.0", is_interrupted=True))
+        await echo(place)
+
+    async def story() -> None:
+        async with bench(tmp_path, agent) as b:
+            run = b.ask("tell me a story")
+            place = await begun(b)
+            assert stop(b, run)
+            b.ask("do this instead")
+            await b.answered(STOPPED, "turn 3")
+            assert "do this instead" in told(place, FollowUp)[0]
+            assert (state(b, run), cursor(b)) == ("cancelled", 2)
 
     script(story)
 

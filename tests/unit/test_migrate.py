@@ -86,6 +86,23 @@ def test_an_old_database_keeps_its_rows(path: Path) -> None:
     assert migrate(path, more(m_more)) == []
 
 
+def test_a_home_of_the_first_edition_gets_the_indexes_that_it_lacks(path: Path) -> None:
+    late = ("outbound_open", "runs_of_messages", "runs_unfinished")
+
+    def indexes() -> list[Any]:
+        return asked(path, "SELECT name, tbl_name FROM sqlite_master WHERE type = 'index'")
+
+    migrate(path)
+    new = sorted(indexes())
+    path.unlink()
+    migrate(path, changes()[:1])
+    with closing(sqlite3.connect(path)) as db:
+        for name in late:
+            db.execute(f"DROP INDEX {name}")
+    migrate(path)
+    assert sorted(indexes()) == new
+
+
 def test_a_rebuilt_parent_keeps_its_children(path: Path) -> None:
     with_rows(path)
     assert migrate(path, more(rebuild_groups)) == ["rebuild_groups"]

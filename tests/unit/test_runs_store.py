@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pynchy_cli import clock
 from pynchy_cli.errors import UsageWrong
 from pynchy_cli.model import CHAT_LANE, NewMessage, Run, Verdict
-from pynchy_cli.store import groups, messages, runs, sessions
+from pynchy_cli.store import groups, messages, runs, sessions, steering
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
 
@@ -181,6 +181,57 @@ def test_only_a_failed_run_is_retried_and_once(store: Store) -> None:
     assert (again.first_seq, again.last_seq, again.attempts) == (2, 3, 0)
     with pytest.raises(UsageWrong), store.atomic() as db:
         runs.retry(db, number, NOW)
+
+
+def failed(store: Store, first: int, last: int) -> int:
+    number = queued(store, first, last)
+    run = sure(claimed(store))
+    with store.atomic() as db:
+        runs.finish(db, run, "failed", NOW, "why")
+    return number
+
+
+def retried(store: Store, number: int) -> Run:
+    with store.atomic() as db:
+        return runs.get(db, runs.retry(db, number, NOW))
+
+
+def test_a_retried_run_is_joined_with_nothing_said_later(store: Store) -> None:
+    """Or what lies between the two would be answered twice."""
+    number = failed(store, 1, 1)
+    failed(store, 2, 3)
+    before = queued(store, 4, 4)
+    again = retried(store, number)
+    assert queued(store, 5, 5) == before
+    waiting = runs.get(store.db, before)
+    assert (again.first_seq, again.last_seq, again.apart) == (1, 1, True)
+    assert (waiting.first_seq, waiting.last_seq, waiting.apart) == (4, 5, False)
+
+
+def test_a_retried_run_takes_over_nothing_and_goes_back_alone(store: Store) -> None:
+    number = failed(store, 1, 1)
+    failed(store, 2, 2)
+    retried(store, number)
+    run = sure(claimed(store))
+    waiting = queued(store, 3, 3)
+    assert not steering.is_more(store.db, run)
+    with store.atomic() as db:
+        assert steering.absorb(db, run, NOW) is None
+    assert back(store, run) == run.id
+    after = [runs.get(store.db, one) for one in (run.id, waiting)]
+    assert [(one.state, one.first_seq, one.last_seq) for one in after] == [
+        ("queued", 1, 1),
+        ("queued", 3, 3),
+    ]
+
+
+def test_what_a_failed_run_has_answered_is_not_asked_again(store: Store) -> None:
+    number = queued(store, 1, 3)
+    run = sure(claimed(store))
+    with store.atomic() as db:
+        runs.finish(db, steering.replied(db, run, 2), "failed", NOW, "why")
+    again = retried(store, number)
+    assert (again.first_seq, again.last_seq) == (3, 3)
 
 
 class Lane(RuleBasedStateMachine):
