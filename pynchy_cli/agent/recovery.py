@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container
 
 from pynchy_cli import locks
 from pynchy_cli.agent.adoption import Adoption
@@ -46,7 +46,7 @@ class Recovery:
         """Whether something that was taken over is not settled yet."""
         return bool(self._tasks)
 
-    def settling(self, lane: tuple[str, str]) -> Iterable[asyncio.Task[None]]:
+    def settling(self, lane: tuple[str, str]) -> list[asyncio.Task[None]]:
         """What must end before the lane is free of what a dead worker left."""
         return [task for task, where in self._tasks.items() if where == lane]
 
