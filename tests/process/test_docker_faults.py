@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -215,6 +216,40 @@ def test_a_container_taken_away_in_mid_answer_is_made_anew(
     killable.docker("rm", "--force", sandbox)
     go_on(pipeline)
     is_answered_once(pipeline, killable, attempts=2)
+
+
+def test_what_ended_while_no_worker_lived_is_removed(pipeline: Pipeline, killable: Engine) -> None:
+    worker = asked(pipeline, "slow")
+    (sandbox,) = containers(killable)
+    go_on(pipeline)
+    wait_for(lambda: pipeline.replies() == ["half and whole"], "the answer")
+    worker.kill()
+    worker.wait(30)
+    killable.docker("kill", sandbox)
+    assert containers(killable, all=True) == [sandbox]
+    pipeline.start("run-agent", "slow")
+    wait_for(lambda: containers(killable, all=True) == [], "the container's end")
+    is_answered_once(pipeline, killable)
+
+
+def test_a_killed_shell_s_container_is_ended(pipeline: Pipeline, killable: Engine) -> None:
+    """Nobody waits for its answer any more."""
+    command = [sys.executable, "-P", "-m", "pynchy_cli", "--home", str(pipeline.home)]
+    with subprocess.Popen(
+        [*command, "run-agent", "main"],
+        env={**pipeline.environ, "PYNCHY_AGENT__CORE": "slow"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    ) as shell:
+        assert shell.stdin is not None
+        shell.stdin.write(b"hello")
+        shell.stdin.close()
+        wait_for((pipeline.home / "groups/main/started").exists, "the agent")
+        shell.kill()
+    assert len(containers(killable)) == 1
+    pipeline.start("run-agent", "slow")
+    wait_for(lambda: containers(killable, all=True) == [], "the container's end")
+    wait_for(lambda: pipeline.rows("SELECT state FROM runs") == ["cancelled"], "the run's end")
 
 
 def test_orphans_of_this_home_are_removed_and_strangers_left(
