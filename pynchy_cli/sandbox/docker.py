@@ -180,13 +180,13 @@ def _name(listed: Mapping[str, Any]) -> str:
 
 
 def _make(api: Any, spec: Spec, body: dict[str, Any]) -> tuple[str, str]:
-    """Create and start it; its id and its name. What can't be started is removed."""
+    """Create and start it; its id and its name. What the engine can't start is removed."""
     from docker import errors
 
     id, name = _create(api, spec, body)
     try:
         api.start(id)
-    except BaseException:
+    except errors.APIError:
         with contextlib.suppress(errors.DockerException, OSError):
             api.remove_container(id, v=True, force=True)
         raise

@@ -17,7 +17,7 @@ from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.sandbox.base import Limits, Mount
 from pynchy_cli.sandbox.docker import Docker
 from tests.engine import BASE, IMAGE, Engine, import_base, own, require
-from tests.sandboxes import PATIENCE, UID, World, made, of
+from tests.sandboxes import PATIENCE, UID, World, made, of, until
 
 pytestmark = pytest.mark.timeout(300)  # Whoever comes first builds an image.
 
@@ -318,3 +318,27 @@ def test_an_engine_that_is_killed_is_not_an_end(own_engine: Engine, tmp_path: Pa
     assert asyncio.run(story()) in (9, 137)
     assert world.log.read_text() in ("till the end\n", "")
     assert own_engine.docker("ps", "--all", "--quiet").stdout == ""
+
+
+def test_what_an_engine_was_making_when_it_was_killed_is_removed(
+    own_engine: Engine, tmp_path: Path
+) -> None:
+    world = World(made(of("docker", own_engine.host), tmp_path / "data"), tmp_path)
+    world.runtime.missing()  # Asks what is asked before the first start.
+    assert own_engine.daemon is not None
+    (helper,) = [one for one in own_engine.daemon.children() if one.name() == "containerd"]
+
+    async def story() -> None:
+        helper.suspend()  # So that it comes to be, and doesn't start.
+        starting = asyncio.ensure_future(world.runtime.start(world.spec("pass", -1)))
+        await until(lambda: created() != [])
+        own_engine.kill()
+        with pytest.raises(SandboxUnavailable, match="doesn't answer"):
+            await asyncio.wait_for(starting, PATIENCE)
+        await asyncio.to_thread(own_engine.start)
+        await until(lambda: created() == [])
+
+    def created() -> list[str]:
+        return own_engine.docker("ps", "--all", "--quiet").stdout.split()
+
+    asyncio.run(story())
