@@ -84,8 +84,9 @@ bench: setup ## Measure: wake-ups, answers, start times, idle cost
 	@sh tests/system.sh sandbox
 	@$(BIN)/python -m tests.benchmarks
 
-chaos: setup system ## Kill every stage at every point (long)
-	@$(BIN)/python -m pytest -n 2 -m 'chaos or not chaos' tests/process/test_kill_sweep.py $(ARGS)
+chaos: setup system ## Kill every stage at every point, and all else at random (long)
+	@$(BIN)/python -m pytest -n 2 -m 'chaos or not chaos' tests/process/test_kill_sweep.py \
+	  tests/process/test_conversation_chaos.py $(ARGS)
 
 lock: ## Make the lock files anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "Install uv first: python3 -m pip install uv"; exit 1; }

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -79,5 +80,5 @@ def home(tmp_path: Path, pynchy: Pynchy) -> Path:
 def engine() -> Iterator[engines.Engine]:
     """A Docker engine with the agents' image; skipped, or in CI failed, where none can be had."""
     engines.require()
-    with engines.shared(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))) as shared:
+    with engines.shared(os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)) as shared:
         yield shared

@@ -1,27 +1,29 @@
 """A Docker engine of the tests' own: `dockerd` on a socket, data and state of its own, and a base
 image made of this machine's Python and a few of its programs, so that nothing is downloaded. The
-engine is shared by all workers of a test run; the last one to leave ends it and all it started."""
+engine is shared by all workers of a test run; the last one to leave ends it and all it started.
+What a test run that was killed left behind is taken away by the next one."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import io
 import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pynchy_cli import locks
 from pynchy_cli.sandbox import image
 from pynchy_cli.sandbox.engine import Address, connect
 
@@ -30,6 +32,8 @@ BASE = "pynchy-base:test"
 AS_USER = "PYNCHY_TEST_AS_USER"
 """Set where the tests run once more as another user."""
 PATIENCE = 60.0
+BUILDING = 600.0
+"""Seconds that the first one who comes may take to build the image."""
 PROGRAMS = (
     *("sh", "bash", "cat", "ls", "mkdir", "rm", "ln", "mv", "cp", "chmod", "chown", "id", "env"),
     *("sleep", "grep", "true", "touch", "find", "du", "test", "head", "ps", "mount"),
@@ -39,16 +43,17 @@ LIBRARIES = (
     *("libgcc_s.so.1", "libstdc++.so.6"),
 )
 """What packages of compiled code need besides."""
-LEFT_OUT = {"test", "idlelib", "site-packages", "__pycache__", "ensurepip", "lib2to3", "tkinter"}
+LEFT_OUT = {"test", "idlelib", "site-packages", "ensurepip", "lib2to3", "tkinter"}
 
 
 class Engine:
     """One `dockerd`. Where it is killed, whoever started it may start it again."""
 
-    def __init__(self, root: Path, *, keeps_containers: bool = False) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
         self.socket = root / "s"
-        self._keeps_containers = keeps_containers
+        self.keeps_containers = False
+        """Whether containers go on while it is away, from its next start on."""
 
     @property
     def host(self) -> str:
@@ -56,9 +61,14 @@ class Engine:
         return f"unix://{self.socket}"
 
     @property
-    def pid(self) -> int:
-        """The daemon's process, as it wrote it down itself."""
-        return int((self.root / "pid").read_text())
+    def daemon(self) -> psutil.Process | None:
+        """The daemon's process, as it wrote it down itself; None where that is no such process
+        any more, but perhaps somebody else's."""
+        with contextlib.suppress(FileNotFoundError, ValueError, psutil.Error):
+            process = psutil.Process(int((self.root / "pid").read_text()))
+            if str(self.root / "data") in process.cmdline():
+                return process
+        return None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -68,7 +78,7 @@ class Engine:
             *("--data-root", str(self.root / "data"), "--exec-root", str(self.root / "exec")),
             *("--pidfile", str(self.root / "pid")),
             *("--iptables=false", "--ip6tables=false", "--bridge=none"),
-            *(["--live-restore"] if self._keeps_containers else []),
+            *(["--live-restore"] if self.keeps_containers else []),
         ]
         # Nobody's child: whoever started it may leave while others still use it.
         with (self.root / "log").open("ab") as log:
@@ -103,7 +113,8 @@ class Engine:
 
     def kill(self) -> None:
         """Kill the daemon, and not what it started."""
-        process = psutil.Process(self.pid)
+        process = self.daemon
+        assert process is not None, "it doesn't run"
         helpers = [one for one in process.children() if one.name() == "containerd"]
         process.kill()
         for one in (process, *helpers):
@@ -115,10 +126,10 @@ class Engine:
     def stop(self) -> None:
         """End it with all its containers, and take away all that is its own."""
         ours = f"{self.root}/"
-        with contextlib.suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess):
-            process = psutil.Process(self.pid)
-            process.send_signal(signal.SIGTERM)
-            _await_end(process)
+        if (daemon := self.daemon) is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                daemon.send_signal(signal.SIGTERM)
+            _await_end(daemon)
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, AttributeError):  # It may end meanwhile.
                 is_engine = process.name().startswith(("dockerd", "containerd"))
@@ -164,60 +175,113 @@ def require() -> None:
 
 
 @contextlib.contextmanager
-def shared(key: str) -> Iterator[Engine]:
-    """The engine of this test run, started by whoever comes first and ended by whoever leaves
-    last. A socket's path must be short, so it doesn't lie in pytest's folders."""
-    root = Path(tempfile.gettempdir()) / f"pynchy-{key[-12:]}"
-    root.mkdir(mode=0o700, exist_ok=True)
-    engine = Engine(root / "e")
-    with (root / "users").open("a+") as users:
-        with _alone(users):
-            if not _living(users):
-                shutil.rmtree(engine.root, ignore_errors=True)
-                engine.root.mkdir()
-                engine.start()
-                import_base(engine)
-                build_image(engine)
-            users.write(f"{os.getpid()}\n")
-            users.flush()
-        try:
-            yield engine
-        finally:
-            with _alone(users):
-                left = _living(users) - {os.getpid()}
-                users.truncate(0)
-                users.write("".join(f"{pid}\n" for pid in left))
-                users.flush()
-                if not left:
-                    engine.stop()
-                    shutil.rmtree(root, ignore_errors=True)
+def shared(run: str) -> Iterator[Engine]:
+    """The engine of the test run of that name, which no other run has; started by whoever comes
+    first and ended by whoever leaves last."""
+
+    def prepare(engine: Engine) -> None:
+        engine.start()
+        import_base(engine)
+        build_image(engine)
+
+    with _engine(f"{PREFIX}{run[-12:]}", prepare) as engine:
+        yield engine
 
 
 @contextlib.contextmanager
-def _alone(file: io.TextIOBase) -> Iterator[None]:
-    fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+def own(*, keeps_containers: bool) -> Iterator[Engine]:
+    """An engine that nobody else has, so that it may be killed. It holds nothing yet."""
+
+    def prepare(engine: Engine) -> None:
+        engine.keeps_containers = keeps_containers
+        engine.start()
+
+    with _engine(f"{PREFIX}{uuid.uuid4().hex[-12:]}", prepare) as engine:
+        yield engine
+
+
+PREFIX = "pynchy-engine-"
+"""What the names of all engines' folders begin with. A socket's path must be short, so they
+don't lie in pytest's folders."""
+
+
+@contextlib.contextmanager
+def _engine(name: str, prepare: Callable[[Engine], None]) -> Iterator[Engine]:
+    """An engine's place; whoever comes first prepares it. Whoever uses it holds a lock that dies
+    with its process: where nobody holds one, what there is belongs to nobody."""
+    _sweep()
+    root = Path(tempfile.gettempdir()) / name
+    engine, users = Engine(root / "e"), root / "users"
+    with contextlib.ExitStack() as used:
+        with _alone(root):
+            is_new = not locks.is_held(users)
+            used.callback(_leave, engine, locks.take(users, shared=True))
+            if is_new:
+                engine.root.mkdir()
+                prepare(engine)
+        yield engine
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Be the only one who begins or ends something there."""
+    until = time.monotonic() + BUILDING
+    while (gate := _gate(root)) is None:
+        assert time.monotonic() < until, f"somebody keeps {root}"
+        time.sleep(0.05)
     try:
         yield
     finally:
-        fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+        gate.release()
 
 
-def _living(users: io.TextIOBase) -> set[int]:
-    users.seek(0)
-    return {int(line) for line in users.read().split() if psutil.pid_exists(int(line))}
+def _gate(root: Path) -> locks.Lock | None:
+    root.mkdir(mode=0o700, exist_ok=True)
+    return locks.take(root / "gate")
 
 
-def import_base(engine: Engine) -> None:
-    """Make the base image: this Python at /opt/python, a shell and a few programs."""
+def _leave(engine: Engine, lock: locks.Lock | None) -> None:
+    root = engine.root.parent
+    with _alone(root):
+        if lock is not None:
+            lock.release()
+        if not locks.is_held(root / "users"):
+            engine.stop()
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """End the engines that nobody uses any more: their test run was killed."""
+    for root in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            facts = root.lstat()
+            if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+                continue
+        if (gate := _gate(root)) is None:
+            continue
+        try:
+            if not locks.is_held(root / "users"):
+                Engine(root / "e").stop()
+                shutil.rmtree(root, ignore_errors=True)
+        finally:
+            gate.release()
+
+
+def import_base(engine: Engine, name: str = BASE, site: Mapping[str, Path] | None = None) -> None:
+    """Make the base image: this Python at /opt/python, a shell and a few programs. With `site`
+    an agents' image of that name, which holds these packages and no more."""
     with tempfile.TemporaryDirectory(prefix="pynchy-base-") as folder:
         root = Path(folder) / "root"
         _fill(root)
+        for package, source in (site or {}).items():
+            shutil.copytree(source, root / "opt/site" / package)
         archive = Path(folder) / "root.tar"
         with tarfile.open(archive, "w") as tar:
             tar.add(root, arcname="/")
         engine.docker(
             *("import", "--change", "ENV PATH=/opt/python/bin:/usr/local/bin:/usr/bin:/bin"),
-            *(str(archive), BASE),
+            *("--change", "ENV PYTHONPATH=/opt/site"),
+            *(str(archive), name),
         )
 
 
@@ -243,7 +307,7 @@ def _fill(root: Path) -> None:
         prefix / "lib" / version,
         root / "opt/python/lib" / version,
         symlinks=True,
-        ignore=lambda _, names: {n for n in names if n in LEFT_OUT or n.startswith("config-")},
+        ignore=lambda _, names: {name for name in names if _is_left_out(name)},
     )
     (root / "opt/python/bin").mkdir()
     shutil.copy2(prefix / "bin" / version, root / "opt/python/bin" / version)
@@ -260,6 +324,10 @@ def _fill(root: Path) -> None:
     (root / "bin/sh").symlink_to("/usr/bin/bash")
     _add_libraries(root, needing)
     subprocess.run(["ldconfig", "-r", str(root)], check=True, capture_output=True)
+
+
+def _is_left_out(name: str) -> bool:
+    return name in LEFT_OUT or name.startswith("config-") or ".opt-" in name
 
 
 def _add_libraries(root: Path, programs: list[Path]) -> None:

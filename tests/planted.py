@@ -84,6 +84,22 @@ CORES = {
         else:
             yield TurnEnded(turn=turn, reply=f"whole, in turn {self.turns}")
 """,
+    # Repeats what it is told, a word at a time, and what it is told meanwhile.
+    "telling": """
+        from agent_runner.cores.echo import said
+        reply, read = [], 0
+        words = said(document.prompt).split()
+        while words:
+            reply.append(words.pop(0))
+            yield Text(turn=turn, text=reply[-1] + " ")
+            await asyncio.sleep(0.05)
+            while getattr(self, "steered", []):
+                steer = self.steered.pop(0)
+                if steer.turn == turn:
+                    words += said(steer.prompt).split()
+                    read = steer.through
+        yield TurnEnded(turn=turn, reply=" ".join(reply), read=read)
+""",
     # Tells which process answers, and the turn's number in it.
     "counting": """
         self.turns = getattr(self, "turns", 0) + 1

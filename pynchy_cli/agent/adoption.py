@@ -4,7 +4,8 @@ end. A turn that it never heard of goes back to the queue, and the sandbox stays
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Container
+from typing import TypeVar
 
 from pynchy_cli import locks
 from pynchy_cli.agent.folder import SessionFolder
@@ -15,7 +16,9 @@ from pynchy_cli.errors import GatewayUnavailable, SandboxUnavailable
 from pynchy_cli.loop import Context
 from pynchy_cli.model import CHAT_LANE, Run, Session
 from pynchy_cli.sandbox.base import Runtime
+from pynchy_cli.store import sessions
 
+T = TypeVar("T")
 PAUSE = 1.0
 """Seconds between questions to a runtime that doesn't answer."""
 
@@ -39,7 +42,7 @@ class Adoption:
         """
         if not self.runtime.outlives_worker or session.lane != CHAT_LANE:
             return False
-        if not await self._asked(session):
+        if not await self._patiently(lambda: self.runtime.alive(labels(self.context, session))):
             return False
         try:
             live = await self._live(session)
@@ -49,9 +52,34 @@ class Adoption:
             return False
         if live is None:
             return False
+        try:
+            turn = self._turn(live, run) if run is not None else None
+        except BaseException:
+            live.detach()
+            raise
         self.context.log.info("took over", sandbox=session.sandbox, run=run and run.id)
-        self._taken(live, self._turn(live, run) if run is not None else None)
+        self.sandboxes.disk.watch(live)
+        self._taken(live, turn)
         return True
+
+    async def end(self, session: Session) -> None:
+        """End what there is of a sandbox in which nobody goes on: it doesn't follow its worker.
+        Waits as long as the runtime can't be asked."""
+        if not self.runtime.outlives_worker:
+            return
+        folder = self.context.home.session(session.group_folder, str(session.folder))
+        place = await self._patiently(
+            lambda: self.runtime.adopt(labels(self.context, session), folder / "stderr")
+        )
+        if place is not None:
+            await place.stop(0)
+
+    async def sweep(self) -> None:
+        """Have the runtime remove what it has of this home and no session knows."""
+        known = _Known(self.context)
+        home = self.context.home.id
+        for name in await self._patiently(lambda: self.runtime.sweep(home, known)):
+            self.context.log.warning("removed an orphan", sandbox=name)
 
     async def gone(self, session: Session) -> bool:
         """Whether the runtime is done with the session's sandbox, as far as no lease tells;
@@ -61,11 +89,11 @@ class Adoption:
         except SandboxUnavailable:
             return False
 
-    async def _asked(self, session: Session) -> bool:
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         told = False
         while True:
             try:
-                return await self.runtime.alive(labels(self.context, session))
+                return await ask()
             except SandboxUnavailable as error:
                 if not told:
                     self.context.log.warning("the runtime can't be asked", error=str(error))
@@ -86,9 +114,7 @@ class Adoption:
                 lease.release()
                 return None
             await self.sandboxes.connect(session)
-            live = Live(session, folder, place, lease, log, self.context.watcher)
-            self.sandboxes.disk.watch(live)
-            return live
+            return Live(session, folder, place, lease, log, self.context.watcher)
         except BaseException:
             lease.release()
             raise
@@ -105,3 +131,13 @@ class Adoption:
         except RunLost as error:
             context.log.warning("run lost", run=run.id, reason=str(error))
         return None
+
+
+class _Known(Container[str]):
+    """The session folders that there are rows of, as of each question."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __contains__(self, folder: object) -> bool:
+        return any(one.folder == folder for one in sessions.live(self._context.store.db))

@@ -8,7 +8,9 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 from pynchy_cli import locks
 from pynchy_cli.agent.adoption import Adoption
@@ -20,13 +22,13 @@ from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseFull,
     DatabaseReplaced,
-    SandboxUnavailable,
 )
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Run, Session
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import processes, runs, sessions
 
+T = TypeVar("T")
 DEATH_WAIT = 20.0
 """Seconds in which a sandbox must have followed its worker."""
 STEP = 0.02
@@ -46,7 +48,7 @@ class Recovery:
         """Whether something that was taken over is not settled yet."""
         return bool(self._tasks)
 
-    def settling(self, lane: tuple[str, str]) -> Iterable[asyncio.Task[None]]:
+    def settling(self, lane: tuple[str, str]) -> list[asyncio.Task[None]]:
         """What must end before the lane is free of what a dead worker left."""
         return [task for task, where in self._tasks.items() if where == lane]
 
@@ -56,7 +58,7 @@ class Recovery:
             self._swept = True
             self._sweep_folders()
             if self.runtime.outlives_worker:
-                self.context.spawn(self._sweep_sandboxes(), "sweep sandboxes")
+                self.context.spawn(self.adoption.sweep(), "sweep sandboxes")
         dead = [owner for owner in runs.owners(self.context.store.db) if self._is_dead(owner)]
         for owner in dead:
             self._take_over(owner)
@@ -88,34 +90,62 @@ class Recovery:
             task.add_done_callback(self._tasks.pop)
 
     async def _settle(self, session: Session | None, run: Run | None) -> None:
-        """Wait for the sandbox to be gone, store what it left, and forget it. However long
-        the database can't be written: nobody else looks after these rows as long as we live."""
-        if session is not None and await self._adopted(session, run):
-            return
-        gone = session is None or await self._gone(session)
-        if session is not None and not gone:
-            self.context.log.error("a sandbox outlives its worker", sandbox=session.sandbox)
-        while True:
-            try:
-                if run is not None:
-                    await self._finish(run, None if session is None else session.folder)
-                if session is not None:
-                    with self.context.store.atomic() as db:
-                        sessions.end(db, session)
-                break
-            except (DatabaseBusy, DatabaseFull):
-                await asyncio.sleep(PAUSE)
-            except DatabaseReplaced:
-                return  # whoever has the file that is there now finds what it tells
-        if gone and session is not None and session.folder:
-            self._folder(session).remove()
+        """Bring both to an end, whatever happens: nobody else looks after these rows as long as
+        we live."""
+        settled = False
+        try:
+            await self._settled(session, run)
+            settled = True
+        except asyncio.CancelledError:
+            settled = True  # whoever comes next takes over from us
+            raise
+        except DatabaseReplaced:
+            settled = True  # whoever has the file that is there now finds what it tells
+        finally:
+            if not settled:
+                await self._written(partial(self._give_up, session, run))
 
-    async def _adopted(self, session: Session, run: Run | None) -> bool:
+    async def _settled(self, session: Session | None, run: Run | None) -> None:
+        """Wait for the sandbox to be gone, store what it left, and forget it."""
+        gone = True
+        if session is not None:
+            if await self._written(partial(self.adoption.tried, session, run)):
+                return
+            await self.adoption.end(session)
+            gone = await self._gone(session)
+            if not gone:
+                self.context.log.error("a sandbox outlives its worker", sandbox=session.sandbox)
+        if run is not None:
+            folder = None if session is None else session.folder
+            await self._written(partial(self._finish, run, folder))
+        if session is not None:
+            await self._written(partial(self._end, session))
+            if gone and session.folder:
+                self._folder(session).remove()
+
+    async def _written(self, step: Callable[[], Awaitable[T]]) -> T:
+        """The step, as soon as the database can be written."""
         while True:
             try:
-                return await self.adoption.tried(session, run)
+                return await step()
             except (DatabaseBusy, DatabaseFull):
                 await asyncio.sleep(PAUSE)
+
+    async def _end(self, session: Session) -> None:
+        with self.context.store.atomic() as db:
+            sessions.end(db, session)
+
+    async def _give_up(self, session: Session | None, run: Run | None) -> None:
+        """What we failed at ourselves counts as an attempt. What there may still be of the
+        sandbox is an orphan now."""
+        if run is not None:
+            known = sessions.get(self.context.store.db, run.group_folder, run.lane)
+            turn = Turn(self.context.store, self.context.settings.queue, run, known)
+            with contextlib.suppress(RunLost):
+                turn.fail("pynchy itself failed; its log says why")
+        if session is not None:
+            await self._end(session)
+        self._swept = False
 
     async def _finish(self, run: Run, folder: str | None) -> None:
         store = self.context.store
@@ -123,10 +153,10 @@ class Recovery:
         session = sessions.get(store.db, run.group_folder, run.lane)
         turn = Turn(store, self.context.settings.queue, run, session)
         with contextlib.suppress(RunLost):
-            if folder is None or session.folder != folder or not await self._ended(turn, session):
+            if folder is None or session.folder != folder or not await self._read(turn, session):
                 turn.give_back("its worker died")
 
-    async def _ended(self, turn: Turn, session: Session) -> bool:
+    async def _read(self, turn: Turn, session: Session) -> bool:
         """Store what the log holds; whether the end of the turn is in it."""
         turn.resume()
         log = OutputLog(self._folder(session).output, session.output_offset)
@@ -172,25 +202,7 @@ class Recovery:
                     lease.unlink(missing_ok=True)
                     SessionFolder(self.context.home.session(group.name, entry.name)).remove()
 
-    async def _sweep_sandboxes(self) -> None:
-        """Have the runtime remove what it has of this home and no session knows."""
-        try:
-            for name in await self.runtime.sweep(self.context.home.id, _Known(self.context)):
-                self.context.log.warning("removed an orphan", sandbox=name)
-        except SandboxUnavailable as error:
-            self.context.log.warning("orphans can't be looked for", error=str(error))
-
     def _may_be_young(self, name: str) -> bool:
         """Whether its maker, whose number is in the name, still lives."""
         owner = name.removeprefix("s").partition("-")[0]
         return owner.isdigit() and not self._is_dead(int(owner))
-
-
-class _Known(Container[str]):
-    """The session folders that there are rows of, as of each question."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def __contains__(self, folder: object) -> bool:
-        return any(one.folder == folder for one in sessions.live(self._context.store.db))

@@ -163,6 +163,9 @@ class Worker:
         if prompt is None:
             turn.skip()
             return
+        # What a dead worker left may be a sandbox to go on in.
+        while left := self.recovery.settling((run.group_folder, run.lane)):
+            await asyncio.wait(left)
         live = self.warm.told(run, prompt)
         if live is not None and await self._conversed(live, turn):
             return

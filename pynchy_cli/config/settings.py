@@ -51,8 +51,8 @@ class Sandbox(Section, frozen=True):
     """Seconds a turn may take in all."""
     activity_timeout: Seconds = 600.0
     """Seconds without a sign of life after which a turn is ended."""
-    start_timeout: Seconds = 60.0
-    """Seconds a sandbox may take until its first record."""
+    start_timeout: Seconds = 180.0
+    """Seconds a sandbox may take until its first record; on a busy machine it takes many."""
     stop_grace: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     """Seconds that working agents get when run-agent is asked to stop; in docker they work on."""
     memory: Bytes = 2 * 1024**3

@@ -18,7 +18,7 @@ from pynchy_cli.plugins import hookimpl
 from pynchy_cli.sandbox import engine, files, image, ownership, recipe
 from pynchy_cli.sandbox.base import Mount, Place, Runtime, Spec
 from pynchy_cli.sandbox.container import SETTLED, ContainerPlace
-from pynchy_cli.sandbox.engine import INSTALL, Address, Engine, Refused
+from pynchy_cli.sandbox.engine import INSTALL, Address, Engine, EngineAway, Refused, watch
 
 NEVER_STARTED = "created"
 
@@ -91,6 +91,10 @@ class Docker:
             with contextlib.suppress(SandboxUnavailable):
                 id, _ = await making
                 await connected.call(_remove, connected.api, id)
+            raise
+        except EngineAway:
+            loop = asyncio.get_running_loop()
+            watch(f"clear {spec.name}", lambda: _clear(connected, spec.labels, loop.is_closed))
             raise
         return ContainerPlace(connected, id, name, spec.log)
 
@@ -176,13 +180,13 @@ def _name(listed: Mapping[str, Any]) -> str:
 
 
 def _make(api: Any, spec: Spec, body: dict[str, Any]) -> tuple[str, str]:
-    """Create and start it; its id and its name. What can't be started is removed."""
+    """Create and start it; its id and its name. What the engine can't start is removed."""
     from docker import errors
 
     id, name = _create(api, spec, body)
     try:
         api.start(id)
-    except BaseException:
+    except errors.APIError:
         with contextlib.suppress(errors.DockerException, OSError):
             api.remove_container(id, v=True, force=True)
         raise
@@ -217,6 +221,18 @@ def _cleared(api: Any, name: str, labels: Mapping[str, str]) -> bool:
         return False
     _remove(api, facts["Id"])
     return True
+
+
+def _clear(connected: Engine, labels: Mapping[str, str], given_up: Callable[[], bool]) -> None:
+    """Remove what was made for a session before the engine went, once it is back."""
+    wanted = {name: labels[name] for name in ("home", "session")}
+
+    def step() -> None:
+        for one in _list(connected.api, wanted):
+            _remove(connected.api, one["Id"])
+
+    with contextlib.suppress(Refused):
+        connected.patiently(step, given_up=given_up)
 
 
 def _remove(api: Any, id: str) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ import pytest
 from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.sandbox.base import Limits, Mount
 from pynchy_cli.sandbox.docker import Docker
-from tests.engine import Engine, import_base, require
-from tests.sandboxes import PATIENCE, UID, World, made, of
+from tests.engine import BASE, IMAGE, Engine, import_base, own, require
+from tests.sandboxes import PATIENCE, UID, World, made, of, until
 
 pytestmark = pytest.mark.timeout(300)  # Whoever comes first builds an image.
 
@@ -289,16 +288,10 @@ def test_twenty_at_once(world: World, name: str) -> None:
 def own_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An engine for one test, that it may kill; with just the base as its image."""
     require()
-    with tempfile.TemporaryDirectory(prefix="pynchy-e", ignore_cleanup_errors=True) as folder:
-        own = Engine(Path(folder) / "e", keeps_containers=request.param)
-        own.root.mkdir()
-        own.start()
-        try:
-            import_base(own)
-            own.docker("tag", "pynchy-base:test", "pynchy-agent:latest")
-            yield own
-        finally:
-            own.stop()
+    with own(keeps_containers=request.param) as made:
+        import_base(made)
+        made.docker("tag", BASE, IMAGE)
+        yield made
 
 
 def test_an_engine_that_is_killed_is_not_an_end(own_engine: Engine, tmp_path: Path) -> None:
@@ -325,3 +318,27 @@ def test_an_engine_that_is_killed_is_not_an_end(own_engine: Engine, tmp_path: Pa
     assert asyncio.run(story()) in (9, 137)
     assert world.log.read_text() in ("till the end\n", "")
     assert own_engine.docker("ps", "--all", "--quiet").stdout == ""
+
+
+def test_what_an_engine_was_making_when_it_was_killed_is_removed(
+    own_engine: Engine, tmp_path: Path
+) -> None:
+    world = World(made(of("docker", own_engine.host), tmp_path / "data"), tmp_path)
+    world.runtime.missing()  # Asks what is asked before the first start.
+    assert own_engine.daemon is not None
+    (helper,) = [one for one in own_engine.daemon.children() if one.name() == "containerd"]
+
+    async def story() -> None:
+        helper.suspend()  # So that it comes to be, and doesn't start.
+        starting = asyncio.ensure_future(world.runtime.start(world.spec("pass", -1)))
+        await until(lambda: created() != [])
+        own_engine.kill()
+        with pytest.raises(SandboxUnavailable, match="doesn't answer"):
+            await asyncio.wait_for(starting, PATIENCE)
+        await asyncio.to_thread(own_engine.start)
+        await until(lambda: created() == [])
+
+    def created() -> list[str]:
+        return own_engine.docker("ps", "--all", "--quiet").stdout.split()
+
+    asyncio.run(story())

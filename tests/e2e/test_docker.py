@@ -25,7 +25,6 @@ def test_claude_uses_a_tool_in_a_container(pynchy: Pynchy, home: Path, engine: E
             "DOCKER_HOST": engine.host,
             "PYNCHY_SANDBOX__RUNTIME": "docker",
             "PYNCHY_SANDBOX__BASE_IMAGE": BASE,
-            "PYNCHY_SANDBOX__START_TIMEOUT": "150",
             "PYNCHY_AGENT__CORE": "claude",
             "PYNCHY_GATEWAY__UPSTREAM": server.url,
             "ANTHROPIC_API_KEY": KEY,
