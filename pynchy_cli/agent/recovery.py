@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 
 from pynchy_cli import locks
 from pynchy_cli.agent.adoption import Adoption
@@ -41,10 +41,11 @@ class Recovery:
         self.adoption = adoption
         self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._swept = False
+        self._sweeping: asyncio.Task[None] | None = None
 
     def is_busy(self) -> bool:
-        """Whether something that was taken over is not settled yet."""
-        return bool(self._tasks)
+        """Whether something that was taken over is not settled yet, or left to be removed."""
+        return bool(self._tasks) or not (self._sweeping is None or self._sweeping.done())
 
     def settling(self, lane: tuple[str, str]) -> Iterable[asyncio.Task[None]]:
         """What must end before the lane is free of what a dead worker left."""
@@ -54,7 +55,8 @@ class Recovery:
         """Take over from every owner that is dead; how many there were."""
         if not self._swept:
             self._swept = True
-            self._sweep_folders()
+            if left := list(self._left_folders()):
+                self._sweeping = self.context.spawn(_removed(left), "sweep folders")
             if self.runtime.outlives_worker:
                 self.context.spawn(self._sweep_sandboxes(), "sweep sandboxes")
         dead = [owner for owner in runs.owners(self.context.store.db) if self._is_dead(owner)]
@@ -108,7 +110,7 @@ class Recovery:
             except DatabaseReplaced:
                 return  # whoever has the file that is there now finds what it tells
         if gone and session is not None and session.folder:
-            self._folder(session).remove()
+            await asyncio.to_thread(self._folder(session).remove)
 
     async def _adopted(self, session: Session, run: Run | None) -> bool:
         while True:
@@ -154,9 +156,9 @@ class Recovery:
     def _folder(self, session: Session) -> SessionFolder:
         return SessionFolder(self.context.home.session(session.group_folder, str(session.folder)))
 
-    def _sweep_folders(self) -> None:
-        """Remove the folders of sandboxes that nobody knows and that hold no lease: their
-        maker died before there was a row, or after it was gone."""
+    def _left_folders(self) -> Iterator[SessionFolder]:
+        """The folders of sandboxes that nobody knows and that hold no lease: their maker died
+        before there was a row, or after it was gone."""
         known = {session.folder for session in sessions.live(self.context.store.db)}
         ipc = self.context.home.ipc
         if not ipc.is_dir():
@@ -170,7 +172,7 @@ class Recovery:
                 lease = lease_path(self.context.home, entry.name)
                 if not locks.is_held(lease):
                     lease.unlink(missing_ok=True)
-                    SessionFolder(self.context.home.session(group.name, entry.name)).remove()
+                    yield SessionFolder(self.context.home.session(group.name, entry.name))
 
     async def _sweep_sandboxes(self) -> None:
         """Have the runtime remove what it has of this home and no session knows."""
@@ -184,6 +186,12 @@ class Recovery:
         """Whether its maker, whose number is in the name, still lives."""
         owner = name.removeprefix("s").partition("-")[0]
         return owner.isdigit() and not self._is_dead(int(owner))
+
+
+async def _removed(folders: Iterable[SessionFolder]) -> None:
+    """Remove what agents left, however much that is; nobody else is to wait for it."""
+    for folder in folders:
+        await asyncio.to_thread(folder.remove)
 
 
 class _Known(Container[str]):
