@@ -120,6 +120,12 @@ CORES = {
                 await asyncio.sleep(0.05)
         yield TurnEnded(turn=turn, reply="full")
 """,
+    # Does whatever the file do.py in the group's folder says; its answer is `said` then.
+    "obeying": """
+        known = {"said": "done"}
+        exec(Path("/workspace/group/do.py").read_text(), known)
+        yield TurnEnded(turn=turn, reply=str(known["said"]))
+""",
     # Replaces its own output log.
     "forger": """
         log = Path("/workspace/ipc/output/log")

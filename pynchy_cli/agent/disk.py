@@ -97,7 +97,10 @@ class DiskWatch:
         limit = for_group(self.context.settings, group).folder_limit
         began = time.monotonic()
         why = await asyncio.to_thread(
-            weight.too_much, (home.group(group), home.claude(group)), limit, halt
+            weight.too_much,
+            (home.group(group), home.claude(group), home.ipc / group),
+            limit,
+            halt,
         )
         if halt.is_set():
             return

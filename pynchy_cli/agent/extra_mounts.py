@@ -67,7 +67,7 @@ def check(
     taken: list[str] = []
     for rule in rules:
         asked = Asked(rule.host_path, rule.container_path, rule.readonly, is_admin)
-        one = _checked(rule, mounts.ask(asked, known, where), known, uid)
+        one = _checked(rule, mounts.ask(asked, known, where), known, where, uid)
         target = one.verdict.target
         if target is not None and (other := mounts.collision(target, taken)) is not None:
             words = f"The container path {rule.container_path!r} overlaps {other}."
@@ -78,7 +78,9 @@ def check(
     return found
 
 
-def _checked(rule: MountRule, verdict: Verdict, known: Allowlist, uid: int) -> Checked:
+def _checked(
+    rule: MountRule, verdict: Verdict, known: Allowlist, where: Places, uid: int
+) -> Checked:
     """The verdict, also on what lies below, and on whose it is."""
     source, target = verdict.source, verdict.target
     if source is None or target is None:
@@ -88,7 +90,8 @@ def _checked(rule: MountRule, verdict: Verdict, known: Allowlist, uid: int) -> C
         if why is not None:
             return Checked(rule, Verdict(False, f"{why}."))
     try:
-        hidden = masks.Search(mounts.patterns(known)).below(source)
+        search = masks.Search(mounts.patterns(known), mounts.never(known, where))
+        hidden = search.below(source)
     except masks.Unsearchable as error:
         return Checked(rule, Verdict(False, str(error)))
     return Checked(rule, verdict, masks.inside(target, hidden))

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -43,10 +43,11 @@ class Recovery:
         self.adoption = adoption
         self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}
         self._swept = False
+        self._sweeping: asyncio.Task[None] | None = None
 
     def is_busy(self) -> bool:
-        """Whether something that was taken over is not settled yet."""
-        return bool(self._tasks)
+        """Whether something that was taken over is not settled yet, or left to be removed."""
+        return bool(self._tasks) or not (self._sweeping is None or self._sweeping.done())
 
     def settling(self, lane: tuple[str, str]) -> list[asyncio.Task[None]]:
         """What must end before the lane is free of what a dead worker left."""
@@ -56,7 +57,8 @@ class Recovery:
         """Take over from every owner that is dead; how many there were."""
         if not self._swept:
             self._swept = True
-            self._sweep_folders()
+            if left := list(self._left_folders()):
+                self._sweeping = self.context.spawn(_removed(left), "sweep folders")
             if self.runtime.outlives_worker:
                 self.context.spawn(self.adoption.sweep(), "sweep sandboxes")
         dead = [owner for owner in runs.owners(self.context.store.db) if self._is_dead(owner)]
@@ -121,7 +123,7 @@ class Recovery:
         if session is not None:
             await self._written(partial(self._end, session))
             if gone and session.folder:
-                self._folder(session).remove()
+                await asyncio.to_thread(self._folder(session).remove)
 
     async def _written(self, step: Callable[[], Awaitable[T]]) -> T:
         """The step, as soon as the database can be written."""
@@ -184,9 +186,9 @@ class Recovery:
     def _folder(self, session: Session) -> SessionFolder:
         return SessionFolder(self.context.home.session(session.group_folder, str(session.folder)))
 
-    def _sweep_folders(self) -> None:
-        """Remove the folders of sandboxes that nobody knows and that hold no lease: their
-        maker died before there was a row, or after it was gone."""
+    def _left_folders(self) -> Iterator[SessionFolder]:
+        """The folders of sandboxes that nobody knows and that hold no lease: their maker died
+        before there was a row, or after it was gone."""
         known = {session.folder for session in sessions.live(self.context.store.db)}
         ipc = self.context.home.ipc
         if not ipc.is_dir():
@@ -200,9 +202,15 @@ class Recovery:
                 lease = lease_path(self.context.home, entry.name)
                 if not locks.is_held(lease):
                     lease.unlink(missing_ok=True)
-                    SessionFolder(self.context.home.session(group.name, entry.name)).remove()
+                    yield SessionFolder(self.context.home.session(group.name, entry.name))
 
     def _may_be_young(self, name: str) -> bool:
         """Whether its maker, whose number is in the name, still lives."""
         owner = name.removeprefix("s").partition("-")[0]
         return owner.isdigit() and not self._is_dead(int(owner))
+
+
+async def _removed(folders: Iterable[SessionFolder]) -> None:
+    """Remove what agents left, however much that is; nobody else is to wait for it."""
+    for folder in folders:
+        await asyncio.to_thread(folder.remove)

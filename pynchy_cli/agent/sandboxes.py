@@ -114,7 +114,8 @@ class Sandboxes:
         await live.close(politely=politely)
         await self.close_socket(live.session)
         self._end(live.session)
-        live.folder.remove()
+        # An agent may have left a million files, and nobody else is to wait for them.
+        await _to_its_end(live.folder.remove)
 
     async def stop(self) -> None:
         """Let go of what we held ourselves on the way to the model."""

@@ -70,7 +70,7 @@ class Bubblewrap(DiesWithWorker):
         ownership.check(spec.mounts)
         is_root = os.geteuid() == 0
         if is_root:
-            ownership.hand_over(spec.mounts, spec.uid)
+            await asyncio.to_thread(ownership.hand_over, spec.mounts, spec.uid)
         means = self._limiting()
         group = control.group(means, spec.limits)
         places = _places(spec, self._site, is_root)

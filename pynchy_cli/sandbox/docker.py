@@ -82,7 +82,7 @@ class Docker:
         self._guard(spec.mounts)
         ownership.check(spec.mounts)
         if os.geteuid() == 0:
-            ownership.hand_over(spec.mounts, spec.uid)
+            await asyncio.to_thread(ownership.hand_over, spec.mounts, spec.uid)
         body = recipe.container(spec, self._host(spec, self._image, self._files))
         making = asyncio.ensure_future(connected.call(_make, connected.api, spec, body))
         try:

@@ -31,9 +31,11 @@ class Unsearchable(Exception):
 
 @dataclass
 class Search:
-    """One search, with what is left of its bounds."""
+    """One search, with what is left of its bounds. `never` tells what must not even be there
+    under a name that isn't blocked: what `mounts.never` says."""
 
     blocked: tuple[str, ...]
+    never: frozenset[tuple[int, int]] = frozenset()
     entries: int = ENTRIES
     seconds: float = SECONDS
     _until: float = field(init=False)
@@ -42,6 +44,7 @@ class Search:
         self._until = time.monotonic() + self.seconds
         self._left = self.entries
         self._mounted: frozenset[str] = frozenset()
+        self._numbers = frozenset(number for _, number in self.never)
 
     def below(self, source: sources.Source) -> tuple[str, ...]:
         """What must be hidden, as paths relative to the source; folders end with `/`.
@@ -76,6 +79,8 @@ class Search:
         with os.scandir(folder) as entries:
             for entry in entries:
                 self._count(real)
+                if entry.inode() in self._numbers:
+                    self._require_foreign(entry, real / path)
                 is_folder = entry.is_dir(follow_symlinks=False)
                 is_hidden = not entry.is_symlink() and self._is_hidden(entry, path)
                 if is_folder and not is_hidden:
@@ -110,6 +115,14 @@ class Search:
         if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
             return False
         return sources.kind(entry.stat(follow_symlinks=False).st_mode) == "socket"
+
+    def _require_foreign(self, entry: os.DirEntry[str], place: Path) -> None:
+        facts = entry.stat(follow_symlinks=False)
+        if (facts.st_dev, facts.st_ino) in self.never:
+            raise Unsearchable(
+                f"{place / entry.name} is a part of pynchy's own home, or the allowlist, by "
+                "another name."
+            )
 
     def _count(self, real: Path) -> None:
         self._left -= 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pynchy_cli.security.allowlist import Allowlist, Root
-from pynchy_cli.security.sources import Source, Unusable, expand, opened
+from pynchy_cli.security.sources import Source, Unusable, belongings, expand, opened
 
 INSIDE = "/workspace/extra"
 """The folder that holds all extra mounts inside."""
@@ -144,6 +144,13 @@ def inside(asked: Asked, source: Source) -> str:
     return f"{INSIDE}/{path}"
 
 
+def never(allowlist: Allowlist, places: Places) -> frozenset[tuple[int, int]]:
+    """What tells pynchy's own folders and files, and the allowlist, by whatever name."""
+    home = _real(places.home)
+    ours = [home / name for name in OURS]
+    return belongings(*ours, home / "data/claude", home / "data/ipc", allowlist.path)
+
+
 def collision(target: str, taken: Iterable[str]) -> str | None:
     """The path inside that this one would lie in, above of, or at."""
     for other in taken:
@@ -186,6 +193,8 @@ def _require_foreign(source: Source, allowlist: Allowlist, places: Places) -> No
         raise _Refused(f"{real} is, or holds, a part of pynchy's own home.")
     if source.home is not None and source.home != home:
         raise _Refused(f"{real} is a part of {source.home}, which is a pynchy's home.")
+    if source.identity in never(allowlist, places):
+        raise _Refused(f"{real} is a part of pynchy's own home, or the allowlist, by another name.")
 
 
 def _require_unblocked(given: str, parts: Iterable[str], blocked: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@ what was opened, whatever links lead there and whoever exchanges them meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -73,7 +74,7 @@ def opened(path: Path) -> Iterator[tuple[int, Source]]:
 
 def _facts(fd: int, path: Path) -> Source:
     facts = os.fstat(fd)
-    identity = (facts.st_dev, facts.st_ino)
+    identity = _identity(facts)
     try:
         named = Path(f"/proc/self/fd/{fd}")
         real = named.readlink() if sys.platform == "linux" else path.resolve(strict=True)
@@ -81,7 +82,7 @@ def _facts(fd: int, path: Path) -> Source:
         home = _home_of(real)
     except OSError as error:
         raise Unusable(f"can't be found again ({error.strerror})") from error
-    if not real.is_absolute() or (there.st_dev, there.st_ino) != identity:
+    if not real.is_absolute() or _identity(there) != identity:
         raise Unusable("is being exchanged, or no longer there")
     return Source(real, kind(facts.st_mode), identity, home)
 
@@ -93,6 +94,24 @@ def kind(mode: int) -> str:
     if stat.S_ISREG(mode):
         return "file"
     return "socket" if stat.S_ISSOCK(mode) else "other"
+
+
+def belongings(*places: Path) -> frozenset[tuple[int, int]]:
+    """What tells these folders and files from all others, and what lies directly in them:
+    by whatever further name something is found, it is known again."""
+    found = set()
+    for place in places:
+        with contextlib.suppress(OSError):
+            found.add(_identity(place.stat()))
+        with contextlib.suppress(OSError):
+            for entry in list(os.scandir(place)):
+                with contextlib.suppress(OSError):  # Some come and go.
+                    found.add(_identity(entry.stat(follow_symlinks=False)))
+    return frozenset(found)
+
+
+def _identity(facts: os.stat_result) -> tuple[int, int]:
+    return facts.st_dev, facts.st_ino
 
 
 def _home_of(real: Path) -> Path | None:

@@ -238,6 +238,24 @@ def test_what_root_adds_later_is_handed_over_too(world: World) -> None:
     assert world.run("open('late', 'w').write('x')") == 0, world.log.read_text()
 
 
+@root_only
+def test_other_things_go_on_while_much_is_handed_over(world: World) -> None:
+    for number in range(20_000):
+        (world.group / str(number)).touch()
+    first, *_, last = world.group.iterdir()
+
+    async def story() -> list[tuple[int, ...]]:
+        seen = []
+        ending = asyncio.ensure_future(world.finish("pass"))
+        while not ending.done():
+            seen.append((first.stat().st_uid, last.stat().st_uid))
+            await asyncio.sleep(0)
+        assert await ending == 0
+        return seen
+
+    assert (UID, 0) in asyncio.run(story())
+
+
 def test_a_source_that_became_a_link_is_refused(world: World) -> None:
     (world.root / "secrets").mkdir()
     world.given.rename(world.root / "was")

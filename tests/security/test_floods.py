@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pynchy_cli.agent.folder import SessionFolder
+from agent_runner import protocol
+from pynchy_cli.agent.folder import BadLog, OutputLog, SessionFolder
 from pynchy_cli.watch import Watcher
 
 FLOOD = textwrap.dedent("""
@@ -64,6 +66,30 @@ def test_folders_nested_without_end_can_be_removed(tmp_path: Path) -> None:
     os.close(at)
     place.remove()
     assert not place.path.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "socket", "folder", "hard link"])
+@pytest.mark.parametrize("place", ["log", "output"])
+def test_a_log_that_is_none_is_not_read(tmp_path: Path, kind: str, place: str) -> None:
+    """Before it was ever opened. Nobody writes to the pipe: whoever waits for that hangs."""
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/log").write_bytes(protocol.write_record(protocol.Text(turn="1", text="x")))
+    folder = tmp_path / "output"
+    at = folder / "log" if place == "log" else folder
+    at.parent.mkdir(exist_ok=True)
+    if kind == "link":
+        at.symlink_to(tmp_path / ("ours/log" if place == "log" else "ours"))
+    elif kind == "fifo":
+        os.mkfifo(at)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(at))
+    elif place == "log" and kind == "folder":
+        at.mkdir()
+    else:
+        at.hardlink_to(tmp_path / "ours/log")
+    with closing(OutputLog(folder, 0)) as log, pytest.raises(BadLog):
+        log.read()
 
 
 def test_what_links_lead_to_is_not_removed(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,8 +262,10 @@ def test_where_the_list_lies(tmp_path: Path) -> None:
 def found(machine: Machine, **bounds: float) -> tuple[str, ...]:
     verdict = machine.ask(machine.desk)
     assert verdict.source is not None
-    blocked = mounts.patterns(allowlist.read(machine.list))
-    return masks.Search(blocked, **bounds).below(verdict.source)  # type: ignore[arg-type]
+    listed = allowlist.read(machine.list)
+    never = mounts.never(listed, machine.places)
+    search = masks.Search(mounts.patterns(listed), never, **bounds)  # type: ignore[arg-type]
+    return search.below(verdict.source)
 
 
 def test_secrets_below_are_found(machine: Machine) -> None:
@@ -307,6 +311,29 @@ def test_a_home_below_is_refused(machine: Machine) -> None:
     (machine.desk / "deep/pynchy/data/messages.db").touch()
     with pytest.raises(masks.Unsearchable, match="pynchy's home"):
         found(machine)
+
+
+@pytest.mark.parametrize("part", ["data/messages.db", "data/messages.db-wal", ".env", "list"])
+def test_a_further_name_of_what_is_ours_is_refused(machine: Machine, part: str) -> None:
+    ours = machine.list if part == "list" else machine.home / part
+    ours.touch()
+    other = machine.desk / "notes/harmless"
+    other.hardlink_to(ours)
+    assert "by another name" in machine.refused(other)
+    with pytest.raises(masks.Unsearchable, match="notes/harmless is a part of pynchy's own home"):
+        found(machine)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root binds")
+@pytest.mark.parametrize("part", ["", "data", "data/ipc", "groups/main", "data/claude/main"])
+def test_what_is_ours_is_refused_where_it_is_bound(machine: Machine, part: str) -> None:
+    (machine.home / part).mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "--bind", machine.home / part, machine.desk / "notes"], check=True)
+    try:
+        assert "pynchy's" in machine.refused(machine.desk / "notes")
+        assert found(machine) == ("notes/",)
+    finally:
+        subprocess.run(["umount", machine.desk / "notes"], check=True)
 
 
 def test_what_was_exchanged_after_the_verdict_is_noticed(machine: Machine) -> None:

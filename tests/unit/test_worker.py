@@ -297,6 +297,57 @@ def test_what_is_at_work_is_known_while_an_old_sandbox_still_goes(tmp_path: Path
     script(story)
 
 
+MANY = 20_000
+"""Files that take long enough to remove that one can look on."""
+
+
+def leave_much(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(MANY):
+        (folder / str(number)).touch()
+
+
+async def removed(b: Bench, folder: Path) -> list[int]:
+    """How many files there were, as long as the folder was there, while the worker drained."""
+    found = []
+
+    def is_gone() -> bool:
+        with contextlib.suppress(OSError):
+            found.append(sum(1 for _ in folder.iterdir()))
+        return not folder.exists()
+
+    await b.until(is_gone, "the removal")
+    return found
+
+
+def test_what_an_agent_left_is_removed_beside_all_else(tmp_path: Path) -> None:
+    async def litter(place: Place) -> None:
+        document = await place.document()
+        assert document is not None
+        leave_much(place.ipc / "output")
+        place.write(TurnEnded(turn=document.turn, reply="much"))
+
+    async def story() -> None:
+        settings = Settings(agent=Agent(core="echo"), sandbox=Sandbox(idle_timeout=0))
+        async with bench(tmp_path, litter, settings=settings) as b:
+            b.ask()
+            await b.until(lambda: b.runtime.places and b.runtime.places[0].told, "the agent")
+            seen = await removed(b, b.runtime.places[0].ipc / "output")
+            assert [number for number in seen if 0 < number < MANY], "it held up all else"
+
+    script(story)
+
+
+def test_what_a_dead_worker_s_agent_left_is_removed_beside_all_else(tmp_path: Path) -> None:
+    async def story() -> None:
+        left = tmp_path / "home/data/ipc/team" / f"s{DEAD}-1" / "output"
+        leave_much(left)
+        async with bench(tmp_path, echo) as b:
+            assert [number for number in await removed(b, left) if 0 < number < MANY]
+
+    script(story)
+
+
 def test_every_run_counts_against_the_limit(tmp_path: Path) -> None:
     at_work: set[Place] = set()
     most = 0
