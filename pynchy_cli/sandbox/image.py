@@ -106,7 +106,7 @@ def ensure(engine: Engine, choice: Choice, folder: Path, say: Say) -> Facts:
 
     Blocks, for minutes where it is built. Raises SandboxUnavailable.
     """
-    lock = _alone(folder)
+    lock = alone(folder)
     try:
         facts = find(engine, choice.image)
         if facts is not None and sources(facts) in (None, wanted(engine, choice)):
@@ -117,7 +117,8 @@ def ensure(engine: Engine, choice: Choice, folder: Path, say: Say) -> Facts:
         lock.release()
 
 
-def _alone(folder: Path) -> locks.Lock:
+def alone(folder: Path) -> locks.Lock:
+    """The lock of whoever makes an image for this home. Waits; raises SandboxUnavailable."""
     path, until = folder / "image.lock", time.monotonic() + PATIENCE
     while (lock := locks.take(path)) is None:
         if time.monotonic() > until:
