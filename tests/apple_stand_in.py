@@ -77,6 +77,8 @@ if verb == "--version":
     print(f"container CLI version {said} (build: release, commit: 5973b9c)")
 elif verb == "run":
     check_mounts()
+    if (HERE / "broken").exists():
+        fail("the virtual machine doesn't start")
     (name,) = values("--name")
     if (containers / name).exists():
         fail(f"container with id {name} already exists")

@@ -21,6 +21,7 @@ from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.gateway import sockets
 from pynchy_cli.sandbox.apple import Apple
 from pynchy_cli.sandbox.base import Mount
+from tests.conftest import Pynchy
 from tests.sandboxes import CHECKOUT, PATIENCE, World, until
 
 
@@ -196,6 +197,19 @@ def test_the_gateways_socket_is_relayed(world: World, program: Path, way: Mount)
     assert f"{way.source.resolve()}/gateway.sock:/run/pynchy/gateway.sock" in told
     assert not [word for word in told if word.endswith("target=/run/pynchy")]
     assert "--tmpfs /run" not in " ".join(told)
+
+
+def test_run_agent_gives_the_way_to_the_model(program: Path, home: Path, pynchy: Pynchy) -> None:
+    env = {
+        "PATH": os.environ["PATH"],
+        "PYNCHY_SANDBOX__RUNTIME": "apple",
+        "PYNCHY_AGENT__CORE": "claude",
+    }
+    (program / "broken").touch()
+    pynchy("run-agent", "main", input="hello", env=env, code=1)
+    ((told, environment),) = calls(program, "run")
+    assert [word for word in told if word.endswith("/gateway.sock:/run/pynchy/gateway.sock")]
+    assert "PYNCHY_GATEWAY" in environment
 
 
 def leave(program: Path, name: str, labels: dict[str, str], status: str) -> None:
