@@ -171,6 +171,7 @@ class Docker:
             empty_folder=own.empty_folder,
             processors=float(connected.facts.get("NCPU") or os.cpu_count() or 1),
             userns=userns,
+            is_podman=connected.is_podman,
         )
 
 
@@ -206,7 +207,8 @@ def _create(api: Any, spec: Spec, body: dict[str, Any]) -> tuple[str, str]:
         try:
             return api.create_container_from_config(body, name)["Id"], name
         except errors.APIError as error:
-            if error.status_code != 409:
+            # Podman calls it a fault of its own.
+            if error.status_code != 409 and "is already in use" not in str(error.explanation):
                 raise
         if _cleared(api, name, spec.labels):
             return api.create_container_from_config(body, name)["Id"], name
