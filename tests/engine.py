@@ -275,14 +275,17 @@ def import_base(engine: Engine, name: str = BASE, site: Mapping[str, Path] | Non
         _fill(root)
         for package, source in (site or {}).items():
             shutil.copytree(source, root / "opt/site" / package)
-        archive = Path(folder) / "root.tar"
-        with tarfile.open(archive, "w") as tar:
-            tar.add(root, arcname="/")
-        engine.docker(
-            *("import", "--change", "ENV PATH=/opt/python/bin:/usr/local/bin:/usr/bin:/bin"),
-            *("--change", "ENV PYTHONPATH=/opt/site"),
-            *(str(archive), name),
-        )
+        import_root(engine, root, name, "PYTHONPATH=/opt/site")
+
+
+def import_root(engine: Engine, root: Path, name: str, *environment: str) -> None:
+    """Make an image of a folder that has this Python."""
+    archive = root.with_suffix(".tar")
+    with tarfile.open(archive, "w") as tar:
+        tar.add(root, arcname="/")
+    path = "PATH=/opt/python/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    changes = [part for one in (path, *environment) for part in ("--change", f"ENV {one}")]
+    engine.docker("import", *changes, str(archive), name)
 
 
 def build_image(engine: Engine) -> None:
@@ -300,7 +303,20 @@ def _fill(root: Path) -> None:
     (root / "tmp").chmod(0o1777)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\n")
-    (root / "etc/ld.so.conf").write_text("/opt/python/lib\n")
+    needing = add_python(root)
+    for name in PROGRAMS:
+        found = Path(shutil.which(name) or f"/bin/{name}").resolve()
+        if found.exists() and name not in ("sh",):
+            shutil.copy2(found, root / "usr/bin" / name)
+            needing.append(found)
+    (root / "bin/sh").symlink_to("/usr/bin/bash")
+    add_libraries(root, needing)
+
+
+def add_python(root: Path) -> list[Path]:
+    """Put this Python at /opt/python; what of it needs libraries."""
+    with (root / "etc/ld.so.conf").open("a") as folders:
+        folders.write("/opt/python/lib\n")
     prefix = Path(sys.base_prefix)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     shutil.copytree(
@@ -315,22 +331,15 @@ def _fill(root: Path) -> None:
         (root / "opt/python/bin" / name).symlink_to(version)
     for library in (prefix / "lib").glob("libpython*.so*"):
         shutil.copy2(library, root / "opt/python/lib", follow_symlinks=False)
-    needing = [prefix / "bin" / version, *(prefix / "lib" / version / "lib-dynload").glob("*.so")]
-    for name in PROGRAMS:
-        found = Path(shutil.which(name) or f"/bin/{name}").resolve()
-        if found.exists() and name not in ("sh",):
-            shutil.copy2(found, root / "usr/bin" / name)
-            needing.append(found)
-    (root / "bin/sh").symlink_to("/usr/bin/bash")
-    _add_libraries(root, needing)
-    subprocess.run(["ldconfig", "-r", str(root)], check=True, capture_output=True)
+    return [prefix / "bin" / version, *(prefix / "lib" / version / "lib-dynload").glob("*.so")]
 
 
 def _is_left_out(name: str) -> bool:
     return name in LEFT_OUT or name.startswith("config-") or ".opt-" in name
 
 
-def _add_libraries(root: Path, programs: list[Path]) -> None:
+def add_libraries(root: Path, programs: list[Path]) -> None:
+    """Put in the libraries that programs need, where they lie here."""
     done = subprocess.run(
         ["ldd", *map(str, programs)], capture_output=True, text=True, check=False
     ).stdout
@@ -347,3 +356,4 @@ def _add_libraries(root: Path, programs: list[Path]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             shutil.copy2(path.resolve(), target)
+    subprocess.run(["ldconfig", "-r", str(root)], check=True, capture_output=True)

@@ -11,7 +11,7 @@ case "${1:-}" in
   make) wanted="make:make" ;;
   tests) wanted="bwrap:bubblewrap strace:strace tmux:tmux sqlite3:sqlite3 unshare:util-linux
     setpriv:util-linux script:bsdutils jq:jq git:git
-    dockerd:docker.io docker:docker.io" ;;
+    dockerd:docker.io docker:docker.io debootstrap:debootstrap" ;;
   *) echo "usage: sh tests/system.sh sandbox|venv|make|tests" >&2; exit 2 ;;
 esac
 

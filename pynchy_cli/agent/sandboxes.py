@@ -238,7 +238,8 @@ class Sandboxes:
         own.mkdir(parents=True, exist_ok=True)
         claude.mkdir(parents=True, exist_ok=True, mode=0o700)
         skill_folder.make_way(claude)
-        ways = (Mount(socket, GATEWAY_INSIDE),) if socket is not None else ()
+        names = (sockets.NAME,)
+        ways = (Mount(socket, GATEWAY_INSIDE, sockets=names),) if socket is not None else ()
         return (
             Mount(own, "/workspace/group", writable=True),
             Mount(claude, "/home/agent/.claude", writable=True),

@@ -21,12 +21,18 @@ Base = Annotated[
     str,
     typer.Option("--base", metavar="IMAGE", help="The base, where it isn't that of base_image."),
 ]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Take nothing from the cache: the newest packages.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
 
 
 @app.command()
-def build(ctx: typer.Context, base: Base = "", as_json: AsJson = False) -> None:
-    """Build the image, whether it needs to be or not. What is unchanged comes from the cache.
+def build(
+    ctx: typer.Context, base: Base = "", fresh: Fresh = False, as_json: AsJson = False
+) -> None:
+    """Build the image, whether it needs to be or not. What is unchanged comes from the cache,
+    even where programs were left out because there was no network: then build it --fresh.
 
     The engine is the one that DOCKER_HOST names, or the first of Docker's and Podman's sockets.
     No registry is needed where the base is there and has this machine's Python.
@@ -36,7 +42,7 @@ def build(ctx: typer.Context, base: Base = "", as_json: AsJson = False) -> None:
     choice = _choice(here(ctx), base)
     with _connected(here(ctx)) as connected:
         say(f"Building {choice.image} on {choice.base} …")
-        facts = image.build(connected, choice, say)
+        facts = image.build(connected, choice, say, fresh=fresh)
         document = _document(connected, choice, facts)
     if wants_json(as_json):
         print_json(document)

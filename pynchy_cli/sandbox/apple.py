@@ -7,20 +7,20 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import os
+import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Container, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.plugins import hookimpl
-from pynchy_cli.sandbox import context, ownership, process, recipe
+from pynchy_cli.sandbox import apple_command as command
+from pynchy_cli.sandbox import context, image, ownership, process, recipe
 from pynchy_cli.sandbox.base import DiesWithWorker, Mount, Place, Runtime, Spec
 
 PROGRAM = "container"
@@ -28,8 +28,10 @@ CALL = 60.0
 """Seconds that one call may take."""
 BUILD = 1800.0
 """Seconds that the building of the image may take."""
+OLDEST = (1, 1, 0)
+"""The first version that relays a socket of the Mac into a container, with a mode that lets its
+user connect, and that can do without a network."""
 INSTALL = "Install Apple's `container` command, and start it with `container system start`."
-MIB = 1 << 20
 
 
 class Apple(DiesWithWorker):
@@ -41,6 +43,7 @@ class Apple(DiesWithWorker):
     def __init__(self, settings: Settings) -> None:
         self._image = settings.sandbox.image
         self._base = settings.sandbox.base_image
+        self._made = self._image
         self._packages: tuple[str, ...] = ()
         self._program = shutil.which(PROGRAM)
 
@@ -49,15 +52,18 @@ class Apple(DiesWithWorker):
         if self._program is None:
             return f"There is no `{PROGRAM}` in PATH. {INSTALL}"
         try:
+            said = self._run("--version").strip()
+            if _version(said) < OLDEST:
+                wanted = ".".join(map(str, OLDEST))
+                return f"`{PROGRAM}` is too old ({said}); agents need {wanted} or newer. {INSTALL}"
             self._run("system", "status")
         except SandboxUnavailable as error:
             return f"{error} {INSTALL}"
         return None
 
     def missing(self) -> list[str]:
-        """Protections, and abilities, that can't be had here."""
+        """Protections that can't be had here."""
         return [
-            "a way to the model (a socket of this Mac can't be mounted into a virtual machine)",
             "a filter of system calls (the virtual machine's own kernel is all that it reaches)",
             "a host uid for each group (macOS has none to give)",
         ]
@@ -67,13 +73,21 @@ class Apple(DiesWithWorker):
     ) -> None:
         """Make the image, where it is missing or of other sources. Raises SandboxUnavailable."""
         self._packages = packages
-        tag = f"{self._image.partition(':')[0]}:{self._sources()}"
-        is_own = self._image != Settings().sandbox.image and self._has(self._image)
-        if is_own or self._has(tag):
+        lock = image.alone(data / self.name)
+        try:
+            self._make_image(say)
+        finally:
+            lock.release()
+
+    def _make_image(self, say: Callable[[str], None]) -> None:
+        if self._image != Settings().sandbox.image and self._has(self._image):
+            return  # It is somebody's own.
+        self._made = tag = f"{self._image.partition(':')[0]}:{self._sources()}"
+        if self._has(tag):
             return
         say(f"Building the image {self._image} on {self._base}; this takes a few minutes.")
         with tempfile.TemporaryDirectory(prefix="pynchy-image-") as folder:
-            _unpack(Path(folder), packages)
+            _unpack(Path(folder), self._packages)
             tags = ("--tag", self._image, "--tag", tag)
             base = ("--build-arg", f"BASE_IMAGE={self._base}")
             self._run("build", *tags, *base, "--progress", "plain", folder, patience=BUILD)
@@ -93,8 +107,8 @@ class Apple(DiesWithWorker):
         name = await self._call(self._free_name, spec)
         return await process.start(
             name,
-            [str(self._program), *arguments(spec, name, self._image)],
-            environment={**_own_environment(), **_inherited(spec)},
+            [str(self._program), *command.arguments(spec, name, self._made)],
+            environment={**command.own_environment(), **command.environment(spec)},
             folder="/",
             keep=(spec.lease,),
             log=spec.log,
@@ -167,7 +181,7 @@ class Apple(DiesWithWorker):
                 errors="replace",
                 timeout=patience,
                 check=False,
-                env=_own_environment(),
+                env=command.own_environment(),
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SandboxUnavailable(f"`container {arguments[0]}` failed: {error}.") from error
@@ -177,46 +191,10 @@ class Apple(DiesWithWorker):
         return done.stdout
 
 
-def arguments(spec: Spec, name: str, image: str) -> list[str]:
-    """The command line of a container, without the values of its environment, which others on
-    this machine could read there."""
-    limits = spec.limits
-    found = ["run", "--rm", "--interactive", "--progress", "none", "--name", name]
-    found += ["--init", "--read-only", "--cap-drop", "ALL", "--network", "none", "--no-dns"]
-    found += ["--user", f"{os.geteuid()}:{os.getegid()}", "--workdir", spec.workdir]
-    found += ["--memory", f"{max(limits.memory // MIB, 1)}M", "--shm-size", "16M"]
-    if limits.cpus is not None:
-        found += ["--cpus", str(max(1, round(limits.cpus)))]
-    for kind, value in (("core", 0), ("fsize", limits.file_size), ("nproc", limits.processes)):
-        found += ["--ulimit", f"{kind}={value}:{value}"]
-    for label, text in recipe.labels(spec.labels).items():
-        found += ["--label", f"{label}={text}"]
-    taken = {mount.target for mount in spec.mounts}
-    scratch = [path for path in ("/tmp", "/run", recipe.HOME) if path not in taken]
-    for path in (*scratch, *(mask.rstrip("/") for mask in spec.masks)):
-        found += ["--tmpfs", path]
-    for mount in spec.mounts:
-        end = "" if mount.writable else ",readonly"
-        found += ["--mount", f"type=bind,source={mount.source},target={mount.target}{end}"]
-    for variable in spec.environment:
-        found += ["--env", variable]
-    found += ["--env", f"HOME={recipe.HOME}"]
-    # What is people's can't be told by its numbers in there, but what is hidden can be.
-    program, *rest = recipe.command(replace(spec, mounts=()))
-    return [*found, "--entrypoint", program, image, *rest]
-
-
-def _inherited(spec: Spec) -> dict[str, str]:
-    """The environment that the command hands on."""
-    return {name: value for name, value in spec.environment.items() if name not in _OWN}
-
-
-_OWN = ("PATH", "HOME", "USER", "TMPDIR")
-"""What the command itself needs."""
-
-
-def _own_environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in _OWN if name in os.environ}
+def _version(said: str) -> tuple[int, ...]:
+    """The first version number in there; (0,) where there is none."""
+    found = re.search(r"\d+(\.\d+)+", said)
+    return tuple(map(int, found[0].split("."))) if found else (0,)
 
 
 def _unpack(folder: Path, more: tuple[str, ...]) -> None:

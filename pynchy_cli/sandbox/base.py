@@ -15,12 +15,14 @@ class Mount:
 
     `identity` (device, inode) is given for what belongs to people and not to pynchy: it must
     be this very folder or file when it is mounted, and its files are never handed over.
+    `sockets` are the names of sockets of ours in it, for runtimes that must pass on each.
     """
 
     source: Path
     target: str
     writable: bool = False
     identity: tuple[int, int] | None = None
+    sockets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.plugins import hookimpl
-from pynchy_cli.sandbox import engine, files, image, ownership, recipe
+from pynchy_cli.sandbox import distance, engine, files, image, ownership, recipe
 from pynchy_cli.sandbox.base import Mount, Place, Runtime, Spec
 from pynchy_cli.sandbox.container import SETTLED, ContainerPlace
 from pynchy_cli.sandbox.engine import INSTALL, Address, Engine, EngineAway, Refused, watch
@@ -38,9 +38,13 @@ class Docker:
         self._files: files.Files | None = None
 
     def problem(self) -> str | None:
-        """Why it can't be used here: no engine, or no image and nothing to build it on."""
+        """Why it can't be used here: no engine, one that is elsewhere, or no image and nothing to
+        build it on."""
         try:
-            return image.problem(self._connected(), self._choice)
+            if self._address is not None and (why := distance.elsewhere(self._address)):
+                return why
+            connected = self._connected()
+            return distance.desktop(connected) or image.problem(connected, self._choice)
         except SandboxUnavailable as error:
             return str(error)
 
@@ -49,6 +53,11 @@ class Docker:
         found = []
         facts = self._connected().facts
         options = " ".join(facts.get("SecurityOptions") or [])
+        if distance.is_virtual(self._connected()):
+            found.append(
+                "a sure way to the model (the engine is in a virtual machine, into which "
+                "sockets of this machine may not lead)"
+            )
         if "seccomp" not in options:
             found.append("a filter of system calls (the engine has no seccomp)")
         if not facts.get("MemoryLimit"):
@@ -166,6 +175,7 @@ class Docker:
             empty_folder=own.empty_folder,
             processors=float(connected.facts.get("NCPU") or os.cpu_count() or 1),
             userns=userns,
+            is_podman=connected.is_podman,
         )
 
 
@@ -201,7 +211,8 @@ def _create(api: Any, spec: Spec, body: dict[str, Any]) -> tuple[str, str]:
         try:
             return api.create_container_from_config(body, name)["Id"], name
         except errors.APIError as error:
-            if error.status_code != 409:
+            # Podman calls it a fault of its own.
+            if error.status_code != 409 and "is already in use" not in str(error.explanation):
                 raise
         if _cleared(api, name, spec.labels):
             return api.create_container_from_config(body, name)["Id"], name

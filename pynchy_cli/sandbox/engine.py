@@ -175,14 +175,17 @@ class Engine:
 def translated(address: Address) -> Iterator[None]:
     """Turn what the SDK raises into our errors."""
     from docker import errors
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
     except errors.APIError as error:
         said = str(error.explanation or error).strip().rstrip(".")
         raise Refused(f"The container engine refused: {said}.", error.status_code or 500) from error
-    except (errors.DockerException, OSError, ValueError) as error:
-        # What `requests` raises is an OSError, or a ValueError for half an answer.
+    except (
+        *(OSError, ValueError),  # What `requests` raises is either, the latter for half an answer.
+        *(errors.DockerException, errors.StreamParseError, HTTPError),
+    ) as error:
         raise EngineAway(
             f"The container engine at {address.url} doesn't answer ({_short(error)}). "
             "Start it, for example with `systemctl start docker`."

@@ -20,6 +20,8 @@ BASE_LABEL = "pynchy.base"
 PATIENCE = 1800.0
 """Seconds that a build may be silent, or somebody else's may take."""
 STEP = 0.2
+LACKS = "Left out: "
+"""How the Dockerfile begins a line that says what could not be put in."""
 TAIL = 5
 """Lines of a failed build that are shown."""
 
@@ -106,18 +108,19 @@ def ensure(engine: Engine, choice: Choice, folder: Path, say: Say) -> Facts:
 
     Blocks, for minutes where it is built. Raises SandboxUnavailable.
     """
-    lock = _alone(folder)
+    lock = alone(folder)
     try:
         facts = find(engine, choice.image)
         if facts is not None and sources(facts) in (None, wanted(engine, choice)):
             return facts
         say(f"Building the image {choice.image} on {choice.base}; this takes a few minutes.")
-        return build(engine, choice, lambda line: None)
+        return build(engine, choice, lambda line: say(line) if line.startswith(LACKS) else None)
     finally:
         lock.release()
 
 
-def _alone(folder: Path) -> locks.Lock:
+def alone(folder: Path) -> locks.Lock:
+    """The lock of whoever makes an image for this home. Waits; raises SandboxUnavailable."""
     path, until = folder / "image.lock", time.monotonic() + PATIENCE
     while (lock := locks.take(path)) is None:
         if time.monotonic() > until:
@@ -126,29 +129,40 @@ def _alone(folder: Path) -> locks.Lock:
     return lock
 
 
-def build(engine: Engine, choice: Choice, say: Say) -> Facts:
-    """Build it, whatever there is; `say` gets each line. Raises SandboxUnavailable."""
+def build(engine: Engine, choice: Choice, say: Say, *, fresh: bool = False) -> Facts:
+    """Build it, whatever there is; `say` gets each line. `fresh` takes nothing from the cache.
+
+    Raises SandboxUnavailable.
+    """
     carries = _may_carry(engine, choice)
+    labels = {
+        LABEL: context.fingerprint(choice.base, carries_packages=carries, more=choice.packages),
+        BASE_LABEL: choice.base,
+    }
     with tempfile.TemporaryFile() as file:
-        context.write(file, carries_packages=carries, more=choice.packages)
-        file.seek(0)
-        labels = {
-            LABEL: context.fingerprint(choice.base, carries_packages=carries, more=choice.packages),
-            BASE_LABEL: choice.base,
-        }
-        engine.now(_build, engine.api, choice, file, labels, say)
-    if (facts := find(engine, choice.image)) is None:
+        try:
+            context.write(file, carries_packages=carries, more=choice.packages)
+            file.seek(0)
+        except OSError as error:
+            raise SandboxUnavailable(
+                f"What the image is built of can't be written to {tempfile.gettempdir()} "
+                f"({error.strerror})."
+            ) from error
+        options = {"labels": labels, "nocache": fresh}
+        engine.now(_build, engine.api, choice, file, options, say)
+    facts = find(engine, choice.image)
+    if facts is None or sources(facts) != labels[LABEL]:
         raise SandboxUnavailable(f"The image {choice.image} was built, and is not there.")
     return facts
 
 
-def _build(api: Any, choice: Choice, file: Any, labels: Mapping[str, str], say: Say) -> None:
+def _build(api: Any, choice: Choice, file: Any, options: Mapping[str, Any], say: Say) -> None:
     told = api.build(
         fileobj=file,
         custom_context=True,
         tag=choice.image,
         buildargs={"BASE_IMAGE": choice.base},
-        labels=dict(labels),
+        **options,
         rm=True,
         forcerm=True,
         decode=True,

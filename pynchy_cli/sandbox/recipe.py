@@ -27,7 +27,8 @@ OF_IMAGE = frozenset({"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG"})
 @dataclass(frozen=True)
 class Host:
     """What is to be known of image and host. `user` is `uid:gid`; `passwd` and `group` are
-    files that give this uid its name; `empty_file` and `empty_folder` lie over what is masked."""
+    files that give this uid its name; `empty_file` and `empty_folder` lie over what is masked.
+    `is_podman` engines have other words for giving a folder in memory to the user."""
 
     image: str
     image_environment: tuple[str, ...]
@@ -38,6 +39,7 @@ class Host:
     empty_folder: Path
     processors: float
     userns: str = ""
+    is_podman: bool = False
 
 
 def container(spec: Spec, host: Host) -> dict[str, Any]:
@@ -130,10 +132,11 @@ def _scratch(spec: Spec, host: Host) -> dict[str, str]:
     """Folders in memory, and how they are mounted. What is mounted needs none."""
     large = max(spec.limits.memory // 4, SMALL)
     uid, gid = host.user.split(":")
+    own = "mode=0700,U" if host.is_podman else f"mode=0700,uid={uid},gid={gid}"
     folders = {
         "/tmp": f"rw,exec,nosuid,nodev,size={large},mode=1777",
         "/run": f"rw,noexec,nosuid,nodev,size={SMALL},mode=0755",
-        HOME: f"rw,exec,nosuid,nodev,size={large},mode=0700,uid={uid},gid={gid}",
+        HOME: f"rw,exec,nosuid,nodev,size={large},{own}",
     }
     taken = {mount.target for mount in spec.mounts}
     return {target: options for target, options in folders.items() if target not in taken}

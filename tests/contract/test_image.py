@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.sandbox import choice, image
 from pynchy_cli.sandbox import engine as engines
 from tests.conftest import Pynchy
-from tests.engine import BASE, IMAGE, Engine
+from tests.engine import BASE, IMAGE, Engine, import_base, require
 
 pytestmark = pytest.mark.timeout(300)  # Whoever comes first builds the image.
 DOCUMENT = {"type": "run", "turn": "1", "prompt": "hello", "core": "echo"}
@@ -76,13 +79,93 @@ def test_a_change_of_sources_builds_it_anew(engine: Engine, tmp_path: Path) -> N
         said: list[str] = []
         stands = image.ensure(connected, first, tmp_path, said.append)
         assert said == []
-        engine.docker("tag", BASE, "pynchy-base:other")
+        engine.docker("create", "--name", "other", BASE, "true")
+        engine.docker("commit", "--change", "ENV OTHER=1", "other", "pynchy-base:other")
+        engine.docker("rm", "other")
         second = image.Choice(name, "pynchy-base:other")
         built = image.ensure(connected, second, tmp_path, said.append)
         assert "Building the image" in said[0]
+        assert "Left out: git, jq, ripgrep and gh" in said[1]
+        assert len(said) == 2
         assert built["Id"] != stands["Id"]
         assert image.sources(built) == image.wanted(connected, second)
         engine.docker("rmi", name)
+
+
+def test_two_processes_build_it_once(engine: Engine, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from pynchy_cli.sandbox import engine, image
+with engine.connect(engine.find({{"DOCKER_HOST": {engine.host!r}}})) as connected:
+    choice = image.Choice("pynchy-agent:twice", {BASE!r}, ("packaging",))
+    image.ensure(connected, choice, Path({str(tmp_path)!r}), lambda line: print(line, flush=True))
+"""
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = "".join(one.communicate(timeout=250)[0] for one in both)
+    assert [one.returncode for one in both] == [0, 0]
+    assert said.count("Building the image pynchy-agent:twice") == 1
+    engine.docker("rmi", "pynchy-agent:twice")
+
+
+def test_an_engine_that_goes_away_meanwhile_is_a_sentence() -> None:
+    require()
+    with tempfile.TemporaryDirectory(prefix="pynchy-e", ignore_cleanup_errors=True) as folder:
+        own = Engine(Path(folder) / "e")
+        own.root.mkdir()
+        own.start()
+        try:
+            import_base(own)
+
+            def end(line: str) -> None:
+                if line.startswith("Step 4/"):
+                    own.kill()
+
+            gone = pytest.raises(SandboxUnavailable, match="doesn't answer")
+            with connect(own) as connected, gone:
+                image.build(connected, image.Choice(IMAGE, BASE), end)
+        finally:
+            own.stop()
+
+
+def test_a_full_disk_is_a_sentence(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_space = pytest.raises(SandboxUnavailable, match="No space left on device")
+    with connect(engine) as connected, full(monkeypatch), no_space:
+        image.build(connected, image.Choice(IMAGE, BASE), print)
+
+
+@contextlib.contextmanager
+def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Temporary files are on a disk that is full soon."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], check=True)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        try:
+            yield
+        finally:
+            monkeypatch.undo()
+            subprocess.run(["umount", folder], check=True)
+
+
+class Enough(Exception):
+    """What was to be seen of a build was seen."""
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_the_cache(engine: Engine, fresh: bool) -> None:
+    said: list[str] = []
+
+    def until_files_are_copied(line: str) -> None:
+        said.append(line)
+        if "COPY" in line:
+            raise Enough
+
+    with connect(engine) as connected, pytest.raises(Enough):
+        image.build(connected, image.Choice(IMAGE, BASE), until_files_are_copied, fresh=fresh)
+    assert any("Using cache" in line for line in said) is not fresh
 
 
 def test_somebodys_own_is_never_built_over(engine: Engine, tmp_path: Path) -> None:
