@@ -129,8 +129,13 @@ class Turn:
         now = clock.now()
         with self.store.atomic() as db:
             self._require(db)
-            runs.finish(db, self.run, "done", now)
+            self._over(db, now)
             groups.answer_through(db, self.run.group_folder, self.run.last_seq)
+
+    def _over(self, db: Connection, now: str) -> None:
+        """There is nothing more to say."""
+        runs.finish(db, self.run, "done", now)
+        outbound.withdraw(db, self.key)
 
     def _require(self, db: Connection) -> None:
         run = runs.mine(db, self.run)
@@ -226,10 +231,11 @@ class Turn:
             return
         if text := ended.reply.strip() or self._text.strip():
             self._answer(db, text, now, is_whole=False)
-        run = steering.replied(db, self.run, self.run.answered_seq)
+            self.run = steering.replied(db, self.run, self.run.answered_seq)
         # The attempt was none: the same is asked again, together with what was said since.
-        self.run = replace(run, attempts=run.attempts - 1)
-        runs.give_back(db, self.run, now=now, not_before=None, error=None, free=False)
+        self.run = replace(self.run, attempts=self.run.attempts - 1)
+        waiting = runs.give_back(db, self.run, now=now, not_before=None, error=None, free=False)
+        self._hand_on(db, waiting)
 
     def _stopped(self, db: Connection, now: str, reply: str = "") -> None:
         """Somebody wanted it to end: what there is of the answer is the answer."""
@@ -252,6 +258,8 @@ class Turn:
             self._stopped(db, now)
         elif run.is_shell:
             runs.finish(db, run, "failed", now, error)
+        elif run.replies and run.answered_seq >= run.last_seq:
+            self._over(db, now)  # the answer was whole before it failed
         elif retry and run.attempts <= self.queue.max_retries:
             delay = self.queue.base_retry * 2 ** min(run.attempts - 1, DOUBLINGS)
             self._back(db, now, clock.after(now, delay), error, free=False)
@@ -274,7 +282,11 @@ class Turn:
         waiting = runs.give_back(
             db, run, now=now, not_before=later, error=reason, free=free, note=note
         )
-        if waiting != run.id:
+        self._hand_on(db, waiting)
+
+    def _hand_on(self, db: Connection, waiting: int) -> None:
+        """What was begun of an answer goes on in the run that waits now."""
+        if waiting != self.run.id:
             outbound.hand_on(db, self.key, waiting)
 
     def _say(self, db: Connection, content: str, source: str, now: str) -> None:
