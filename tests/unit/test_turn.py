@@ -245,6 +245,24 @@ def test_an_interrupted_turn_leaves_no_answer_open_behind_it(store: Store) -> No
     assert (reply.key, reply.is_final) == (f"run:{second}:0", False)
 
 
+def test_an_agent_that_is_deaf_to_an_interruption_costs_nothing_either(store: Store) -> None:
+    first = ask(store, 1)
+    now = turn(store)
+    name = now.run.turn
+    now.take([(ToolUse(turn=name, tool_id="t", name="Bash"), 5), (Text(turn=name, text="half"), 9)])
+    second = ask(store, 2)
+    with store.atomic() as db:
+        db.execute("UPDATE runs SET started_at = ?", (NOW,))
+        steering.ask(db, first, "interrupt")
+    now.give_back("it was ended")
+    merged = runs.get(store.db, second)
+    assert (merged.first_seq, merged.attempts, merged.takeovers) == (1, 0, 0)
+    assert "<call>Bash" in str(merged.note)
+    assert [(one.key, one.content, one.is_final) for one in said(store)] == [
+        (f"run:{first}:0", "half", True)
+    ]
+
+
 def test_what_is_not_asked_again_leaves_no_answer_open(store: Store) -> None:
     number = ask(store)
     now = turn(store)
