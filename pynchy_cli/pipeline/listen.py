@@ -149,9 +149,8 @@ class Listener:
         because: dict[int, tuple[Reply, list[str]]] = {}
         for message, now in settled:
             # Of a run that gives several answers some were printed with earlier messages.
-            for reply in now.replies:
-                if reply.id in self._printed:
-                    continue
+            fresh = [reply for reply in now.replies if reply.id not in self._printed]
+            for reply in fresh or now.replies:
                 because.setdefault(reply.id, (reply, []))[1].append(message.id)
             if not now.replies and now.state in UNANSWERED:
                 self._unheard(message, now.state)
