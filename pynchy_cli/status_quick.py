@@ -97,6 +97,11 @@ def print_table(told: dict[str, Any], home: str) -> None:
     output.print_text("")
     for name, text in _lines(told):
         output.print_text(f"{name:<10} {text}")
+    for run in told["failures"]["runs"]:
+        output.print_text(
+            f"given up   run:{run['id']} of {run['group']}, "
+            f"{run['attempts']} attempts: {run['error']}"
+        )
     for row in told["failures"]["rows"]:
         output.print_text(
             f"{row['state'].replace('_', ' '):<10} {row['subject']} by {row['stage']}, "
@@ -149,6 +154,8 @@ def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
     if failures["set_aside"]:
         count = failures["set_aside"]
         lines.append(("set aside", f"{count}; `pynchy retry SUBJECT` brings one back"))
+    if failures["given_up"]:
+        lines.append(("given up", f"{failures['given_up']}; `pynchy retry SUBJECT` asks once more"))
     return lines
 
 

@@ -37,7 +37,7 @@ CALLS = (
 )
 KEPT = "agent-site"
 TEXT = "What is the answer to message %d?"
-LISTEN = json.dumps({"id": "net-1", "text": TEXT % 1, "sender": "owner"}) + "\n"
+LISTEN = '{"id": "net-%d", "text": "%s", "sender": "owner"}\n'
 ROUNDS = 6
 """Times that the stages are run again before something counts as stuck."""
 
@@ -53,6 +53,41 @@ class Point:
         return f"{self.call}:{self.number}"
 
 
+@dataclass(frozen=True)
+class Story:
+    """What comes for a run at work, as a trigger of the database: it is there with the commit
+    that it belongs to, and no clock decides."""
+
+    messages: int = 1
+    trigger: str = ""
+    states: frozenset[str] = frozenset({"done"})
+    sources: frozenset[str] = frozenset({"agent"})
+
+
+PLAIN = Story()
+FOLLOWED = Story(
+    messages=2,
+    trigger="""
+    CREATE TRIGGER follow_up AFTER UPDATE OF state ON runs
+    WHEN NEW.state = 'running' AND (SELECT max(routed_seq) FROM registered_groups) < 2 BEGIN
+      INSERT INTO runs(group_folder, lane, kind, state, first_seq, last_seq, chat_jid, created_at)
+      SELECT NEW.group_folder, NEW.lane, NEW.kind, 'queued', 2, 2, NEW.chat_jid, NEW.started_at;
+      UPDATE registered_groups SET routed_seq = 2;
+    END""",
+    states=frozenset({"done", "superseded"}),
+)
+"""More is said as soon as the run is at work."""
+STOPPED = Story(
+    trigger="""
+    CREATE TRIGGER stop AFTER UPDATE OF state ON runs WHEN NEW.state = 'running' BEGIN
+      UPDATE runs SET asked = 'stop' WHERE id = NEW.id;
+    END""",
+    states=frozenset({"done", "cancelled"}),
+    sources=frozenset({"agent", "host"}),
+)
+"""Somebody wants the run to end as soon as it is at work."""
+
+
 @dataclass
 class Sweep:
     """One stage to be killed, in a home of its own. `package` is where pynchy's code is taken
@@ -63,6 +98,7 @@ class Sweep:
     core: str
     environ: Mapping[str, str]
     package: Path | None = None
+    story: Story = PLAIN
     problems: list[str] = field(default_factory=list)
     tried: int = 0
     killed: int = 0
@@ -106,6 +142,9 @@ class Sweep:
             self._stage("listen@stdin")
         if self.stage == "run-agent":
             self._stage("route")
+        for number in range(2, self.story.messages + 1):
+            self._stage("listen@stdin", number)
+        self._rows(self.story.trigger)
         shutil.copytree(self.home / "data", self.snapshot, ignore=shutil.ignore_patterns(KEPT))
 
     def restore(self) -> None:
@@ -158,21 +197,18 @@ class Sweep:
 
     def _check_rows(self) -> Iterator[str]:
         heard = self._rows("SELECT seq, content FROM messages WHERE message_type = 'user'")
-        if len(heard) != 1:
+        if len(heard) != self.story.messages:
             yield f"{len(heard)} messages are stored"
         said = self._rows("SELECT content, is_final, source FROM outbound_ledger")
-        if len(said) != 1 or said[0][1:] != (1, "agent"):
-            yield f"the ledger holds {said}"
-        elif self.core == "echo" and TEXT % 1 not in said[0][0]:
-            yield f"the answer is {said[0][0]!r}"
-        shown = self._rows("SELECT count(*) FROM messages WHERE message_type = 'assistant'")[0][0]
-        if shown != 1:
+        yield from self._check_said(said)
+        shown = self._rows("SELECT count(*) FROM messages WHERE id LIKE 'pynchy:run:%'")[0][0]
+        if shown != len(said):
             yield f"{shown} answers are among the messages"
         delivered = self._rows("SELECT state FROM outbound_deliveries")
-        if delivered != [("delivered",)]:
+        if delivered != [("delivered",)] * len(said):
             yield f"deliveries are {delivered}"
         runs = self._rows("SELECT state FROM runs WHERE kind = 'chat'")
-        if runs != [("done",)]:
+        if not runs or not {state for (state,) in runs} <= self.story.states:
             yield f"runs are {runs}"
         cursors = self._rows("SELECT routed_seq, answered_seq FROM registered_groups")
         if heard and any(
@@ -189,6 +225,16 @@ class Sweep:
         for row in self._rows("PRAGMA integrity_check"):
             if row != ("ok",):
                 yield f"integrity: {row}"
+
+    def _check_said(self, said: Sequence[tuple[object, ...]]) -> Iterator[str]:
+        is_whole = all(one[1] == 1 and one[2] in self.story.sources for one in said)
+        if not is_whole or not 1 <= len(said) <= self.story.messages:
+            yield f"the ledger holds {said}"
+        if any(one[2] != "agent" for one in said):
+            return
+        for number in range(1, self.story.messages + 1):
+            if sum(str(one[0]).count(TEXT % number) for one in said) != 1:
+                yield f"message {number} is not answered once: {said}"
 
     def _check_processes(self) -> Iterator[str]:
         data = self.home / "data"
@@ -209,8 +255,8 @@ class Sweep:
         finally:
             db.close()
 
-    def _stage(self, name: str) -> None:
-        begun = self._begun(name)
+    def _stage(self, name: str, number: int = 1) -> None:
+        begun = self._begun(name, number)
         if (code := begun.end()) != 0:
             self.problems.append(f"{name} ended with {code}: {begun.errors[-600:]}")
 
@@ -223,18 +269,20 @@ class Sweep:
         strace.wait(LIMIT)
         return code
 
-    def _begun(self, name: str, *, held: bool = False) -> Begun:
+    def _begun(self, name: str, number: int = 1, *, held: bool = False) -> Begun:
         if self._server is None:
             self._server = StageServer(self.root, self._environment(self.core))
         environ = self._environment(self.core)
-        return self._server.start(name, self._asked(name), self._input(name), environ, held=held)
+        return self._server.start(
+            name, self._asked(name), self._input(name, number), environ, held=held
+        )
 
     def _asked(self, name: str) -> str:
         options = {"channel": "stdin", "chat": "local:main"} if name.startswith("listen") else {}
         return json.dumps({"home": str(self.home), "once": True, "options": options})
 
-    def _input(self, name: str) -> str:
-        return LISTEN if name.startswith("listen") else ""
+    def _input(self, name: str, number: int) -> str:
+        return LISTEN % (number, TEXT % number) if name.startswith("listen") else ""
 
     def _environment(self, core: str) -> dict[str, str]:
         more = {"PYTHONPATH": str(self.package)} if self.package else {}

@@ -59,15 +59,17 @@ def preview(given: dict[str, Any]) -> str:
 
 
 def note(db: Connection, run: Run, why: str) -> str | None:
-    """What the next attempt is told: which tools this one used, and how it ended. None where
-    it used none, and can simply be repeated."""
+    """What the next attempt is told: which tools this one used, and how it ended, after what
+    this one was told itself. None where it used none, and can simply be repeated."""
     used = events.tools(db, run.id, run.started_at or "", TOLD)
     if not used:
         return None
     calls = [f"{one.get('name')} {preview(one.get('input') or {})}"[:300] for one in used]
     lines = "\n".join(f"<call>{transcript.text(call)}</call>" for call in calls)
+    before = f"{run.note}\n\n" if run.note else ""
     return (
-        f'<earlier_attempt ended="{transcript.attribute(why)}">\n{lines}\n</earlier_attempt>\n'
+        f'{before}<earlier_attempt ended="{transcript.attribute(why)}">\n{lines}\n'
+        "</earlier_attempt>\n"
         "An earlier attempt at what follows ended before it could answer. The calls above were "
         "made in it; look at what is done already before you do any of it again."
     )

@@ -24,6 +24,7 @@ DOUBLINGS = 20
 NOTHING = "(The agent ended its turn without an answer.)"
 GIVEN_UP = "Sorry, I could not answer this: {error}"
 STOPPED = "(Stopped.)"
+MORE_SAID = "more was said meanwhile"
 
 
 class RunLost(Exception):
@@ -115,8 +116,8 @@ class Turn:
         now = clock.now()
         with self.store.atomic() as db:
             self._require(db)
-            if self.run.asked == "stop":
-                self._stopped(db, now)
+            if self.run.asked is not None:
+                self._interrupted(db, "", now)
             elif self.run.is_shell:
                 runs.finish(db, self.run, "cancelled", now, reason)
             elif self.run.takeovers < runs.FREE_TAKEOVERS:
@@ -129,8 +130,13 @@ class Turn:
         now = clock.now()
         with self.store.atomic() as db:
             self._require(db)
-            runs.finish(db, self.run, "done", now)
+            self._over(db, now)
             groups.answer_through(db, self.run.group_folder, self.run.last_seq)
+
+    def _over(self, db: Connection, now: str) -> None:
+        """There is nothing more to say."""
+        runs.finish(db, self.run, "done", now)
+        outbound.withdraw(db, self.key)
 
     def _require(self, db: Connection) -> None:
         run = runs.mine(db, self.run)
@@ -196,7 +202,7 @@ class Turn:
         if ended.error is None and not ended.is_interrupted:
             self._done(db, ended.reply, now, through)
         elif ended.is_interrupted and self.run.asked is not None:
-            self._interrupted(db, ended, now)
+            self._interrupted(db, ended.reply, now)
         else:
             error = ended.error or "the agent's turn was interrupted"
             self._failed(db, error, now, through, retry=not ended.is_permanent)
@@ -220,16 +226,16 @@ class Turn:
         else:
             self._say(db, NOTHING, "host", now)
 
-    def _interrupted(self, db: Connection, ended: protocol.TurnEnded, now: str) -> None:
+    def _interrupted(self, db: Connection, reply: str, now: str) -> None:
         if self.run.asked == "stop":
-            self._stopped(db, now, ended.reply)
+            self._stopped(db, now, reply)
             return
-        if text := ended.reply.strip() or self._text.strip():
+        if text := reply.strip() or self._text.strip():
             self._answer(db, text, now, is_whole=False)
-        run = steering.replied(db, self.run, self.run.answered_seq)
+            self.run = steering.replied(db, self.run, self.run.answered_seq)
         # The attempt was none: the same is asked again, together with what was said since.
-        self.run = replace(run, attempts=run.attempts - 1)
-        runs.give_back(db, self.run, now=now, not_before=None, error=None, free=False)
+        self.run = replace(self.run, attempts=self.run.attempts - 1)
+        self._back(db, now, None, MORE_SAID, free=False)
 
     def _stopped(self, db: Connection, now: str, reply: str = "") -> None:
         """Somebody wanted it to end: what there is of the answer is the answer."""
@@ -252,6 +258,8 @@ class Turn:
             self._stopped(db, now)
         elif run.is_shell:
             runs.finish(db, run, "failed", now, error)
+        elif run.replies and run.answered_seq >= run.last_seq:
+            self._over(db, now)  # the answer was whole before it failed
         elif retry and run.attempts <= self.queue.max_retries:
             delay = self.queue.base_retry * 2 ** min(run.attempts - 1, DOUBLINGS)
             self._back(db, now, clock.after(now, delay), error, free=False)

@@ -4,11 +4,13 @@ and the ends of those that don't. Nothing here is a row: what is lost with us, r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from agent_runner import protocol
 from pynchy_cli.agent.live import Live
 from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.config.tiers import limits_for
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull
 from pynchy_cli.loop import Context
 from pynchy_cli.model import CHAT_LANE, Run
 from pynchy_cli.store import sessions
@@ -56,8 +58,18 @@ class Warm:
             limits.idle_timeout, self._cool, lane, live
         )
         live.ended.add_done_callback(lambda _: self._cool(lane, live))
-        while len(self._warm) > limits.max_warm:
-            self.close(self._warm.pop(next(iter(self._warm))))
+        self._keep_at_most(limits.max_warm)
+
+    def _keep_at_most(self, most: int) -> None:
+        """Let go of the longest unused where more are warm, those of all workers together."""
+        store = self.context.store
+        for one in sessions.surplus(store.db, most):
+            lane = one.group_folder, one.lane
+            if one.owner != self.context.owner:
+                with contextlib.suppress(DatabaseBusy, DatabaseFull), store.atomic() as db:
+                    sessions.let_go(db, *lane)
+            elif lane in self._warm:
+                self.close(self._warm.pop(lane))
 
     def close(self, live: Live, *, politely: bool = True) -> asyncio.Task[None]:
         """Have a sandbox end, and all that was made for it go; the task that does it."""

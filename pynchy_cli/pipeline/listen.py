@@ -53,6 +53,7 @@ class Listener:
         # settled need not be looked at.
         self._waiting: dict[str, dict[int, Message]] = {}
         self._unlooked: set[str] = set()
+        self._printed: set[int] = set()
         self._version = -1
         self._error: PynchyError | None = None
         self._deadline: float | None = None
@@ -147,12 +148,15 @@ class Listener:
         """Print what was said because of messages that are settled now; how many they are."""
         because: dict[int, tuple[Reply, list[str]]] = {}
         for message, now in settled:
-            for reply in now.replies:
+            # Of a run that gives several answers some were printed with earlier messages.
+            fresh = [reply for reply in now.replies if reply.id not in self._printed]
+            for reply in fresh or now.replies:
                 because.setdefault(reply.id, (reply, []))[1].append(message.id)
             if not now.replies and now.state in UNANSWERED:
                 self._unheard(message, now.state)
             if now.state in ("failed", "cancelled", "set_aside"):
                 self.context.has_failed = True
+        self._printed.update(because)
         try:
             for _, (reply, ids) in sorted(because.items()):
                 _print(reply, ids)

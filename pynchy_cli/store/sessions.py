@@ -3,7 +3,7 @@ there is one: its folder, its owner, and how far its output has been stored."""
 
 from __future__ import annotations
 
-from pynchy_cli.model import SHELL_LANE, Session
+from pynchy_cli.model import CHAT_LANE, SHELL_LANE, Session
 from pynchy_cli.store.connection import Connection, Row
 
 _COLUMNS = (
@@ -48,6 +48,19 @@ def all(db: Connection, group_folder: str | None = None) -> list[Session]:
 def live(db: Connection) -> list[Session]:
     """Every conversation that has a sandbox, or is about to get one."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM sessions WHERE owner IS NOT NULL").fetchall()
+    return [_session(row) for row in rows]
+
+
+def surplus(db: Connection, most: int) -> list[Session]:
+    """The conversations of chats whose sandboxes wait for a turn, whoever owns them, but for
+    those used last, `most` of them."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM sessions AS its WHERE owner IS NOT NULL AND lane = ?"
+        " AND NOT EXISTS (SELECT 1 FROM runs WHERE state = 'running'"
+        "   AND group_folder = its.group_folder AND lane = its.lane)"
+        " ORDER BY last_used_at DESC, group_folder LIMIT -1 OFFSET ?",
+        (CHAT_LANE, most),
+    ).fetchall()
     return [_session(row) for row in rows]
 
 

@@ -17,6 +17,8 @@ SCHEMA = 3
 APPLICATION_ID = 0x70796E63
 FAILURES = 100
 """Failures that are listed at most; all are counted."""
+GIVEN_UP = 5
+"""Runs that are listed at most of those that failed for good and were not tried again."""
 DEPLOY = (
     *("head_sha", "head_commit", "dirty", "unpushed_commits"),
     *("last_deploy_at", "last_deploy_sha"),
@@ -62,7 +64,7 @@ def empty(path: str) -> Document:
         "tasks": [],
         "host_jobs": [],
         "groups": {"total": 0, "active_sessions": 0},
-        "failures": {"set_aside": 0, "retrying": 0, "rows": []},
+        "failures": {"set_aside": 0, "retrying": 0, "rows": [], "given_up": 0, "runs": []},
         "sandbox": {"runtime": None, "missing": [], "warning": None},
         "database": {"path": path, "schema": None, "size": 0},
         "problem": None,
@@ -178,6 +180,21 @@ def _failures(db: sqlite3.Connection) -> Document:
         "set_aside": counts.get("set_aside", 0),
         "retrying": counts.get("retrying", 0),
         "rows": [dict(zip(names, row, strict=True)) for row in rows],
+        **given_up(db),
+    }
+
+
+def given_up(db: sqlite3.Connection) -> Document:
+    """The runs that ended without an answer, the newest first; a shell's were told there."""
+    which = "FROM runs WHERE state = 'failed' AND superseded_by IS NULL AND kind <> 'shell'"
+    names = ("id", "group", "attempts", "error", "finished_at")
+    rows = db.execute(
+        f"SELECT id, group_folder, attempts, error, finished_at {which} ORDER BY id DESC LIMIT ?",
+        (GIVEN_UP,),
+    )
+    return {
+        "given_up": _number(db, f"SELECT count(*) {which}"),
+        "runs": [dict(zip(names, row, strict=True)) for row in rows],
     }
 
 

@@ -58,7 +58,7 @@ NOTHING = {
     "tasks": [],
     "host_jobs": [],
     "groups": {"total": 1, "active_sessions": 0},
-    "failures": {"set_aside": 0, "retrying": 0, "rows": []},
+    "failures": {"set_aside": 0, "retrying": 0, "rows": [], "given_up": 0, "runs": []},
     "sandbox": {"runtime": None, "missing": [], "warning": None},
     "problem": None,
 }
@@ -171,6 +171,47 @@ def test_degraded_when_something_was_set_aside(home: Path, pynchy: Any) -> None:
         told = json.loads(pynchy("status", code=1).stdout)
     assert told["failures"]["set_aside"] == 1
     assert told["failures"]["rows"][0]["subject"] == "message:7"
+
+
+def given_up(home: Path, *numbers: int) -> None:
+    for number in numbers:
+        run_sql(
+            home,
+            "INSERT INTO runs(id, group_folder, lane, kind, state, attempts, error, created_at,"
+            " finished_at) VALUES (?, 'main', 'chat', 'chat', 'failed', 6, ?, 'a', ?)",
+            *(number, f"error {number}", f"2026-01-{number:02}T00:00:00.000Z"),
+        )
+
+
+def test_runs_that_were_given_up_are_told_until_they_are_tried_again(
+    home: Path, pynchy: Any
+) -> None:
+    given_up(home, *range(1, status.GIVEN_UP + 3))
+    run_sql(home, "UPDATE runs SET kind = 'shell' WHERE id = 3")
+    pynchy("runs", "retry", "2")
+    told = json.loads(pynchy("status", code=4).stdout)["failures"]
+    assert (told["given_up"], len(told["runs"])) == (status.GIVEN_UP, status.GIVEN_UP)
+    assert [one["id"] for one in told["runs"]] == [*range(status.GIVEN_UP + 2, 3, -1), 1]
+    assert told["runs"][-1] == {
+        "id": 1,
+        "group": "main",
+        "attempts": 6,
+        "error": "error 1",
+        "finished_at": "2026-01-01T00:00:00.000Z",
+    }
+    given_up(home, 20)
+    told = json.loads(pynchy("status", code=4).stdout)["failures"]
+    assert (told["given_up"], len(told["runs"])) == (status.GIVEN_UP + 1, status.GIVEN_UP)
+
+
+def test_the_table_names_what_was_given_up(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given_up(home, 7)
+    document = status.read(str(home / "data/messages.db"), str(home / "data/run"), clock.now())
+    assert document["service"]["status"] == "down"
+    status_quick.print_table(document, str(home))
+    lines = capsys.readouterr().out.splitlines()
+    assert "given up   1; `pynchy retry SUBJECT` asks once more" in lines
+    assert "given up   run:7 of main, 6 attempts: error 7" in lines
 
 
 def test_what_waits_is_counted_by_group(home: Path, pynchy: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_runner.protocol import Interrupt, Replied, Steer, Text, ToolUse, TurnEnded
+from agent_runner.protocol import Interrupt, Notice, Replied, Steer, Text, ToolUse, TurnEnded
 from tests.agent_process import Agent, first
 from tests.anthropic_server import AnthropicServer
 from tests.contract.test_claude_core import direct, environment, group, server
@@ -90,3 +90,20 @@ def test_an_interruption_before_the_start_comes_in_time(agent: Agent) -> None:
     agent.tell(Interrupt(turn="1.1"))
     assert agent.wait(TurnEnded).is_interrupted
     assert agent.ask("SAY next").reply == "next"
+
+
+def test_what_waits_in_a_turn_that_fails_is_not_begun(
+    tmp_path: Path, direct: dict[str, str], group: Path
+) -> None:
+    """It is asked again in a turn of its own, and nothing of it gets into another."""
+    environment = {**direct, "CLAUDE_CODE_MAX_RETRIES": "1"}
+    with Agent(tmp_path / "agent", environment, group) as agent:
+        agent.tell(first("ERR 500", "claude", stay=True))
+        agent.wait(Notice)
+        agent.tell(Steer(turn="1.1", prompt="SLOW 40", through=3))
+        told = agent.wait(TurnEnded)
+        assert told.error is not None
+        assert told.read == 0
+        assert agent.ask("SAY next").reply == "next"
+        text = [one.text for one in agent.records("2.1") if isinstance(one, Text)]
+        assert "".join(text) == "next"

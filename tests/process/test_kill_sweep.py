@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweep import Point, Sweep
+from tests.sweep import FOLLOWED, PLAIN, STOPPED, Point, Story, Sweep
 
 STAGES = ("listen@stdin", "route", "run-agent")
 PARTS = 3
@@ -25,8 +25,9 @@ def sweep(
     stage: str,
     core: str,
     package: Path | None = None,
+    story: Story = PLAIN,
 ) -> Iterator[Sweep]:
-    with Sweep(tmp_path / "sweep", stage, core, environment, package) as made:
+    with Sweep(tmp_path / "sweep", stage, core, environment, package, story) as made:
         made.prepare()
         assert made.problems == []
         yield made
@@ -59,6 +60,28 @@ def test_so_it_is_with_claude(tmp_path: Path, environment: dict[str, str], part:
         points = made.points()
         assert len(points) >= 50
         kill(made, points[::10][part::PARTS])
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("story", [FOLLOWED, STOPPED], ids=["followed", "stopped"])
+def test_so_it_is_when_more_is_said_to_a_run_at_work(
+    tmp_path: Path, environment: dict[str, str], story: Story
+) -> None:
+    with sweep(tmp_path, environment, "run-agent", "echo", story=story) as made:
+        points = made.points()
+        assert len(points) >= 50
+        kill(made, points[:: len(points) // 12])
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("core", ["echo", "claude"])
+@pytest.mark.parametrize("story", [FOLLOWED, STOPPED], ids=["followed", "stopped"])
+def test_so_it_is_at_every_point_when_more_is_said(
+    tmp_path: Path, environment: dict[str, str], core: str, story: Story
+) -> None:
+    with sweep(tmp_path, environment, "run-agent", core, story=story) as made:
+        kill(made, made.points())
 
 
 @pytest.mark.chaos

@@ -22,7 +22,7 @@ from agent_runner.protocol import (
 )
 from pynchy_cli import clock
 from pynchy_cli.agent.turn import STOPPED
-from pynchy_cli.config.settings import GroupRules, Settings
+from pynchy_cli.config.settings import GroupRules, Queue, Settings
 from pynchy_cli.store import groups, runs, sessions, steering
 from tests.unit.test_worker import SETTINGS, Bench, Place, bench, echo, script
 
@@ -332,6 +332,29 @@ def test_what_failed_after_tools_is_not_blindly_repeated(tmp_path: Path) -> None
             assert "Bash rm &lt;old&gt;" in prompt
             assert 'ended="the model went away"' in prompt
             assert prompt.rstrip().endswith("</messages>")
+
+    script(story)
+
+
+def test_the_third_attempt_is_told_of_both_before_it(tmp_path: Path) -> None:
+    def fails(name: str) -> Callable[[Place], Awaitable[None]]:
+        async def agent(place: Place) -> None:
+            document = await place.document()
+            assert document is not None
+            call = ToolUse(turn=document.turn, tool_id="t", name=name, input={})
+            place.write(call, TurnEnded(turn=document.turn, error=f"after {name}"))
+
+        return agent
+
+    async def story() -> None:
+        queue = Queue(base_retry=0.0, max_retries=2)
+        settings = Settings(agent=SETTINGS.agent, queue=queue)
+        async with bench(tmp_path, fails("Write"), fails("Bash"), echo, settings=settings) as b:
+            b.ask("clean up")
+            await b.answered("turn 1")
+            prompt = told(b.runtime.places[2], RunInput)[0]
+            assert prompt.index("<call>Write") < prompt.index("<call>Bash")
+            assert prompt.index("after Bash") < prompt.index("<messages>")
 
     script(story)
 

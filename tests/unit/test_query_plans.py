@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pynchy_cli.store import messages, outbound, queue, runs
+from pynchy_cli.store import messages, outbound, queue, runs, status
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
 
@@ -37,6 +37,10 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "what status counts of runs": (
         lambda db: queue.queue(db, set(), None),
         "runs USING INDEX runs_claim",
+    ),
+    "what status tells of runs that were given up": (
+        lambda db: status.given_up(db),
+        "runs USING INDEX runs_given_up",
     ),
     "whether anything can be claimed": (
         lambda db: runs.is_any_due(db, NOW),

@@ -12,6 +12,7 @@ import pytest
 from agent_runner.protocol import (
     Notice,
     Record,
+    Replied,
     Started,
     Text,
     Thinking,
@@ -227,6 +228,58 @@ def test_a_run_that_goes_back_hands_its_open_answer_to_the_one_that_waits(store:
     now.take([(TurnEnded(turn=now.run.turn, reply="both"), 10)])
     assert (final(store), answered(store)) == (["both"], 2)
     assert len(said(store)) == 1
+
+
+def test_an_interrupted_turn_leaves_no_answer_open_behind_it(store: Store) -> None:
+    first = ask(store, 1)
+    now = turn(store)
+    now.take([(Text(turn=now.run.turn, text="half "), 10)])
+    now.fail("no luck")
+    now = turn(store)
+    second = ask(store, 2)
+    with store.atomic() as db:
+        steering.ask(db, first, "interrupt")
+    now.take([(TurnEnded(turn=now.run.turn, is_interrupted=True), 10)])
+    assert (state(store, first), runs.get(store.db, second).attempts) == ("superseded", 1)
+    (reply,) = said(store)
+    assert (reply.key, reply.is_final) == (f"run:{second}:0", False)
+
+
+def test_an_agent_that_is_deaf_to_an_interruption_costs_nothing_either(store: Store) -> None:
+    first = ask(store, 1)
+    now = turn(store)
+    name = now.run.turn
+    now.take([(ToolUse(turn=name, tool_id="t", name="Bash"), 5), (Text(turn=name, text="half"), 9)])
+    second = ask(store, 2)
+    with store.atomic() as db:
+        db.execute("UPDATE runs SET started_at = ?", (NOW,))
+        steering.ask(db, first, "interrupt")
+    now.give_back("it was ended")
+    merged = runs.get(store.db, second)
+    assert (merged.first_seq, merged.attempts, merged.takeovers) == (1, 0, 0)
+    assert "<call>Bash" in str(merged.note)
+    assert [(one.key, one.content, one.is_final) for one in said(store)] == [
+        (f"run:{first}:0", "half", True)
+    ]
+
+
+def test_what_is_not_asked_again_leaves_no_answer_open(store: Store) -> None:
+    number = ask(store)
+    now = turn(store)
+    now.take([(Text(turn=now.run.turn, text="half "), 10)])
+    now.fail("no luck")
+    turn(store).skip()
+    assert (state(store, number), said(store)) == ("done", [])
+
+
+def test_who_fails_after_the_whole_answer_has_answered(store: Store) -> None:
+    number = ask(store)
+    now = turn(store)
+    name = now.run.turn
+    now.take([(Replied(turn=name, reply="well", read=1), 10), (Text(turn=name, text="and"), 20)])
+    now.fail("it took longer than 3600 s")
+    assert (state(store, number), answered(store)) == ("done", 1)
+    assert [(one.content, one.is_final) for one in said(store)] == [("well", True)]
 
 
 def test_a_run_that_always_takes_its_worker_down_is_given_up(store: Store) -> None:

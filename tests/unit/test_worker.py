@@ -31,7 +31,7 @@ from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.model import CHAT_LANE, NewMessage
 from pynchy_cli.owner import present
 from pynchy_cli.sandbox.base import DiesWithWorker, Limits, Mount, Spec
-from pynchy_cli.store import counters, groups, messages, runs, sessions
+from pynchy_cli.store import counters, groups, messages, processes, runs, sessions
 from pynchy_cli.store.connection import Store, connect
 from pynchy_cli.store.migrate import migrate
 from pynchy_cli.watch import Watcher
@@ -453,6 +453,49 @@ def test_a_sandbox_that_can_t_be_told_is_ended_and_the_run_answered(tmp_path: Pa
             await b.answered("turn 1", "turn 1")
             assert b.run(second).attempts == 1
             await b.until(lambda: b.runtime.places[0].is_gone, "the end of the first")
+
+    script(story)
+
+
+def few_warm(most: int) -> Settings:
+    return Settings(agent=SETTINGS.agent, queue=SETTINGS.queue, sandbox=Sandbox(max_warm=most))
+
+
+def test_of_the_warm_sandboxes_the_longest_unused_goes_first(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with bench(tmp_path, echo, settings=few_warm(2)) as b:
+            for folder in ("b", "c"):
+                b.add_group(folder)
+            for number, folder in enumerate(("team", "b", "team", "c"), 1):
+                b.ask(folder=folder)
+                await b.until(lambda n=number: len(b.said()) == n, "the answer")
+                await b.until(lambda: not b.worker.is_busy(), "rest")
+            assert [place.is_gone for place in b.runtime.places] == [False, True, False]
+
+    script(story)
+
+
+@pytest.mark.parametrize("is_older", [True, False])
+def test_the_warm_sandboxes_of_all_workers_count(tmp_path: Path, is_older: bool) -> None:
+    async def story() -> None:
+        async with bench(tmp_path, echo, settings=few_warm(1)) as b:
+            b.add_group("other")
+            colleague = locks.take(processes.owner_lock(b.home.locks, DEAD))
+            assert colleague is not None
+            used = clock.after(clock.now(), -60 if is_older else 60)
+            with b.store.atomic() as db:
+                sessions.begin(
+                    db, "other", CHAT_LANE, folder="s", owner=DEAD, sandbox="x", now=used
+                )
+            b.ask()
+            await b.answered("turn 1")
+            await b.until(lambda: not b.worker.is_busy(), "rest")
+            assert b.runtime.places[0].is_gone is not is_older
+            known = sessions.get(b.store.db, "other", CHAT_LANE)
+            assert known.generation == is_older, "its worker lets go of it"
+            with b.store.atomic() as db:
+                sessions.end(db, known)
+            colleague.release()
 
     script(story)
 

@@ -14,6 +14,8 @@ ALTER TABLE runs ADD COLUMN apart INTEGER NOT NULL DEFAULT 0 CHECK (apart IN (0,
 DROP INDEX runs_one_queued;
 CREATE UNIQUE INDEX runs_one_queued ON runs(group_folder, lane)
   WHERE state = 'queued' AND kind = 'chat' AND apart = 0;
+CREATE INDEX runs_given_up ON runs(id)
+  WHERE state = 'failed' AND superseded_by IS NULL AND kind <> 'shell';
 CREATE INDEX IF NOT EXISTS runs_of_messages ON runs(group_folder, last_seq) WHERE kind = 'chat';
 CREATE INDEX IF NOT EXISTS runs_unfinished ON runs(group_folder)
   WHERE state IN ('queued', 'running');
