@@ -84,7 +84,7 @@ CORES = {
         else:
             yield TurnEnded(turn=turn, reply=f"whole, in turn {self.turns}")
 """,
-    # Repeats what it is told, a word at a time, and what it is told meanwhile.
+    # Repeats what it is told, a word at a time, and now and then takes in what came meanwhile.
     "telling": """
         from agent_runner.cores.echo import said
         reply, read = [], 0
@@ -93,7 +93,7 @@ CORES = {
             reply.append(words.pop(0))
             yield Text(turn=turn, text=reply[-1] + " ")
             await asyncio.sleep(0.05)
-            while getattr(self, "steered", []):
+            while len(reply) % 12 == 5 and getattr(self, "steered", []):
                 steer = self.steered.pop(0)
                 if steer.turn == turn:
                     words += said(steer.prompt).split()
