@@ -70,7 +70,7 @@ async def converse(live: Live, turn: Turn, limits: config.Sandbox, *, is_cold: b
             await asyncio.sleep(0)
             continue
         if died and live.refusal is not None:
-            raise TooMuch(live.refusal)
+            raise (TooMuch if live.is_refused_for_good else SandboxDied)(live.refusal)
         if died:
             raise SandboxDied(_death(live))
         await _wait(live, patience)

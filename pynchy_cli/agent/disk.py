@@ -64,7 +64,7 @@ class DiskWatch:
         try:
             while self._forget_the_ended():
                 if (why := self._crowded()) is not None:
-                    self._stop(self._lives, why)
+                    self._stop(self._lives, why, for_good=False)
                 if measuring is not None and measuring.done():
                     measuring.result()
                     measuring = None
@@ -109,12 +109,13 @@ class DiskWatch:
         if group in self._due:
             self._due[group] = time.monotonic() + max(PAUSE, SHARE * took)
         if why is not None:
-            self._stop([live for live in self._lives if live.session.group_folder == group], why)
+            over = [live for live in self._lives if live.session.group_folder == group]
+            self._stop(over, why, for_good=True)
 
-    def _stop(self, lives: Iterable[Live], why: str) -> None:
+    def _stop(self, lives: Iterable[Live], why: str, *, for_good: bool) -> None:
         for live in lives:
             if live.refusal is None and live.is_alive:
-                live.refusal = why
+                live.refusal, live.is_refused_for_good = why, for_good
                 name, group = live.session.sandbox, live.session.group_folder
                 self.context.log.error("a sandbox is stopped", sandbox=name, why=why)
                 self.context.spawn(live.place.stop(0), f"stop {name}")

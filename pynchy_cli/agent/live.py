@@ -41,7 +41,9 @@ class Live:
         self.changed = asyncio.Event()
         self.exit_code: int | None = None
         self.refusal: str | None = None
-        """Why it was ended for good, in words for the chat: trying again would not help."""
+        """Why it was ended by us, in words for the chat."""
+        self.is_refused_for_good = False
+        """Whether trying again would not help."""
         self.idle: asyncio.TimerHandle | None = None
         self._lease = lease
         self._log = log

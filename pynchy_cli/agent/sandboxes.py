@@ -156,6 +156,7 @@ class Sandboxes:
                 folder=folder,
                 owner=self.context.owner,
                 sandbox=name,
+                runtime=self.runtime.name,
                 now=clock.now(),
             )
             return sessions.get(db, group.folder, lane)

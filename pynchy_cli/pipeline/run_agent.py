@@ -21,6 +21,7 @@ from pynchy_cli.loop import Context, Stage
 from pynchy_cli.output import say
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.sandbox.choice import choose
+from pynchy_cli.store import sessions
 
 SINGLE = False
 
@@ -33,7 +34,7 @@ def make(context: Context, options: dict[str, Any]) -> Stage | Awaitable[Stage]:
     where there is no such runtime or core; what waits, waits.
     """
     found = cores.chosen(context.settings)
-    runtime = choose(context.settings)
+    runtime = choose(context.settings, sessions.runtimes(context.store.db))
     _require_isolation(context, runtime, found)
     say = context.log.info
     runtime.prepare(context.home.data, lambda line: say(line), cores.packages(found))

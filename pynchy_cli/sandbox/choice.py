@@ -4,6 +4,7 @@ never fall back from an isolated one to one that isn't."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
 from pynchy_cli import plugins
@@ -19,8 +20,9 @@ ELSEWHERE = ("docker", "bubblewrap")
 """What is tried for `auto`, by platform. A runtime that isn't there costs next to nothing."""
 
 
-def choose(settings: Settings) -> Runtime:
-    """The runtime to use. Raises SandboxUnavailable, PluginUnknown or PluginBroken."""
+def choose(settings: Settings, at_work: Collection[str] = ()) -> Runtime:
+    """The runtime to use; `at_work` are those that have sandboxes of this home. Raises
+    SandboxUnavailable, PluginUnknown or PluginBroken."""
     named = settings.sandbox.runtime
     problems = []
     for name in BEST_FIRST.get(sys.platform, ELSEWHERE) if named == AUTO else (named,):
@@ -28,6 +30,12 @@ def choose(settings: Settings) -> Runtime:
         problem = runtime.problem()
         if problem is None:
             return runtime
+        if named == AUTO and runtime.outlives_worker and name in at_work:
+            # Another runtime would take them for gone, and do their work beside them.
+            raise SandboxUnavailable(
+                f"Agents may still be at work in sandboxes of {name}: {problem} To go on without "
+                "them, name another runtime below [sandbox]."
+            )
         problems.append(problem)
     advice = (
         ' To go on without any isolation, and without a real key, set runtime = "unsafe" '

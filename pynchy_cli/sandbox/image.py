@@ -6,7 +6,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pynchy_cli.sandbox.engine import PROBE, Engine, Refused
 
 LABEL = "pynchy.sources"
 BASE_LABEL = "pynchy.base"
+PACKAGES_LABEL = "pynchy.packages"
 PATIENCE = 1800.0
 """Seconds that a build may be silent, or somebody else's may take."""
 STEP = 0.2
@@ -81,11 +82,15 @@ def _may_carry(engine: Engine, choice: Choice) -> bool:
 
 
 def problem(engine: Engine, choice: Choice) -> str | None:
-    """Why there can be no image, or None: it is there, or its base is, or can be fetched.
+    """Why there can be no image, or None: it is there and of today's sources, or its base is
+    there, or can be fetched.
 
     Raises EngineAway and Refused.
     """
-    if find(engine, choice.image) is not None or find(engine, choice.base) is not None:
+    facts = find(engine, choice.image)
+    if facts is not None and _is_current(engine, replace(choice, packages=_packages(facts)), facts):
+        return None
+    if find(engine, choice.base) is not None:
         return None
     if engine.is_podman:
         return None  # It can't be asked; building it will tell.
@@ -94,13 +99,24 @@ def problem(engine: Engine, choice: Choice) -> str | None:
         engine.now(engine.api.inspect_distribution, choice.base)
     except SandboxUnavailable as error:
         return (
-            f"There is no image {choice.image}, and its base {choice.base} is neither here nor "
-            f"can be fetched ({str(error).rstrip('.')}). Load it with `docker load`, or name "
-            "another with base_image below [sandbox]."
+            f"There is no image {choice.image} of today's sources, and its base {choice.base} is "
+            f"neither here nor can be fetched ({str(error).rstrip('.')}). Load it with "
+            "`docker load`, or name another with base_image below [sandbox]."
         )
     finally:
         engine.api.timeout = patience
     return None
+
+
+def _is_current(engine: Engine, choice: Choice, facts: Facts) -> bool:
+    """Whether an image is of today's sources, or somebody's own."""
+    return sources(facts) in (None, wanted(engine, choice))
+
+
+def _packages(facts: Facts) -> tuple[str, ...]:
+    """Those that were asked for when the image was built, beside agent_runner's own."""
+    found = ((facts.get("Config") or {}).get("Labels") or {}).get(PACKAGES_LABEL, "")
+    return tuple(found.split())
 
 
 def ensure(engine: Engine, choice: Choice, folder: Path, say: Say) -> Facts:
@@ -111,7 +127,7 @@ def ensure(engine: Engine, choice: Choice, folder: Path, say: Say) -> Facts:
     lock = alone(folder)
     try:
         facts = find(engine, choice.image)
-        if facts is not None and sources(facts) in (None, wanted(engine, choice)):
+        if facts is not None and _is_current(engine, choice, facts):
             return facts
         say(f"Building the image {choice.image} on {choice.base}; this takes a few minutes.")
         return build(engine, choice, lambda line: say(line) if line.startswith(LACKS) else None)
@@ -138,6 +154,7 @@ def build(engine: Engine, choice: Choice, say: Say, *, fresh: bool = False) -> F
     labels = {
         LABEL: context.fingerprint(choice.base, carries_packages=carries, more=choice.packages),
         BASE_LABEL: choice.base,
+        PACKAGES_LABEL: " ".join(choice.packages),
     }
     with tempfile.TemporaryFile() as file:
         try:

@@ -64,18 +64,33 @@ def surplus(db: Connection, most: int) -> list[Session]:
     return [_session(row) for row in rows]
 
 
+def runtimes(db: Connection) -> set[str]:
+    """The runtimes that have sandboxes, as far as anybody knows."""
+    rows = db.execute("SELECT DISTINCT runtime FROM sessions WHERE runtime IS NOT NULL").fetchall()
+    return {str(row[0]) for row in rows}
+
+
 def begin(
-    db: Connection, group_folder: str, lane: str, *, folder: str, owner: int, sandbox: str, now: str
+    db: Connection,
+    group_folder: str,
+    lane: str,
+    *,
+    folder: str,
+    owner: int,
+    sandbox: str,
+    runtime: str,
+    now: str,
 ) -> None:
     """A sandbox is about to be made for the lane, with an empty output log. From now on only
     this one may name the conversation."""
     db.execute(
         """
-        INSERT INTO sessions(group_folder, lane, folder, owner, sandbox, started_at, last_used_at)
-        VALUES (:group, :lane, :folder, :owner, :sandbox, :now, :now)
+        INSERT INTO sessions(group_folder, lane, folder, owner, sandbox, runtime, started_at,
+          last_used_at)
+        VALUES (:group, :lane, :folder, :owner, :sandbox, :runtime, :now, :now)
         ON CONFLICT(group_folder, lane) DO UPDATE SET folder = :folder, owner = :owner,
-          sandbox = :sandbox, output_offset = 0, started_at = :now, last_used_at = :now,
-          session_id = nullif(session_id, '')
+          sandbox = :sandbox, runtime = :runtime, output_offset = 0, started_at = :now,
+          last_used_at = :now, session_id = nullif(session_id, '')
         """,
         {
             "group": group_folder,
@@ -83,6 +98,7 @@ def begin(
             "folder": folder,
             "owner": owner,
             "sandbox": sandbox,
+            "runtime": runtime,
             "now": now,
         },
     )
@@ -123,7 +139,8 @@ def end(db: Connection, session: Session) -> None:
         )
         return
     db.execute(
-        "UPDATE sessions SET owner = NULL, sandbox = NULL, folder = NULL, output_offset = 0,"
+        "UPDATE sessions SET owner = NULL, sandbox = NULL, runtime = NULL, folder = NULL,"
+        " output_offset = 0,"
         " started_at = NULL, session_id = nullif(session_id, '')"
         " WHERE group_folder = ? AND lane = ? AND folder = ?",
         (session.group_folder, session.lane, session.folder),

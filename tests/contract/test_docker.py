@@ -67,13 +67,13 @@ def test_labels_and_log(world: World, engine: Engine, name: str) -> None:
             return await asyncio.to_thread(inspected, engine, name), said.stdout
 
     facts, said = asyncio.run(story())
-    ours = {key: value for key, value in facts["Config"]["Labels"].items() if key != LABELS_OF}
+    ours = {key: value for key, value in facts["Config"]["Labels"].items() if key not in OF_IMAGE}
     assert {f"pynchy.{key}": value for key, value in world.labels.items()}.items() <= ours.items()
     assert said == "to whom it may concern\n"
     assert facts["HostConfig"]["LogConfig"]["Config"] == {"max-size": "2m", "max-file": "2"}
 
 
-LABELS_OF = "pynchy.sources"
+OF_IMAGE = ("pynchy.sources", "pynchy.base", "pynchy.packages")
 
 
 def test_a_dead_one_of_our_own_makes_room(world: World, engine: Engine, name: str) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,6 +218,26 @@ def test_auto_is_bubblewrap_where_the_image_cant_be_had(
     monkeypatch.setenv("DOCKER_HOST", engine.host)
     nowhere = Sandbox(image="pynchy-agent:never", base_image="127.0.0.1:9/nobody/nothing:never")
     assert choice.choose(Settings(sandbox=nowhere)).name == "bubblewrap"
+
+
+def test_auto_is_bubblewrap_where_an_old_image_cant_be_built_anew(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    with tarfile.open(engine.root / "empty.tar", "w"):
+        pass
+    label = ("--change", "LABEL pynchy.sources=0ther pynchy.packages=")
+    engine.docker("import", *label, str(engine.root / "empty.tar"), "pynchy-agent:old")
+    nowhere = Sandbox(image="pynchy-agent:old", base_image="127.0.0.1:9/nobody/nothing:never")
+    assert choice.choose(Settings(sandbox=nowhere)).name == "bubblewrap"
+
+
+def test_auto_stays_with_an_engine_whose_sandboxes_may_be_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(SandboxUnavailable, match="may still be at work in sandboxes of docker"):
+        choice.choose(Settings(), {"docker"})
 
 
 def test_without_an_engine_auto_loads_nothing_of_docker() -> None:

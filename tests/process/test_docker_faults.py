@@ -199,8 +199,11 @@ def test_worker_and_engine_killed_together(pipeline: Pipeline, killable: Engine)
     killable.kill()
     worker.kill()
     worker.wait(30)
-    said = pipeline.run("run-agent", "--once", core="slow", code=1)
-    assert "doesn't answer" in said
+    for runtime in ("docker", "auto"):
+        said = pipeline.run(
+            "run-agent", "--once", core="slow", code=1, PYNCHY_SANDBOX__RUNTIME=runtime
+        )
+        assert "doesn't answer" in said
     killable.start()
     pipeline.start("run-agent", "slow")
     wait_for(lambda: owner(pipeline) == worker_number(pipeline), "the next worker")

@@ -60,7 +60,14 @@ class World:
     def begin(self, folder: str) -> None:
         with self.store.atomic() as db:
             sessions.begin(
-                db, "main", folder, folder=folder, owner=99, sandbox="x", now=clock.now()
+                db,
+                "main",
+                folder,
+                folder=folder,
+                owner=99,
+                sandbox="x",
+                runtime="r",
+                now=clock.now(),
             )
 
     def end(self, folder: str) -> None:

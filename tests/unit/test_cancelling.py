@@ -188,7 +188,9 @@ def test_what_was_set_aside_within_a_cancelled_range_can_be_brought_back(store: 
 
 def test_a_conversation_begins_anew_whatever_waits(store: Store) -> None:
     with store.atomic() as db:
-        sessions.begin(db, "team", CHAT_LANE, folder="s1", owner=ME, sandbox="box", now=NOW)
+        sessions.begin(
+            db, "team", CHAT_LANE, folder="s1", owner=ME, sandbox="box", runtime="r", now=NOW
+        )
         sessions.named(db, sessions.get(db, "team", CHAT_LANE), "s-1")
     ask(store, "before")
     with store.atomic() as db:

@@ -114,7 +114,9 @@ def test_no_attempt_has_the_name_of_another(store: Store) -> None:
 
 def test_a_warm_lane_is_its_owner_s(store: Store) -> None:
     with store.atomic() as db:
-        sessions.begin(db, "team", CHAT_LANE, folder="s", owner=OTHER, sandbox="x", now=NOW)
+        sessions.begin(
+            db, "team", CHAT_LANE, folder="s", owner=OTHER, sandbox="x", runtime="r", now=NOW
+        )
     queued(store)
     assert claimed(store, ME) is None
     assert claimed(store, OTHER) is not None

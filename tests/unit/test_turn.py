@@ -65,7 +65,9 @@ def ask(store: Store, number: int = 1) -> int:
 
 def begin(store: Store, owner: int = ME, folder: str = "s1-1") -> Session:
     with store.atomic() as db:
-        sessions.begin(db, "team", CHAT_LANE, folder=folder, owner=owner, sandbox="x", now=NOW)
+        sessions.begin(
+            db, "team", CHAT_LANE, folder=folder, owner=owner, sandbox="x", runtime="r", now=NOW
+        )
         return sessions.get(db, "team", CHAT_LANE)
 
 

@@ -485,7 +485,14 @@ def test_the_warm_sandboxes_of_all_workers_count(tmp_path: Path, is_older: bool)
             used = clock.after(clock.now(), -60 if is_older else 60)
             with b.store.atomic() as db:
                 sessions.begin(
-                    db, "other", CHAT_LANE, folder="s", owner=DEAD, sandbox="x", now=used
+                    db,
+                    "other",
+                    CHAT_LANE,
+                    folder="s",
+                    owner=DEAD,
+                    sandbox="x",
+                    runtime="r",
+                    now=used,
                 )
             b.ask()
             await b.answered("turn 1")
@@ -647,7 +654,14 @@ def left_behind(b: Bench, *records: Record, with_log: bool = True) -> int:
     with b.store.atomic() as db:
         run = runs.claim(db, DEAD, 5, clock.now())
         sessions.begin(
-            db, "team", CHAT_LANE, folder="s9999-1", owner=DEAD, sandbox="x", now=clock.now()
+            db,
+            "team",
+            CHAT_LANE,
+            folder="s9999-1",
+            owner=DEAD,
+            sandbox="x",
+            runtime="r",
+            now=clock.now(),
         )
     assert run is not None
     output = b.home.session("team", "s9999-1") / "output"
