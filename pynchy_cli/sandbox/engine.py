@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from pynchy_cli.errors import SandboxUnavailable
 
 T = TypeVar("T")
+Facts = Mapping[str, Any]
 CALL = 60.0
 """Seconds that one call may take: with a busy disk the making of a container takes some."""
 PROBE = 5.0
@@ -111,26 +112,15 @@ def _usual(environ: Mapping[str, str]) -> Iterator[Path]:
 
 class Engine:
     """A connection to an engine that answers. `api` is the SDK's low-level client; whoever uses
-    it does so within `translated`, on a thread."""
+    it does so within `translated`, on a thread. `facts` are what the engine said of itself, and
+    `is_podman` whether it is Podman that speaks Docker's language."""
 
-    def __init__(self, api: Any, address: Address) -> None:
+    def __init__(self, api: Any, address: Address, facts: Facts, *, is_podman: bool) -> None:
         self.api = api
         self.address = address
+        self.facts = facts
+        self.is_podman = is_podman
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="engine")
-
-    @functools.cached_property
-    def facts(self) -> Mapping[str, Any]:
-        """What the engine says of itself. Blocks; raises EngineAway and Refused."""
-        with translated(self.address):
-            found: Mapping[str, Any] = self.api.info()
-            return found
-
-    @functools.cached_property
-    def is_podman(self) -> bool:
-        """Whether it is Podman that speaks Docker's language."""
-        with translated(self.address):
-            parts = self.api.version().get("Components") or []
-        return any("podman" in part.get("Name", "").lower() for part in parts)
 
     @property
     def is_rootless(self) -> bool:
@@ -211,9 +201,10 @@ def connect(address: Address) -> Engine:
         api = docker.APIClient(
             base_url=address.url, version="auto", timeout=PROBE, max_pool_size=CONNECTIONS
         )
-        api.ping()
+        facts, parts = api.info(), api.version().get("Components") or []
         api.timeout = CALL
-        return Engine(api, address)
+    is_podman = any("podman" in part.get("Name", "").lower() for part in parts)
+    return Engine(api, address, facts, is_podman=is_podman)
 
 
 def watch(name: str, work: Callable[[], None]) -> None:
