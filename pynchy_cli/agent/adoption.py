@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from pynchy_cli import locks
 from pynchy_cli.agent.folder import SessionFolder
+from pynchy_cli.agent.identity import labels, lease_path
 from pynchy_cli.agent.live import Live
-from pynchy_cli.agent.sandboxes import Sandboxes, labels, lease_path
+from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.turn import RunLost, Turn
 from pynchy_cli.errors import GatewayUnavailable, SandboxUnavailable
 from pynchy_cli.loop import Context

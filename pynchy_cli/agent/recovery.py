@@ -16,7 +16,7 @@ from pynchy_cli import locks
 from pynchy_cli.agent.adoption import Adoption
 from pynchy_cli.agent.conversation import PAUSE
 from pynchy_cli.agent.folder import BadLog, OutputLog, SessionFolder
-from pynchy_cli.agent.sandboxes import lease_path
+from pynchy_cli.agent.identity import lease_path
 from pynchy_cli.agent.turn import RunLost, Turn
 from pynchy_cli.errors import (
     DatabaseBusy,

@@ -14,14 +14,14 @@ from agent_runner import protocol
 from pynchy_cli import clock
 from pynchy_cli.agent.adoption import Adoption
 from pynchy_cli.agent.at_work import AtWork
-from pynchy_cli.agent.conversation import TooMuch, converse
-from pynchy_cli.agent.directives import system_prompt
+from pynchy_cli.agent.conversation import TooMuch
 from pynchy_cli.agent.live import Live
 from pynchy_cli.agent.recovery import Recovery
 from pynchy_cli.agent.sandboxes import Sandboxes
+from pynchy_cli.agent.settlement import Settlement
+from pynchy_cli.agent.talks import Talks
 from pynchy_cli.agent.turn import RunLost, Turn
 from pynchy_cli.agent.warm import Warm
-from pynchy_cli.config.tiers import for_group, limits_for
 from pynchy_cli.errors import (
     DatabaseBusy,
     DatabaseFull,
@@ -31,14 +31,10 @@ from pynchy_cli.errors import (
     SandboxUnavailable,
 )
 from pynchy_cli.loop import Context
-from pynchy_cli.model import Group, Run
-from pynchy_cli.routing import transcript
+from pynchy_cli.model import Run
 from pynchy_cli.sandbox.base import Runtime
-from pynchy_cli.store import groups, messages, runs, sessions
+from pynchy_cli.store import runs, sessions
 from pynchy_cli.watch import watch_locks
-
-ALONE = 120.0
-"""Seconds after the idle timeout when an agent whose worker never came back leaves by itself."""
 
 
 class Worker:
@@ -57,13 +53,14 @@ class Worker:
             context, runtime, Adoption(context, runtime, sandboxes, self._adopted)
         )
         self._driving: set[asyncio.Task[Turn]] = set()
-        self._unsettled: list[Callable[[], None]] = []
+        self._settlement = Settlement(context)
+        self._talks = Talks(context, sandboxes, self.warm, self.at_work, self.recovery)
         self._stopping = False
         watch_locks(context.watcher, context.home.locks, context.wake)
 
     def drain(self) -> int:
         """Take over what the dead left, and start all that may start now."""
-        started = self.recovery.drain() + self._settle_rest() + self.sandboxes.settle()
+        started = self.recovery.drain() + self._settlement.rest() + self.sandboxes.settle()
         if self._stopping:
             return started
         started += self.at_work.drain()
@@ -100,7 +97,7 @@ class Worker:
         await asyncio.gather(*working, return_exceptions=True)
         await self.warm.gone()
         await self.sandboxes.stop()
-        self._settle_rest()
+        self._settlement.rest()
 
     def _claim(self) -> Run | None:
         store, limit = self.context.store, self.context.settings.queue.max_concurrent
@@ -118,7 +115,7 @@ class Worker:
         """Bring one run that is ours to an end, whatever happens; how it went is in its row."""
         blank = sessions.none(run.group_folder, run.lane)
         turn = Turn(self.context.store, self.context.settings.queue, run, blank, heard)
-        return await self._brought(turn, self._from_the_start)
+        return await self._brought(turn, self._talks.begin)
 
     async def _brought(self, turn: Turn, talk: Callable[[Turn], Awaitable[None]]) -> Turn:
         """Have the talk, and settle its run and its sandbox by how it went."""
@@ -156,21 +153,6 @@ class Worker:
             self.at_work.end(turn)
         return turn
 
-    async def _from_the_start(self, turn: Turn) -> None:
-        run = turn.run
-        group = groups.get(self.context.store.db, run.group_folder)
-        prompt = self._prompt(group, run)
-        if prompt is None:
-            turn.skip()
-            return
-        # What a dead worker left may be a sandbox to go on in.
-        while left := self.recovery.settling((run.group_folder, run.lane)):
-            await asyncio.wait(left)
-        live = self.warm.told(run, prompt)
-        if live is not None and await self._conversed(live, turn):
-            return
-        await self._talk(await self._opened(group, run, prompt), turn, is_cold=True)
-
     def _adopted(self, live: Live, turn: Turn | None) -> None:
         """A sandbox that outlived its worker is ours now, with the turn at work in it."""
         if turn is None:
@@ -179,7 +161,7 @@ class Worker:
         taken = turn
 
         async def talk(turn: Turn) -> None:
-            await self._talk(live, turn, is_cold=False)
+            await self._talks.go_on(live, turn)
 
         self._driven(self._brought(taken, talk), taken.run)
 
@@ -210,95 +192,12 @@ class Worker:
         else:
             log.info("answered", **facts)
 
-    def _warn(self, words: str) -> None:
-        self.context.log.warning(words)
-
-    def _prompt(self, group: Group, run: Run) -> str | None:
-        """What the agent is told, or None where nobody said anything to it."""
-        if run.prompt is not None:
-            return run.prompt
-        since = min(run.first_seq - 1, group.answered_seq)
-        since = max(since, run.answered_seq)
-        heard = messages.for_agent(self.context.store.db, group.folder, since, run.last_seq)
-        if not heard:
-            return None
-        prompt = transcript.prompt(heard)
-        return f"{run.note}\n\n{prompt}" if run.note else prompt
-
-    async def _conversed(self, live: Live, turn: Turn) -> bool:
-        """A warm sandbox's turn; False where it went before it took the turn up."""
-        try:
-            await self._talk(live, turn, is_cold=False)
-        except SandboxDied:
-            if turn.has_begun or live.is_alive:
-                raise
-            self.context.log.info("a warm sandbox had gone", sandbox=live.session.sandbox)
-            self.at_work.live(turn, None)
-            self.warm.close(live, politely=False)
-            return False
-        return True
-
-    async def _talk(self, live: Live, turn: Turn, *, is_cold: bool) -> None:
-        turn.session = live.session
-        self.at_work.live(turn, live)
-        limits = limits_for(self.context.settings, turn.run.group_folder)
-        await converse(live, turn, limits, is_cold=is_cold)
-
-    async def _opened(self, group: Group, run: Run, prompt: str) -> Live:
-        """A new sandbox, at work on the turn, once no other of the lane is left."""
-        settings, rules = self.context.settings, for_group(self.context.settings, group.folder)
-        lane = (run.group_folder, run.lane)
-        while left := [*self.warm.leaving(lane), *self.recovery.settling(lane)]:
-            await asyncio.wait(left)
-        known = sessions.get(self.context.store.db, *lane)
-        document = protocol.RunInput(
-            turn=run.turn,
-            prompt=prompt,
-            core=rules.core,
-            session_id=known.session_id if run.kind == "chat" else None,
-            model=rules.model or None,
-            system_prompt=system_prompt(
-                self.context.home, settings, group, self.context.log.warning
-            ),
-            stay=self._stays(run),
-            idle=limits_for(settings, group.folder).idle_timeout + ALONE,
-        )
-        return await self.sandboxes.open(group, run.lane, document)
-
-    def _stays(self, run: Run) -> bool:
-        sandbox = limits_for(self.context.settings, run.group_folder)
-        return bool(
-            run.kind == "chat"
-            and not self.context.once
-            and sandbox.idle_timeout > 0
-            and sandbox.max_warm > 0
-        )
-
     async def _drop(self, turn: Turn, settle: Callable[[], None] | None) -> None:
         """End a sandbox that can't be used any more, and settle its run: first the row, so that
         nobody waits for the sandbox to go."""
         try:
             if settle is not None:
-                self._settle(settle)
+                self._settlement.settle(settle)
         finally:
             if (live := self.at_work.sandbox(turn)) is not None:
                 await asyncio.wait({self.warm.close(live, politely=False)})
-
-    def _settle(self, settle: Callable[[], None]) -> None:
-        """Settle a run now, or as soon as the database can be written again."""
-        try:
-            settle()
-        except (RunLost, DatabaseReplaced):
-            return
-        except (DatabaseBusy, DatabaseFull) as error:
-            self.context.log.error("a run can't be settled yet", error=str(error))
-            self._unsettled.append(settle)
-
-    def _settle_rest(self) -> int:
-        """Settle what couldn't be before; how many. Raises DatabaseBusy, DatabaseFull."""
-        count = len(self._unsettled)
-        while self._unsettled:
-            with contextlib.suppress(RunLost, DatabaseReplaced):
-                self._unsettled[0]()
-            del self._unsettled[0]
-        return count

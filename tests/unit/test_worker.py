@@ -20,7 +20,8 @@ from agent_runner import protocol
 from agent_runner.protocol import Record, Text, TurnEnded
 from pynchy_cli import clock, locks
 from pynchy_cli.agent import cores
-from pynchy_cli.agent.sandboxes import Sandboxes, lease_path
+from pynchy_cli.agent.identity import lease_path
+from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.worker import Worker
 from pynchy_cli.config.home import prepare
 from pynchy_cli.config.paths import Home

@@ -1,0 +1,103 @@
+"""What a group's sandbox is made of: its folders and how they are seen inside, its command, its
+environment and its limits. Nothing is made here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from agent_runner import protocol
+from pynchy_cli.agent import skill_folder
+from pynchy_cli.agent.environment import Environment
+from pynchy_cli.agent.extra_mounts import ExtraMounts
+from pynchy_cli.agent.folder import INSIDE, SessionFolder
+from pynchy_cli.agent.identity import labels, sandbox_name
+from pynchy_cli.config.tiers import for_group
+from pynchy_cli.gateway import sockets
+from pynchy_cli.loop import Context
+from pynchy_cli.model import Group, Session
+from pynchy_cli.sandbox.base import Limits, Mount, Runtime, Spec
+
+GATEWAY_INSIDE = "/run/pynchy"
+SKILLS = "skills"
+"""The sandbox's own copy of its skills, in its session's folder."""
+
+
+class Specification:
+    """Knows what each group's sandboxes are to be."""
+
+    def __init__(self, context: Context, runtime: Runtime) -> None:
+        self.context = context
+        self.home = context.home
+        self.settings = context.settings
+        self.runtime = runtime
+        self._extra = ExtraMounts(context, os.environ)
+        self._environments = Environment(context.settings, os.environ)
+
+    async def of(
+        self,
+        group: Group,
+        session: Session,
+        folder: SessionFolder,
+        lease: int,
+        socket: Path | None,
+    ) -> Spec:
+        """A sandbox for the session, with `lease` to be kept open and the folder of the gateway's
+        `socket`, if there is a model to reach. Raises ConfigInvalid and SandboxUnavailable."""
+        extra = await self._extra.of(group)
+        mounts = (*self._mounts(group, folder, socket), *extra.mounts)
+        sandbox, rules = self.settings.sandbox, for_group(self.settings, group.folder)
+        return Spec(
+            name=sandbox_name(group.folder, session.lane),
+            mounts=mounts,
+            command=self._command(mounts),
+            environment={
+                **await self._environments.for_group(group),
+                **self._environment(mounts, socket),
+            },
+            workdir="/workspace/group",
+            limits=Limits(rules.memory, rules.max_processes, sandbox.max_file, rules.cpus),
+            uid=sandbox.uid_base + group.number,
+            lease=lease,
+            log=folder.path / "stderr",
+            masks=extra.masks,
+            labels=labels(self.context, session),
+        )
+
+    def _command(self, mounts: tuple[Mount, ...]) -> tuple[str, ...]:
+        inside = self.runtime.inside
+        output = inside(f"{INSIDE}/{protocol.OUTPUT}", mounts) + "/log"
+        return (
+            *("python", "-m", "agent_runner"),
+            *("--ipc", inside(INSIDE, mounts), "--output", output),
+            *(("--no-leash",) if self.runtime.outlives_worker else ()),
+        )
+
+    def _mounts(
+        self, group: Group, folder: SessionFolder, socket: Path | None
+    ) -> tuple[Mount, ...]:
+        own, claude = self.home.group(group.folder), self.home.claude(group.folder)
+        own.mkdir(parents=True, exist_ok=True)
+        claude.mkdir(parents=True, exist_ok=True, mode=0o700)
+        skill_folder.make_way(claude)
+        names = (sockets.NAME,)
+        ways = (Mount(socket, GATEWAY_INSIDE, sockets=names),) if socket is not None else ()
+        return (
+            Mount(own, "/workspace/group", writable=True),
+            Mount(claude, "/home/agent/.claude", writable=True),
+            Mount(folder.path / SKILLS, skill_folder.INSIDE),
+            *folder.mounts(),
+            *ways,
+        )
+
+    def _environment(self, mounts: tuple[Mount, ...], socket: Path | None) -> dict[str, str]:
+        inside = self.runtime.inside
+        environment = {
+            "LANG": "C.UTF-8",
+            "CLAUDE_CONFIG_DIR": inside("/home/agent/.claude", mounts),
+        }
+        if "TZ" in os.environ:
+            environment["TZ"] = os.environ["TZ"]
+        if socket is not None:
+            environment["PYNCHY_GATEWAY"] = inside(f"{GATEWAY_INSIDE}/{sockets.NAME}", mounts)
+        return environment
