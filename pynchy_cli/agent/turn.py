@@ -23,6 +23,7 @@ DOUBLINGS = 20
 """So often the pause between attempts is doubled at most."""
 NOTHING = "(The agent ended its turn without an answer.)"
 GIVEN_UP = "Sorry, I could not answer this: {error}"
+UNFINISHED = "Sorry, I could not finish this: {error}"
 STOPPED = "(Stopped.)"
 MORE_SAID = "more was said meanwhile"
 
@@ -242,11 +243,17 @@ class Turn:
         runs.finish(db, self.run, "cancelled", now, "stopped by hand")
         if self.run.is_shell:
             return
-        text = reply.strip() or self._text.strip() or self._stored_text()
-        text = spoken(text, is_final=False).strip()
-        content = f"{text}\n\n{STOPPED}" if text else STOPPED
-        self._say(db, content, "agent" if text else "host", now)
+        self._cut_short(db, self._said(reply), STOPPED, now)
         groups.answer_through(db, self.run.group_folder, self.run.last_seq)
+
+    def _said(self, reply: str = "") -> str:
+        """What there is of an answer, as far as it is for people."""
+        text = reply.strip() or self._text.strip() or self._stored_text()
+        return spoken(text, is_final=False).strip()
+
+    def _cut_short(self, db: Connection, text: str, why: str, now: str) -> None:
+        """Leave what there is of an answer, and say why there is no more of it."""
+        self._say(db, f"{text}\n\n{why}" if text else why, "agent" if text else "host", now)
 
     def _stored_text(self) -> str:
         found = [r.content for r in outbound.of_run(self.store.db, self.run.id) if not r.is_final]
@@ -265,7 +272,8 @@ class Turn:
             self._back(db, now, clock.after(now, delay), error, free=False)
         else:
             runs.finish(db, run, "failed", now, error)
-            self._say(db, GIVEN_UP.format(error=error), "host", now)
+            sorry = (UNFINISHED if self._said() else GIVEN_UP).format(error=error)
+            self._cut_short(db, self._said(), sorry, now)
             self._leave(db, through, now)
 
     def _leave(self, db: Connection, through: int, now: str) -> None:
