@@ -9,6 +9,7 @@ PYTHON ?= $(shell for one in python3 python3.14 python3.13 python3.12 python3.11
   "$$one" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$one" && break; \
   done; true)
 BIN := .venv/bin
+CHAOS := tests/process/test_kill_sweep.py tests/process/test_conversation_chaos.py
 SOURCES := $(shell find pynchy_cli agent_runner -name '*.py')
 LOCKED := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header --quiet
@@ -85,8 +86,7 @@ bench: setup ## Measure: wake-ups, answers, start times, idle cost
 	@$(BIN)/python -m tests.benchmarks
 
 chaos: setup system ## Kill every stage at every point, and all else at random (long)
-	@$(BIN)/python -m pytest -n 2 -m 'chaos or not chaos' tests/process/test_kill_sweep.py \
-	  tests/process/test_conversation_chaos.py $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m 'chaos or not chaos' $(CHAOS) $(ARGS)
 
 lock: ## Make the lock files anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "Install uv first: python3 -m pip install uv"; exit 1; }

@@ -31,8 +31,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal 
 def build(
     ctx: typer.Context, base: Base = "", fresh: Fresh = False, as_json: AsJson = False
 ) -> None:
-    """Build the image, whether it needs to be or not. What is unchanged comes from the cache,
-    even where programs were left out because there was no network: then build it --fresh.
+    """Build the image, whether it needs to be or not.
+
+    What is unchanged comes from the cache, even where programs were left out because there was
+    no network: then build it --fresh.
 
     The engine is the one that DOCKER_HOST names, or the first of Docker's and Podman's sockets.
     No registry is needed where the base is there and has this machine's Python.

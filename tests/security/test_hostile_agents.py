@@ -395,7 +395,7 @@ for path in ("/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/kcor
         "/home/agent/.claude/skills/memory-notes/SKILL.md", "/sys/fs/cgroup/x",
         "/sys/fs/cgroup/cgroup.procs", "/proc/1/mem"):
     attempt(path, lambda: open(path, "ab").close())
-for path in ("/proc/1/root/etc/shadow", "/etc/shadow", "/var/run/docker.sock", "/root/.ssh"):
+for path in ("/proc/1/root/etc/shadow", "/etc/shadow", "/var/run/docker.sock", "/boot"):
     attempt(path, lambda: os.stat(path) and os.listdir(path) or open(path).close())
 for step in (os.unlink, os.rmdir, lambda path: os.rename(path, "/home/agent/.claude/s")):
     attempt("skills", lambda: step("/home/agent/.claude/skills"))

@@ -203,7 +203,10 @@ def test_a_failure_is_tried_again_then_given_up_and_said(store: Store) -> None:
         now.fail("no luck")
     assert state(store, number) == "failed"
     (reply,) = said(store)
-    assert (reply.content, reply.is_final) == ("half\n\nSorry, I could not finish this: no luck", True)
+    assert (reply.content, reply.is_final) == (
+        "half\n\nSorry, I could not finish this: no luck",
+        True,
+    )
     assert answered(store) == 1
 
 
