@@ -111,6 +111,15 @@ class Engine:
             env={"PATH": os.environ["PATH"], "HOME": str(self.root)},
         )
 
+    def await_empty(self, *filters: str) -> None:
+        """Wait until it has no container (that the filters find): it lists one for a moment after
+        it was removed."""
+        options = [part for one in filters for part in ("--filter", one)]
+        until = time.monotonic() + PATIENCE
+        while self.docker("ps", "--all", "--quiet", *options).stdout:
+            assert time.monotonic() < until, self.docker("ps", "--all", *options).stdout
+            time.sleep(0.05)
+
     def kill(self) -> None:
         """Kill the daemon, and not what it started."""
         process = self.daemon

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,22 @@ class ContainerPlace:
             printed = self._patiently(self._printed) or b""
         with contextlib.suppress(OSError):  # Its folder may be gone, or the disk full.
             self._keep(printed, end)
-        with contextlib.suppress(Refused):
-            self._patiently(lambda: self._engine.api.remove_container(self.id, v=True, force=True))
+        self._remove()
         with contextlib.suppress(RuntimeError):  # The loop was closed meanwhile.
             self._loop.call_soon_threadsafe(self._tell, end.code)
+
+    def _remove(self) -> None:
+        """Remove it, and see it gone: an engine may be busy with it, or with its removal."""
+        for pause in (*AWAY, 0.0):
+            try:
+                self._patiently(
+                    lambda: self._engine.api.remove_container(self.id, v=True, force=True)
+                )
+                return
+            except Refused as refused:
+                if refused.is_missing:
+                    return
+                time.sleep(pause)
 
     def _tell(self, code: int) -> None:
         if not self._end.done():

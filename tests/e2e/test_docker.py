@@ -36,6 +36,4 @@ def test_claude_uses_a_tool_in_a_container(pynchy: Pynchy, home: Path, engine: E
     assert "the word is plinth" in said
     assert "agent" in said
     assert KEY not in said
-    assert (
-        engine.docker("ps", "--all", "--quiet", "--filter", "label=pynchy.group=main").stdout == ""
-    )
+    engine.await_empty("label=pynchy.group=main")

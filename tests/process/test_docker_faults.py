@@ -93,7 +93,7 @@ def is_answered_once(pipeline: Pipeline, engine: Engine, *, attempts: int = 1) -
     assert pipeline.rows("SELECT count(*) FROM outbound_ledger") == [1]
     assert pipeline.rows("SELECT state, attempts FROM runs") == [("done", attempts)]
     leave(pipeline)
-    assert containers(engine, all=True) == []
+    engine.await_empty()
     assert pipeline.rows("SELECT 1 FROM sessions WHERE owner IS NOT NULL") == []
     assert not list((pipeline.home / "data/ipc").glob("*/*"))
 
@@ -171,7 +171,7 @@ def test_a_warm_container_is_taken_over_and_goes_on(pipeline: Pipeline, killable
     assert containers(killable) == [sandbox]
     worker.terminate()
     assert worker.wait(30) == 0
-    assert containers(killable, all=True) == []
+    killable.await_empty()
     assert pipeline.rows("SELECT attempts FROM runs") == [1, 1]
 
 
@@ -231,7 +231,7 @@ def test_what_ended_while_no_worker_lived_is_removed(pipeline: Pipeline, killabl
     killable.docker("kill", sandbox)
     assert containers(killable, all=True) == [sandbox]
     pipeline.start("run-agent", "slow")
-    wait_for(lambda: containers(killable, all=True) == [], "the container's end")
+    killable.await_empty()
     is_answered_once(pipeline, killable)
 
 
@@ -251,7 +251,7 @@ def test_a_killed_shell_s_container_is_ended(pipeline: Pipeline, killable: Engin
         shell.kill()
     assert len(containers(killable)) == 1
     pipeline.start("run-agent", "slow")
-    wait_for(lambda: containers(killable, all=True) == [], "the container's end")
+    killable.await_empty()
     wait_for(lambda: pipeline.rows("SELECT state FROM runs") == ["cancelled"], "the run's end")
 
 

@@ -122,7 +122,7 @@ class Hostile:
         if os.geteuid() == 0:
             wait_for(lambda: not self.processes(), "the end of every process of a sandbox")
         if self.engine is not None:
-            assert self.engine.docker("ps", "--all", "--quiet").stdout == ""
+            self.engine.await_empty()
         assert list((self.pipeline.home / "data/ipc").glob("*/*")) == []
         assert json.loads(self.pipeline.run("db", "check", "--json"))["ok"] is True
 
