@@ -35,12 +35,13 @@ def store(db: Connection, run: Run, record: protocol.Record, offset: int, now: s
             _notice(db, run, subtype, data, offset, now)
 
 
-def keep(db: Connection, run: Run, texts: Iterable[str], now: str) -> None:
-    """Keep what an agent wrote for itself and not for people."""
+def keep(db: Connection, run: Run, kind: str, texts: Iterable[str], now: str) -> None:
+    """Keep what an agent wrote and no answer holds: for itself (`internal`), or on its way to
+    the answer (`text`)."""
     for text in texts:
         events.add(
             db,
-            "internal",
+            kind,
             {"text": text},
             now,
             group_folder=run.group_folder,

@@ -52,6 +52,7 @@ class Turn:
         self.has_begun = False
         self.ended: protocol.TurnEnded | None = None
         self._text = ""
+        self._kept = 0
 
     @property
     def key(self) -> str:
@@ -69,7 +70,7 @@ class Turn:
         them. Raises RunLost; then nothing was stored."""
         now = clock.now()
         ended = None
-        before = self.run, self._text
+        before = self.run, self._text, self._kept
         try:
             with self.store.atomic() as db:
                 self._require(db)
@@ -83,7 +84,7 @@ class Turn:
                 if ended is not None:
                     self._end(db, ended, now)
         except BaseException:
-            self.run, self._text = before  # the same records will come again
+            self.run, self._text, self._kept = before  # the same records will come again
             raise
         if self.heard is not None:
             for record, _ in found:
@@ -158,8 +159,16 @@ class Turn:
             case protocol.TurnEnded():
                 return record
             case _:
+                if isinstance(record, protocol.ToolUse):
+                    self._keep_text(db, now)
                 trace.store(db, self.run, record, offset, now)
         return None
+
+    def _keep_text(self, db: Connection, now: str) -> None:
+        """What was said before a tool is seen as it comes, and not in the answer."""
+        if said := self._text[self._kept :].strip():
+            trace.keep(db, self.run, "text", [said], now)
+        self._kept = len(self._text)
 
     def _grow(self, db: Connection, now: str) -> None:
         if self.run.is_shell:
@@ -193,7 +202,7 @@ class Turn:
         self._named(db, record.session_id)
         through = self._through(record.read)
         self._answer(db, record.reply.strip() or self._text.strip(), now)
-        self._text = ""
+        self._text, self._kept = "", 0
         groups.answer_through(db, self.run.group_folder, through)
         self.run = steering.replied(db, self.run, through)
 
@@ -218,7 +227,7 @@ class Turn:
 
     def _answer(self, db: Connection, reply: str, now: str, *, is_whole: bool = True) -> None:
         """Say what of an answer is meant for people, which may be nothing; the rest is kept."""
-        trace.keep(db, self.run, internal(reply), now)
+        trace.keep(db, self.run, "internal", internal(reply), now)
         content = spoken(reply, is_final=is_whole)
         if content.strip():
             self._say(db, content, "agent", now)

@@ -80,7 +80,7 @@ def _steps(db: Connection, run_id: int) -> Iterator[Line]:
     for step in history.steps(db, run_id):
         kind, payload = step["kind"], step["payload"]
         match kind:
-            case "thinking":
+            case "thinking" | "text" | "internal":
                 text = str(payload.get("text", ""))
             case "tool_use":
                 text = f"{payload.get('name')} {_json(payload.get('input'))}"

@@ -436,6 +436,22 @@ def test_what_is_internal_is_kept_and_not_said(store: Store) -> None:
     assert [row[0] for row in kept] == ['{"text": "hm"}']
 
 
+def test_what_is_said_between_tools_is_kept_though_no_answer_holds_it(store: Store) -> None:
+    ask(store)
+    now = turn(store)
+    name = now.run.turn
+    tool = ToolUse(turn=name, tool_id="t", name="Bash")
+    look, again = Text(turn=name, text="Let me look. "), Text(turn=name, text="Once more.")
+    with Full(store), pytest.raises(DatabaseFull):
+        now.take([(look, 10), (tool, 20), (Text(turn=name, text=LONG), 30)])
+    now.take([(look, 10), (tool, 20), (tool, 30)])
+    now.take([(again, 40), (tool, 50), (Text(turn=name, text="Done."), 60)])
+    now.take([(TurnEnded(turn=name, reply="Done."), 70)])
+    kept = store.db.execute("SELECT payload FROM events WHERE event_type = 'text' ORDER BY id")
+    assert [row[0] for row in kept] == ['{"text": "Let me look."}', '{"text": "Once more."}']
+    assert final(store) == ["Done."]
+
+
 def test_an_agent_may_have_nothing_to_say(store: Store) -> None:
     number = ask(store)
     now = turn(store)
