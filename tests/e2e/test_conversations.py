@@ -194,7 +194,8 @@ def test_what_goes_wrong_is_said_and_the_next_is_answered(talk: Talk) -> None:
     worker.terminate()
     assert worker.wait(60) == 0
     talk.start("run-agent", "claude")
-    assert talk.say(bash("kill -9 $PPID")).startswith(f"{sorry}The Claude client ended: ")
+    ended = "calling Bash\n\nSorry, I could not finish this: The Claude client ended: "
+    assert talk.say(bash("kill -9 $PPID")).startswith(ended)
     assert talk.say(f"TOOLS 50 {bash('echo plinth').removeprefix('TOOL ')}").endswith('"plinth"')
     kinds = talk.rows("SELECT event_type FROM events WHERE run_id = 3")
     assert (kinds.count("tool_use"), kinds.count("tool_result")) == (50, 50)

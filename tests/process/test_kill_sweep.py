@@ -94,6 +94,9 @@ def test_so_it_is_with_claude_at_every_point(
         kill(made, made.points()[part::PARTS])
 
 
+CALLS = ("pwrite64", "fdatasync")
+
+
 @pytest.mark.timeout(900)
 def test_a_planted_fault_is_found(tmp_path: Path, environment: dict[str, str]) -> None:
     """The end of a run in a transaction before that of its reply: a kill between the two
@@ -109,7 +112,8 @@ def test_a_planted_fault_is_found(tmp_path: Path, environment: dict[str, str]) -
     planted = sound.replace("        if self", between + "        if self")
     turn.write_text(source.replace(sound, planted))
     with sweep(tmp_path, environment, "run-agent", "echo", copy) as made:
-        for point in [one for one in made.points() if one.call in ("pwrite64", "fdatasync")]:
+        # A run ends late: the points that find it are among the last.
+        for point in reversed([one for one in made.points() if one.call in CALLS]):
             made.kill_at(point)
             if made.problems:
                 return
