@@ -82,7 +82,16 @@ async def replied(store: Store, watcher: Watcher, home: Home, count: int) -> flo
         await asyncio.wait_for(rung.wait(), 60)
 
 
-async def timed(made: Place, label: str, count: int) -> list[float]:
+async def gone(store: Store, watcher: Watcher, home: Home) -> None:
+    """Wait until no sandbox is left."""
+    rung = asyncio.Event()
+    watcher.add(home.data, rung.set, name=home.bell.name)
+    while store.db.execute("SELECT 1 FROM sessions WHERE owner IS NOT NULL").fetchone():
+        await asyncio.wait_for(rung.wait(), 60)
+        rung.clear()
+
+
+async def timed(made: Place, label: str, count: int, *, is_cold: bool = False) -> list[float]:
     """Milliseconds from each of `count` messages to its reply, one after the other."""
     home = Home(made.home)
     values = []
@@ -93,6 +102,8 @@ async def timed(made: Place, label: str, count: int) -> list[float]:
             start = say(store, f"{label}-{number}")
             end = await replied(store, watcher, home, before + number + 1)
             values.append((end - start) * 1000)
+            if is_cold:
+                await gone(store, watcher, home)
             await asyncio.sleep(0.02)
     watcher.close()
     return values
@@ -102,7 +113,7 @@ async def cold(made: Place, count: int = 8) -> list[float]:
     """With a new sandbox for each message."""
     made.environ["PYNCHY_SANDBOX__IDLE_TIMEOUT"] = "0"
     made.start("route", "run-agent")
-    values = await timed(made, "cold", count)
+    values = await timed(made, "cold", count, is_cold=True)
     made.stop(2)
     return values
 
