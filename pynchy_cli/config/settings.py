@@ -45,7 +45,7 @@ class Sandbox(Section, frozen=True):
     """auto, docker, apple, bubblewrap or unsafe."""
     idle_timeout: Annotated[float, msgspec.Meta(ge=0)] = 1800.0
     """Seconds for which a sandbox stays warm after a run; 0 ends it at once."""
-    max_warm: Annotated[int, msgspec.Meta(ge=0)] = 10
+    max_warm: Annotated[int, msgspec.Meta(ge=0)] = 20
     """Warm sandboxes kept at most; the oldest goes first."""
     run_timeout: Seconds = 1800.0
     """Seconds a turn may take in all."""
