@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 TYPE_CHECKING = False  # the module typing takes a tenth of the time of `status`
 if TYPE_CHECKING:
@@ -30,6 +30,15 @@ def wants_json(flag: bool) -> bool:
 def print_json(document: object) -> None:
     """One JSON document, indented, on standard output."""
     _out(_json(document, indent=2))
+
+
+def print_facts(document: Mapping[str, object], as_json: bool) -> None:
+    """What is known of one thing: a document where JSON is wanted, else a line for each fact."""
+    if wants_json(as_json):
+        print_json(document)
+        return
+    for key, value in document.items():
+        print_text(f"{key}: {in_words(value)}")
 
 
 def print_line(row: object) -> None:

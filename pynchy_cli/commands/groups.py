@@ -15,7 +15,7 @@ from pynchy_cli.config.settings import Word
 from pynchy_cli.errors import EXIT_FAILED, GroupInvalid, HomeUnusable, UsageWrong
 from pynchy_cli.model import Group, TriggerMode
 from pynchy_cli.output import (
-    in_words,
+    print_facts,
     print_json,
     print_lines,
     print_table,
@@ -109,11 +109,7 @@ def show(ctx: typer.Context, name: str = NAME, as_json: bool = JSON) -> None:
     with open_store(context) as store:
         document = _document(store.db, groups.get(store.db, name))
     document["path"] = str(context.home.group(name))
-    if wants_json(as_json):
-        print_json(document)
-        return
-    for key, value in document.items():
-        print_text(f"{key}: {in_words(value)}")
+    print_facts(document, as_json)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 from pynchy_cli.agent import cores
 from pynchy_cli.commands.app import Context, here
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, SandboxUnavailable
-from pynchy_cli.output import in_words, print_json, print_text, say, wants_json
+from pynchy_cli.output import print_facts, print_json, print_text, say, wants_json
 from pynchy_cli.sandbox import engine, image
 
 app = typer.Typer(
@@ -61,11 +61,7 @@ def info(ctx: typer.Context, base: Base = "", as_json: AsJson = False) -> int:
     choice = _choice(here(ctx), base)
     with _connected(here(ctx)) as connected:
         document = _document(connected, choice, image.find(connected, choice.image))
-    if wants_json(as_json):
-        print_json(document)
-    else:
-        for key, value in document.items():
-            print_text(f"{key}: {in_words(value)}")
+    print_facts(document, as_json)
     return EXIT_DONE if document["state"] in ("current", "own") else EXIT_FAILED
 
 

@@ -14,7 +14,7 @@ from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import SessionUnknown
 from pynchy_cli.model import CHAT_LANE, Session
 from pynchy_cli.output import (
-    in_words,
+    print_facts,
     print_json,
     print_lines,
     print_table,
@@ -73,11 +73,7 @@ def show(ctx: typer.Context, group: Name, lane: Lane = CHAT_LANE, as_json: Json 
         "run_at_work": at_work.id if at_work else None,
         "run_waiting": waiting.id if waiting else None,
     }
-    if wants_json(as_json):
-        print_json(document)
-        return
-    for key, value in document.items():
-        print_text(f"{key}: {in_words(value)}")
+    print_facts(document, as_json)
 
 
 @app.command()

@@ -25,6 +25,7 @@ from pynchy_cli.store import (
 )
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.migrate import migrate
+from tests.teams import add_team
 from tests.unit.test_follow_ups import begun, state
 from tests.unit.test_worker import Place, bench, echo, script
 
@@ -38,18 +39,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     path = tmp_path / "messages.db"
     migrate(path)
     with Store.open(path) as opened:
-        with opened.atomic() as db:
-            groups.add(
-                db,
-                folder="team",
-                name="Team",
-                jid=CHAT,
-                is_admin=False,
-                trigger_mode="always",
-                trigger_pattern=None,
-                allowed_users=("owner",),
-                now=NOW,
-            )
+        add_team(opened, trigger_mode="always")
         yield opened
 
 

@@ -13,6 +13,7 @@ from pynchy_cli.model import NewMessage
 from pynchy_cli.store import counters, events, failures, groups, messages, outbound
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.migrate import migrate
+from tests.teams import add_team
 
 NOW = "2026-01-31T08:00:00.000Z"
 CHAT = "local:team"
@@ -37,18 +38,7 @@ def add(store: Store, *new: NewMessage) -> list[int | None]:
 
 
 def team(store: Store) -> None:
-    with store.atomic() as db:
-        groups.add(
-            db,
-            folder="team",
-            name="Team",
-            jid=CHAT,
-            is_admin=False,
-            trigger_mode="mention",
-            trigger_pattern=None,
-            allowed_users=("owner",),
-            now=NOW,
-        )
+    add_team(store)
 
 
 def test_the_same_message_twice_is_one_row(store: Store) -> None:

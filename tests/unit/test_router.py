@@ -19,6 +19,7 @@ from pynchy_cli.store import groups, messages, runs
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.migrate import migrate
 from pynchy_cli.watch import Watcher
+from tests.teams import add_team
 
 NOW = "2026-01-31T08:00:00.000Z"
 
@@ -37,18 +38,7 @@ class Interrupted(Router):
 
 
 def add_group(store: Store, jid: str) -> None:
-    with store.atomic() as db:
-        groups.add(
-            db,
-            folder="team",
-            name="team",
-            jid=jid,
-            is_admin=False,
-            trigger_mode="always",
-            trigger_pattern=None,
-            allowed_users=("owner",),
-            now=NOW,
-        )
+    add_team(store, jid=jid, trigger_mode="always")
 
 
 def routed(tmp_path: Path, happens: Callable[[Store, Router], None]) -> list[tuple[int, str]]:

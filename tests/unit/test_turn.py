@@ -27,6 +27,7 @@ from pynchy_cli.model import CHAT_LANE, NewMessage, Reply, Run, Session
 from pynchy_cli.store import groups, messages, outbound, runs, sessions, steering
 from pynchy_cli.store.connection import Store, connect
 from pynchy_cli.store.migrate import migrate
+from tests.teams import add_team
 
 NOW = "2026-01-31T08:00:00.000Z"
 FAR = "2999-01-01T00:00:00.000Z"
@@ -40,18 +41,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     path = tmp_path / "messages.db"
     migrate(path)
     with Store.open(path) as opened:
-        with opened.atomic() as db:
-            groups.add(
-                db,
-                folder="team",
-                name="Team",
-                jid=CHAT,
-                is_admin=False,
-                trigger_mode="mention",
-                trigger_pattern=None,
-                allowed_users=("owner",),
-                now=NOW,
-            )
+        add_team(opened)
         yield opened
 
 
