@@ -78,6 +78,7 @@ def test_waiting_says_what_is_missing_and_has_an_end(pynchy: Pynchy, home: Path)
 
 
 ANSWERED = """
+BEGIN IMMEDIATE;
 UPDATE runs SET state = 'done' WHERE state = 'queued';
 INSERT INTO outbound_ledger(key, chat_jid, group_folder, run_id, content, source, created_at)
 SELECT 'run:' || id || ':0', chat_jid, group_folder, id, 'the ' || char(27) || '[31m answer',
@@ -87,6 +88,7 @@ INSERT INTO messages(id, chat_jid, sender, sender_name, content, timestamp, rece
 SELECT 'pynchy:' || key, chat_jid, 'pynchy', 'pynchy', content, '2026-01-31T08:00:00.000Z',
   '2026-01-31T08:00:00.000Z', 1, 'assistant', 'chat' FROM outbound_ledger;
 UPDATE counters SET value = value + 1 WHERE name = 'commits';
+COMMIT;
 """
 
 

@@ -237,6 +237,7 @@ def test_the_queries_of_operators_show_what_an_agent_does(talk: Talk) -> None:
     told = shown["traces"].splitlines()
     assert [line.split("|")[1:5] for line in told] == [
         ["thinking", "main", "1", JID],
+        ["text", "main", "2", JID],
         ["tool_use", "main", "2", JID],
         ["tool_result", "main", "2", JID],
     ]
