@@ -241,4 +241,4 @@ def test_the_queries_of_operators_show_what_an_agent_does(talk: Talk) -> None:
         ["tool_use", "main", "2", JID],
         ["tool_result", "main", "2", JID],
     ]
-    assert '"input": {"command": "echo plinth"}' in told[1]
+    assert '"input": {"command": "echo plinth"}' in told[2]
