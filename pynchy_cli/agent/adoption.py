@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Container
 from typing import TypeVar
 
 from pynchy_cli import locks
+from pynchy_cli.agent import earlier
 from pynchy_cli.agent.folder import SessionFolder
 from pynchy_cli.agent.identity import labels, lease_path
 from pynchy_cli.agent.live import Live
@@ -54,7 +55,7 @@ class Adoption:
         if live is None:
             return False
         try:
-            turn = self._turn(live, run) if run is not None else None
+            turn = await self._turn(live, run) if run is not None else None
         except BaseException:
             live.detach()
             raise
@@ -120,12 +121,13 @@ class Adoption:
             lease.release()
             raise
 
-    def _turn(self, live: Live, run: Run) -> Turn | None:
+    async def _turn(self, live: Live, run: Run) -> Turn | None:
         """The run's turn in the sandbox; None where it was never told of it."""
         context = self.context
         turn = Turn(context.store, context.settings.queue, run, live.session)
         if live.folder.holds(run.turn):
-            turn.resume()
+            offset = live.session.output_offset
+            turn.resume(await earlier.said(live.folder.output, run.turn, offset))
             return turn
         try:
             turn.give_back("its worker died before the agent was asked")

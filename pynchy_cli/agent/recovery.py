@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from pynchy_cli import locks
+from pynchy_cli.agent import earlier
 from pynchy_cli.agent.adoption import Adoption
 from pynchy_cli.agent.conversation import PAUSE
 from pynchy_cli.agent.folder import BadLog, OutputLog, SessionFolder
@@ -160,8 +161,9 @@ class Recovery:
 
     async def _read(self, turn: Turn, session: Session) -> bool:
         """Store what the log holds; whether the end of the turn is in it."""
-        turn.resume()
-        log = OutputLog(self._folder(session).output, session.output_offset)
+        output = self._folder(session).output
+        turn.resume(await earlier.said(output, turn.run.turn, session.output_offset))
+        log = OutputLog(output, session.output_offset)
         try:
             while (piece := log.read())[0]:
                 if piece[1] and turn.take(piece[1]) is not None:

@@ -59,11 +59,11 @@ class Turn:
         """The unique key of the reply that is being written."""
         return f"run:{self.run.id}:{self.run.replies}"
 
-    def resume(self) -> None:
-        """Continue an answer whose beginning another worker has stored."""
-        for reply in outbound.of_run(self.store.db, self.run.id):
-            if not reply.is_final:
-                self._text = reply.content
+    def resume(self, said: tuple[str, int] | None) -> None:
+        """Continue an answer whose beginning another worker has stored: its text, and how much of
+        it is kept already. None where only the ledger knows of it."""
+        text, kept = said if said is not None else (self._stored_text(), 0)
+        self._text, self._kept = text[:GROWN], kept
 
     def take(self, found: Found) -> protocol.TurnEnded | None:
         """Store records, the offset behind them, and the end of the turn if it is among

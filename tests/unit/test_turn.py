@@ -3,12 +3,14 @@ that can't go on is put back, handed over or given up."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from agent_runner import protocol
 from agent_runner.protocol import (
     Notice,
     Record,
@@ -20,6 +22,7 @@ from agent_runner.protocol import (
     ToolUse,
     TurnEnded,
 )
+from pynchy_cli.agent import earlier
 from pynchy_cli.agent.turn import NOTHING, STOPPED, RunLost, Turn
 from pynchy_cli.config.settings import Queue
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull
@@ -322,9 +325,49 @@ def test_what_its_worker_stored_of_an_answer_is_continued(store: Store) -> None:
         (run,) = runs.adopt(db, ME, OTHER)
         (session,) = sessions.adopt(db, ME, OTHER)
     heir = Turn(store, QUEUE, run, session)
-    heir.resume()
-    heir.take([(Text(turn=run.turn, text="two"), 20)])
+    heir.resume(None)
+    heir.take([(Text(turn=run.turn, text=" two"), 20)])
     assert [reply.content for reply in said(store)] == ["one two"]
+
+
+def test_what_is_continued_is_told_by_the_log_and_not_by_what_people_saw(
+    store: Store, tmp_path: Path
+) -> None:
+    ask(store)
+    dead = turn(store)
+    name = dead.run.turn
+    tool = ToolUse(turn=name, tool_id="t", name="Bash")
+    wrote = [
+        Text(turn="other", text="not ours"),
+        Text(turn=name, text="Let me look."),
+        tool,
+        Text(turn=name, text=" Yes.<internal>sec"),
+        Text(turn=name, text="ret</internal> no"),
+        tool,
+    ]
+    found, end = [], 0
+    for record in wrote:
+        end += len(protocol.write_record(record))
+        found.append((record, end))
+    (tmp_path / "log").write_bytes(b"".join(map(protocol.write_record, wrote)))
+    dead.take(found[:4])
+    with store.atomic() as db:
+        (run,) = runs.adopt(db, ME, OTHER)
+        (session,) = sessions.adopt(db, ME, OTHER)
+    heir = Turn(store, QUEUE, run, session)
+    heir.resume(asyncio.run(earlier.said(tmp_path, name, session.output_offset)))
+    heir.take(found[4:])
+    heir.fail("no luck", retry=False)
+    sorry = "\n\nSorry, I could not finish this: no luck"
+    assert final(store) == [f"Let me look. Yes. no{sorry}"]
+    kept = store.db.execute("SELECT payload FROM events WHERE event_type = 'text' ORDER BY id")
+    assert [row[0] for row in kept] == [
+        '{"text": "Let me look."}',
+        '{"text": "Yes.<internal>secret</internal> no"}',
+    ]
+    (tmp_path / "log").unlink()
+    (tmp_path / "log").symlink_to("/etc/passwd")
+    assert asyncio.run(earlier.said(tmp_path, name, 1)) is None
 
 
 @pytest.mark.parametrize("is_taken_over", [False, True])
