@@ -20,9 +20,9 @@ import pytest
 
 from tests.engine import Engine, own, require
 from tests.process.test_docker_faults import containers, in_docker, planted_image
-from tests.process.test_run_agent import Pipeline, sources, wait_for
+from tests.process.test_run_agent import Pipeline, pipeline, sources, wait_for
 
-__all__ = ["sources"]
+__all__ = ["pipeline", "sources"]
 
 SEED = "PYNCHY_CHAOS_SEED"
 GROUPS = [f"team-{number}" for number in range(4)]
@@ -208,16 +208,6 @@ def converse(pipeline: Pipeline, engine: Engine | None, conversations: int) -> N
         print(*chaos.story, sep="\n")
         chaos.network.kill()
         chaos.network.wait(30)
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path, environment: dict[str, str], sources: Path) -> Iterator[Pipeline]:
-    made = Pipeline(tmp_path, {**environment, "PYTHONPATH": str(sources)})
-    made.run("init", "--yes")
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.timeout(300)

@@ -83,6 +83,15 @@ def asked(pipeline: Pipeline, core: str = "slow") -> subprocess.Popen[bytes]:
     return worker
 
 
+def orphaned(pipeline: Pipeline, engine: Engine) -> str:
+    """A container in the middle of its answer, whose worker was killed."""
+    worker = asked(pipeline)
+    (sandbox,) = containers(engine)
+    worker.kill()
+    worker.wait(30)
+    return sandbox
+
+
 def go_on(pipeline: Pipeline) -> None:
     (pipeline.home / "groups/main/go").touch()
 
@@ -108,10 +117,7 @@ def leave(pipeline: Pipeline) -> None:
 def test_a_killed_worker_s_container_is_taken_over_in_mid_answer(
     pipeline: Pipeline, killable: Engine
 ) -> None:
-    worker = asked(pipeline)
-    (sandbox,) = containers(killable)
-    worker.kill()
-    worker.wait(30)
+    sandbox = orphaned(pipeline, killable)
     pipeline.start("run-agent", "slow")
     wait_for(lambda: owner(pipeline) == worker_number(pipeline), "the next worker")
     assert containers(killable) == [sandbox]
@@ -122,10 +128,7 @@ def test_a_killed_worker_s_container_is_taken_over_in_mid_answer(
 def test_what_the_agent_wrote_while_nobody_listened_is_read_afterwards(
     pipeline: Pipeline, killable: Engine
 ) -> None:
-    worker = asked(pipeline)
-    (sandbox,) = containers(killable)
-    worker.kill()
-    worker.wait(30)
+    sandbox = orphaned(pipeline, killable)
     go_on(pipeline)
     log = pipeline.home / "data/ipc/main"
     wait_for(lambda: any(b"whole" in one.read_bytes() for one in log.glob("*/output/log")), "it")
