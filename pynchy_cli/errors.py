@@ -138,3 +138,17 @@ class AgentFailed(PynchyError):
 
 class GatewayUnavailable(PynchyError):
     """The sandbox's way to the model isn't there."""
+
+
+class ApprovalUnknown(PynchyError):
+    """Nothing was asked under that id."""
+
+
+class RequestRefused(PynchyError):
+    """What an agent asked can't be done: `code` is stable, the message is for the agent."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

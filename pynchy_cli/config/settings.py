@@ -12,6 +12,7 @@ Share = Annotated[float, msgspec.Meta(ge=0.01, le=4096)]
 Bytes = Annotated[int, msgspec.Meta(ge=1)]
 Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 WordOrAll = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,63})$")]
+Ask = Annotated[str, msgspec.Meta(pattern=r"^(service:)?[a-z][a-z0-9_]{0,63}$")]
 Line = Annotated[str, msgspec.Meta(min_length=1)]
 ADDRESS = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
 """Without a login: addresses are told in logs, in `status` and to sandboxes."""
@@ -108,6 +109,20 @@ class Secrets(Section, frozen=True):
     """A GitHub token for the admin group; also GH_TOKEN, else what `gh auth token` says."""
 
 
+class Approvals(Section, frozen=True):
+    """What people decide, and who may."""
+
+    approvers: Annotated[tuple[Line, ...], msgspec.Meta(min_length=1)] = ("owner",)
+    """Who may say yes or no: owner (who has this machine's shell), or people as channels name
+    them, such as slack:U123."""
+    expiry: Seconds = 900.0
+    """Seconds in which a request must be approved; no answer means no."""
+    question_expiry: Seconds = 1800.0
+    """Seconds in which an agent's question must be answered."""
+    in_admin_chat: bool = False
+    """Whether what other groups ask is put to the admin group's chat, too."""
+
+
 class Log(Section, frozen=True):
     """What is written to standard error."""
 
@@ -149,6 +164,11 @@ class GroupRules(Section, frozen=True):
     all."""
     mounts: tuple[MountRule, ...] = ()
     """Host folders that agents also see, where the allowlist permits it; likewise added."""
+    gate: tuple[Ask, ...] = ()
+    """What agents ask that a person must approve, besides what always needs it: a type of request
+    such as send_message, or service:NAME; likewise added."""
+    tools: tuple[Word, ...] = ()
+    """Plugins whose tools agents may use; they run on the host. Likewise added."""
     follow_up: Literal["steer", "queue", "interrupt"] | None = None
     """What a message does that comes while the agent works: it is told at once (steer), waits
     (queue), or ends the turn (interrupt). Steer where nothing is said."""
@@ -182,6 +202,7 @@ class Settings(Section, frozen=True):
     sandbox: Sandbox = Sandbox()
     queue: Queue = Queue()
     gateway: Gateway = Gateway()
+    approvals: Approvals = Approvals()
     secrets: Secrets = Secrets()
     log: Log = Log()
     supervise: Supervise = Supervise()

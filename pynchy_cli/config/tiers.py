@@ -12,7 +12,7 @@ import msgspec
 from pynchy_cli.config.settings import GroupRules, Sandbox, Settings
 from pynchy_cli.errors import ConfigInvalid
 
-LISTS = ("directives", "skills", "mounts")
+LISTS = ("directives", "skills", "mounts", "gate", "tools")
 """Fields to which each tier adds. Of the others the most specific that is set counts."""
 FROM_SANDBOX = (
     "idle_timeout",

@@ -1,10 +1,5 @@
-"""What the host and a sandbox say to each other, typed, and imported by both sides.
-
-The host writes documents (`RunInput`, then `FollowUp`s, and during a turn `Steer`s and an
-`Interrupt`); the agent writes records, each a
-single JSON line between two marker lines; whatever else stands on its output is noise. No
-record carries authority: there is no group, right or cost in any of them.
-"""
+"""What an agent writes to its host: records, each a single JSON line between two marker lines;
+whatever else stands on its output is noise."""
 
 from __future__ import annotations
 
@@ -13,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-VERSION = 1
+from agent_runner.protocol.documents import VERSION
+
 START = b"---PYNCHY_OUTPUT_START---"
 END = b"---PYNCHY_OUTPUT_END---"
 RECORD_LIMIT = 1 << 20
@@ -23,58 +19,8 @@ DEPTH = 100
 """Levels of lists and objects in a record; one with more is noise, because how deep a reader
 or a writer can go depends on where it is called."""
 
-INPUT = "input"
-OUTPUT = "output"
-REQUESTS = "requests"
-RESPONSES = "responses"
-CLOSE = "_close"
-"""Its presence among the input documents asks the agent to leave."""
-
-
-class RunInput(msgspec.Struct, tag="run", forbid_unknown_fields=True, kw_only=True):
-    """The first document: who the agent is and its first turn.
-
-    `turn` names the turn in every record that belongs to it. `session_id` continues an
-    earlier conversation. `system_prompt` is appended to the core's own.
-    """
-
-    turn: str
-    prompt: str
-    core: str = "claude"
-    session_id: str | None = None
-    model: str | None = None
-    system_prompt: str = ""
-    version: int = VERSION
-    stay: bool = False
-    """Wait for follow-ups after the turn (a folder of documents), or leave."""
-    idle: float = 0.0
-    """Seconds without a turn and without a document after which the agent leaves by itself,
-    because its host may never come back; 0 = never."""
-
-
-class FollowUp(msgspec.Struct, tag="follow_up", forbid_unknown_fields=True, kw_only=True):
-    """A later turn of the same conversation."""
-
-    turn: str
-    prompt: str
-
-
-class Steer(msgspec.Struct, tag="steer", forbid_unknown_fields=True, kw_only=True):
-    """More was said while the turn is under way. `through` numbers it: the answers that take
-    it into account say so in `read`. For a turn that is over it means nothing."""
-
-    turn: str
-    prompt: str
-    through: int
-
-
-class Interrupt(msgspec.Struct, tag="interrupt", forbid_unknown_fields=True, kw_only=True):
-    """Somebody wants the turn to end now; the conversation goes on later."""
-
-    turn: str
-
-
-Document = RunInput | FollowUp | Steer | Interrupt
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What reading may raise: no JSON or the wrong shape, no UTF-8, nested without end."""
 
 
 class Started(msgspec.Struct, tag="started", kw_only=True):
@@ -155,47 +101,13 @@ class TurnEnded(msgspec.Struct, tag="turn_ended", kw_only=True):
 Record = Started | Text | Thinking | ToolUse | ToolResult | Notice | Replied | TurnEnded
 
 
-class Error(msgspec.Struct, forbid_unknown_fields=True):
-    """Why something was not done: a stable code and a sentence."""
-
-    code: str
-    message: str
-
-
-class Answer(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """The one envelope of everything that the host answers."""
-
-    ok: bool
-    result: Any = None
-    error: Error | None = None
-
-
-_documents: msgspec.json.Decoder[Document] = msgspec.json.Decoder(Document)
-_records: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
-_answers = msgspec.json.Decoder(Answer)
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _encode = msgspec.json.Encoder().encode
-
-
-UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What reading may raise: no JSON or the wrong shape, no UTF-8, nested without end."""
-
-
-def read_document(data: bytes | str) -> Document:
-    """Raises one of UNREADABLE where it is not a document, or one of another version."""
-    document = _documents.decode(data)
-    if isinstance(document, RunInput) and document.version != VERSION:
-        raise msgspec.ValidationError(f"it is of version {document.version}, not {VERSION}")
-    return document
-
-
-def write_document(document: Document) -> bytes:
-    """A document as one line of JSON."""
-    return _encode(document) + b"\n"
 
 
 def read_record(line: bytes) -> Record:
     """Raises one of UNREADABLE where the line is not a record."""
-    record = _records.decode(line)
+    record = _decoder.decode(line)
     if is_deep(record):
         raise RecursionError(f"a record of more than {DEPTH} levels")
     return record
@@ -218,24 +130,6 @@ def _within(values: list[Any]) -> list[Collection[Any]]:
 def write_record(record: Record) -> bytes:
     """A record with its markers, ready to be appended."""
     return START + b"\n" + _encode(record) + b"\n" + END + b"\n"
-
-
-def read_answer(data: bytes | str) -> Answer:
-    """An answer; whatever can't be read as one is a refusal, never a yes."""
-    try:
-        answer = _answers.decode(data)
-    except UNREADABLE as error:
-        return Answer(ok=False, error=Error("answer_unreadable", str(error)))
-    if answer.ok and answer.error is not None:
-        return Answer(ok=False, error=answer.error)
-    if not answer.ok and answer.error is None:
-        return Answer(ok=False, error=Error("refused", "no reason was given"))
-    return answer
-
-
-def write_answer(answer: Answer) -> bytes:
-    """An answer as one line of JSON."""
-    return _encode(answer) + b"\n"
 
 
 class RecordReader:

@@ -1,0 +1,61 @@
+"""What a handler is: how one type of request is carried out. Its effect is rows, written in the
+request's own transaction; or rows after some preparation that may be repeated; or something outside
+of the file, which is begun once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from agent_runner.protocol.requests import Request
+from pynchy_cli.context import Context
+from pynchy_cli.model import Group
+from pynchy_cli.store.connection import Connection
+from pynchy_cli.store.requests import Request as Row
+
+R = TypeVar("R", bound=Request)
+
+
+@dataclass(frozen=True)
+class Asked(Generic[R]):
+    """A request to be carried out: what it says, its row, and the group that asks, as it is now."""
+
+    request: R
+    row: Row
+    group: Group
+    context: Context
+
+
+class Waits:
+    """What an effect gives where the answer comes later: its row is `waiting` then."""
+
+
+WAITS = Waits()
+
+Result = Mapping[str, Any] | Waits
+"""What the agent is told: an object. Where something can't be done, RequestRefused is raised
+instead, and nothing of it is written."""
+
+
+@dataclass(frozen=True)
+class Effect(Generic[R]):
+    """How a type of request is carried out: `rows` alone, `prepare` and then `rows`, or `outside`.
+
+    `rows(db, asked, now, prepared)` writes to the open transaction and must not wait. `prepare`
+    may be repeated, and leaves nothing that would do harm. `outside` is begun once, unless
+    `is_idempotent`; it ends within `patience` seconds, or it is cancelled and has failed.
+    `summary` is all of what would be done, for a person who is to approve it.
+    """
+
+    rows: Callable[[Connection, Asked[R], str, Any], Result] | None = None
+    prepare: Callable[[Asked[R]], Awaitable[Any]] | None = None
+    outside: Callable[[Asked[R]], Awaitable[Mapping[str, Any]]] | None = None
+    summary: Callable[[R], str] | None = None
+    is_idempotent: bool = False
+    patience: float = field(default=600.0)
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether it can be carried out in the transaction that accepts the request."""
+        return self.rows is not None and self.prepare is None

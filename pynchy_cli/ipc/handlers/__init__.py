@@ -1,0 +1,1 @@
+"""What becomes of requests, a module for each family of them."""
