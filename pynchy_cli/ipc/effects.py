@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from agent_runner.protocol import Answer
 from agent_runner.protocol.requests import Request
 from pynchy_cli.context import Context
 from pynchy_cli.model import Group
@@ -45,13 +46,15 @@ class Effect(Generic[R]):
     `rows(db, asked, now, prepared)` writes to the open transaction and must not wait. `prepare`
     may be repeated, and leaves nothing that would do harm. `outside` is begun once, unless
     `is_idempotent`; it ends within `patience` seconds, or it is cancelled and has failed.
-    `summary` is all of what would be done, for a person who is to approve it.
+    `summary` is all of what would be done, for a person who is to approve it; `said` what the
+    request's chat is told when it has ended, if anything.
     """
 
     rows: Callable[[Connection, Asked[R], str, Any], Result] | None = None
     prepare: Callable[[Asked[R]], Awaitable[Any]] | None = None
     outside: Callable[[Asked[R]], Awaitable[Mapping[str, Any]]] | None = None
     summary: Callable[[R], str] | None = None
+    said: Callable[[Asked[R], Answer], str | None] | None = None
     is_idempotent: bool = False
     patience: float = field(default=600.0)
 

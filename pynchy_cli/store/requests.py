@@ -5,6 +5,8 @@ says `done`; one outside is preceded by a committed `started`, and never begun t
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pynchy_cli.store import counters
@@ -140,25 +142,45 @@ def put_back(db: Connection, id: int) -> None:
     )
 
 
+def wait(db: Connection, id: int) -> None:
+    """The request waits for somebody."""
+    db.execute("UPDATE requests SET state = 'waiting' WHERE id = ? AND answer IS NULL", (id,))
+
+
 def wait_for(db: Connection, id: int, run_id: int) -> None:
     """The request waits for another run's end."""
     db.execute("UPDATE requests SET child_run = ?, state = 'waiting' WHERE id = ?", (run_id, id))
 
 
-def next_to_do(db: Connection, group_folder: str) -> Request | None:
-    """The oldest of a group's requests that is to be carried out."""
+def next_to_do(
+    db: Connection, group_folder: str, outside: Sequence[str], *, is_outside: bool
+) -> Request | None:
+    """The oldest of a group's requests that is to be carried out; of those whose types are among
+    `outside`, or of the others."""
     row = db.execute(
         f"SELECT {_COLUMNS} FROM requests WHERE group_folder = ? AND state = 'accepted'"
-        " ORDER BY id LIMIT 1",
-        (group_folder,),
+        " AND (type IN (SELECT value FROM json_each(?))) = ? ORDER BY id LIMIT 1",
+        (group_folder, json.dumps(list(outside)), int(is_outside)),
     ).fetchone()
     return _request(row) if row else None
 
 
-def groups_with_work(db: Connection) -> list[str]:
-    """The groups that have something to be carried out."""
-    rows = db.execute("SELECT DISTINCT group_folder FROM requests WHERE state = 'accepted'")
-    return [str(row[0]) for row in rows]
+def is_behind(db: Connection, request: Request, outside: Sequence[str]) -> bool:
+    """Whether an earlier request of the group, of none of the types `outside`, is to be carried
+    out first."""
+    first = next_to_do(db, request.group_folder, outside, is_outside=False)
+    return first is not None and first.id < request.id
+
+
+def with_work(db: Connection, outside: Sequence[str]) -> list[tuple[str, bool]]:
+    """The groups that have something to be carried out, and whether it is of the types
+    `outside`."""
+    rows = db.execute(
+        "SELECT DISTINCT group_folder, type IN (SELECT value FROM json_each(?)) FROM requests"
+        " WHERE state = 'accepted'",
+        (json.dumps(list(outside)),),
+    ).fetchall()
+    return [(str(row[0]), bool(row[1])) for row in rows]
 
 
 def started(db: Connection) -> list[Request]:
