@@ -23,6 +23,7 @@ STAGES = {
     "listen": "listen",
     "route": "route",
     "run-agent": "run_agent",
+    "ipc-watch": "ipc_watch",
     "gateway": "gateway",
 }
 """Name -> module in `pipeline`; `listen@stdin` is a stage `listen`."""

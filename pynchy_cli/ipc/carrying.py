@@ -1,5 +1,5 @@
-"""Carries out what was accepted, or approved, in the order of each group: as the one who asked, with
-what was stored, and never what a file says by now. An effect outside of the file is begun once;
+"""Carries out what was accepted, or approved, in the order of each group: as the one who asked,
+with what was stored, and never what a file says by now. An effect outside of the file is begun once;
 whoever dies meanwhile leaves it `unknown`."""
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _request(row: Row) -> Request:
     """The typed request of a row: an agent's, or a command's from a chat."""
     if row.session != requests.CHAT:
         return parse.stored(row.payload)
-    from pynchy_cli.ipc.handlers.shell import CHAT_TYPES
+    from pynchy_cli.ipc.handlers.shell import CHAT_TYPES  # type: ignore[import-untyped]
 
     kind = CHAT_TYPES.get(row.type)
     if kind is None:

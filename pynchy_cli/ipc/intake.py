@@ -20,6 +20,7 @@ from pynchy_cli.ipc import applying, approving, authorise, parse
 from pynchy_cli.ipc.effects import Asked, Effect
 from pynchy_cli.ipc.facts import facts
 from pynchy_cli.ipc.inbox import Gone
+from pynchy_cli.ipc.offer import role_of
 from pynchy_cli.ipc.outbox import Outbox
 from pynchy_cli.ipc.pace import Pace
 from pynchy_cli.ipc.places import Place
@@ -34,8 +35,6 @@ UNFINISHED = 10.0
 """Seconds without a change after which what is not whole is taken for what it is."""
 LONGEST = 60.0
 """Seconds after which that is so, whatever changes."""
-CHILD = "child:"
-"""How the lanes of sandboxes begin that another one has started."""
 UNAVAILABLE = Error("unavailable", "This host can't do that yet.")
 
 
@@ -218,14 +217,13 @@ class Intake:
     def _add(self, db: Connection, place: Place, group: Group, entry: Entry) -> Row:
         run = steering.at_work(db, group.folder, place.lane)
         request = entry.request
-        role = "child" if place.lane.startswith(CHILD) else "admin" if group.is_admin else "group"
         return requests.add(
             db,
             group_folder=group.folder,
             session=place.session,
             request_id=entry.id,
             lane=place.lane,
-            role=role,
+            role=role_of(group, place.lane),
             run_id=run.id if run is not None else None,
             chat_jid=(run.chat_jid if run is not None else None) or group.jid,
             type=protocol.type_of(request) if request is not None else "",

@@ -1,0 +1,29 @@
+"""What an agent is told that it may ask: what the table of rights lets it, as far as this host can do
+it. Nothing is decided by it; each request is decided on when it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent_runner.protocol import Offer
+from pynchy_cli.ipc import authorise
+from pynchy_cli.ipc.effects import Effect
+from pynchy_cli.model import Group
+
+CHILD = "child:"
+"""How the lanes of sandboxes begin that another one has started."""
+
+
+def role_of(group: Group, lane: str) -> authorise.Role:
+    """In which role the agent of a lane asks."""
+    if lane.startswith(CHILD):
+        return "child"
+    return "admin" if group.is_admin else "group"
+
+
+def offered(group: Group, lane: str, effects: Mapping[str, Effect[Any]]) -> Offer:
+    """What the agent of a group's lane may ask."""
+    role = role_of(group, lane)
+    may = [kind for kind in authorise.RIGHTS if authorise.rule(role, kind) != "deny"]
+    return Offer(requests=tuple(kind for kind in may if kind in effects and kind != "service"))
