@@ -4,6 +4,7 @@ What the agent is told is decided here, and nothing about how the turn ends."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from agent_runner import protocol
 from pynchy_cli.agent.at_work import AtWork
@@ -35,12 +36,14 @@ class Talks:
         warm: Warm,
         at_work: AtWork,
         recovery: Recovery,
+        offer: Callable[[Group, str], protocol.Offer],
     ) -> None:
         self.context = context
         self.sandboxes = sandboxes
         self.warm = warm
         self.at_work = at_work
         self.recovery = recovery
+        self.offer = offer
 
     async def begin(self, turn: Turn) -> None:
         """Have a turn from its start to its end, whose run is ours. Raises what `converse` does,
@@ -107,6 +110,7 @@ class Talks:
             system_prompt=system_prompt(
                 self.context.home, settings, group, self.context.log.warning
             ),
+            offer=self.offer(group, run.lane),
             stay=self._stays(run),
             idle=limits_for(settings, group.folder).idle_timeout + ALONE,
         )

@@ -31,7 +31,7 @@ from pynchy_cli.errors import (
     SandboxUnavailable,
 )
 from pynchy_cli.loop import Context
-from pynchy_cli.model import Run
+from pynchy_cli.model import Group, Run
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import runs, sessions
 from pynchy_cli.watch import watch_locks
@@ -41,7 +41,12 @@ class Worker:
     """A stage: runs agents for the file's groups."""
 
     def __init__(
-        self, context: Context, runtime: Runtime, sandboxes: Sandboxes, concurrency: int
+        self,
+        context: Context,
+        runtime: Runtime,
+        sandboxes: Sandboxes,
+        concurrency: int,
+        offer: Callable[[Group, str], protocol.Offer],
     ) -> None:
         self.context = context
         self.runtime = runtime
@@ -54,7 +59,7 @@ class Worker:
         )
         self._driving: set[asyncio.Task[Turn]] = set()
         self._settlement = Settlement(context)
-        self._talks = Talks(context, sandboxes, self.warm, self.at_work, self.recovery)
+        self._talks = Talks(context, sandboxes, self.warm, self.at_work, self.recovery, offer)
         self._stopping = False
         watch_locks(context.watcher, context.home.locks, context.wake)
 

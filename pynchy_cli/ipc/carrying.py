@@ -1,6 +1,6 @@
 """Carries out what was accepted, or approved, in the order of each group: as the one who asked,
-with what was stored, and never what a file says by now. An effect outside of the file is begun once;
-whoever dies meanwhile leaves it `unknown`."""
+with what was stored, and never what a file says by now. An effect outside of the file is begun
+once; whoever dies meanwhile leaves it `unknown`."""
 
 from __future__ import annotations
 

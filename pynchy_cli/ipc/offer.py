@@ -1,5 +1,5 @@
-"""What an agent is told that it may ask: what the table of rights lets it, as far as this host can do
-it. Nothing is decided by it; each request is decided on when it comes."""
+"""What an agent is told that it may ask: what the table of rights lets it, as far as this host can
+do it. Nothing is decided by it; each request is decided on when it comes."""
 
 from __future__ import annotations
 

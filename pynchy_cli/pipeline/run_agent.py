@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
+from pynchy_cli import locks
 from pynchy_cli.agent import cores
 from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.foreground import Foreground
@@ -17,6 +19,9 @@ from pynchy_cli.channels.stdin import pieces
 from pynchy_cli.errors import SandboxUnavailable, UsageWrong
 from pynchy_cli.gateway.mode import credential_of
 from pynchy_cli.gateway.server import Gateway
+from pynchy_cli.ipc.desk import Desk
+from pynchy_cli.ipc.handlers import effects
+from pynchy_cli.ipc.offer import offered
 from pynchy_cli.loop import Context, Stage
 from pynchy_cli.output import say
 from pynchy_cli.sandbox.base import Runtime
@@ -24,6 +29,8 @@ from pynchy_cli.sandbox.choice import choose
 from pynchy_cli.store import sessions
 
 SINGLE = False
+DESK = "ipc-watch"
+"""The stage that sees to what agents ask, where it runs."""
 
 
 def make(context: Context, options: dict[str, Any]) -> Stage | Awaitable[Stage]:
@@ -44,15 +51,45 @@ def make(context: Context, options: dict[str, Any]) -> Stage | Awaitable[Stage]:
         runtime,
         Sandboxes(context, runtime, found, Gateway(context.settings, context.log)),
         int(options.get("concurrency") or context.settings.queue.max_concurrent),
+        partial(offered, effects=effects()),
     )
     if "group" in options:
         return _foreground(context, worker, options)
-    return worker
+    return Attended(context, worker) if context.once else worker
 
 
 async def _foreground(context: Context, worker: Worker, options: dict[str, Any]) -> Stage:
     group, as_json = options["group"], bool(options.get("json"))
-    return Foreground(context, worker, group, await _prompt(), as_json)
+    return Attended(context, Foreground(context, worker, group, await _prompt(), as_json))
+
+
+class Attended:
+    """A stage that ends when its agents have, and itself sees to what they ask meanwhile, where
+    nobody else does. Both may try at once: rows decide who does it."""
+
+    def __init__(self, context: Context, stage: Stage) -> None:
+        self.stage = stage
+        self.desk = Desk(context)
+        self._others = context.home.locks / f"{DESK}.lock"
+
+    def drain(self) -> int:
+        """The agents' work, and what they ask."""
+        done = self.stage.drain()
+        return done if locks.is_held(self._others) else done + self.desk.drain()
+
+    def deadline(self) -> float | None:
+        """Seconds until something is due."""
+        due = [one for one in (self.stage.deadline(), self.desk.deadline()) if one is not None]
+        return min(due, default=None)
+
+    def is_busy(self) -> bool:
+        """Whether an agent is at work, or something that one has asked for is being done."""
+        return self.stage.is_busy() or self.desk.is_busy()
+
+    async def stop(self) -> None:
+        """End the agents, then what they have asked."""
+        await self.stage.stop()
+        await self.desk.stop()
 
 
 def _require_isolation(context: Context, runtime: Runtime, found: dict[str, Core]) -> None:

@@ -60,6 +60,31 @@ def add(db: Connection, m: NewMessage, now: str) -> int | None:
     return int(row[0])
 
 
+def tell(
+    db: Connection,
+    *,
+    key: str,
+    chat_jid: str,
+    content: str,
+    kind: str,
+    now: str,
+    sender: str = "pynchy",
+    sender_name: str = "pynchy",
+) -> int | None:
+    """Something that the agent of a chat is told by its host alone, once for each key; its `seq`,
+    or None where it was told already. It leads to nothing by itself: whoever wants an answer
+    queues a run."""
+    row = db.execute(
+        """
+        INSERT INTO messages(id, chat_jid, sender, sender_name, content, timestamp, received_at,
+          is_from_me, message_type, audience)
+        VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, 'agent') ON CONFLICT DO NOTHING RETURNING seq
+        """,
+        (f"{OWN_ID}{key}", chat_jid, sender, sender_name, plain(content), now, now, kind),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
 def _chat(db: Connection, jid: str, now: str) -> None:
     db.execute(
         "INSERT INTO chats(jid, channel, first_seen_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",

@@ -29,7 +29,7 @@ from pynchy_cli.config.settings import Agent, Queue, Sandbox, Settings
 from pynchy_cli.context import Context
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, DatabaseReplaced, SandboxUnavailable
 from pynchy_cli.gateway.server import Gateway
-from pynchy_cli.model import CHAT_LANE, NewMessage
+from pynchy_cli.model import CHAT_LANE, Group, NewMessage
 from pynchy_cli.owner import present
 from pynchy_cli.sandbox.base import DiesWithWorker, Limits, Mount, Spec
 from pynchy_cli.store import counters, groups, messages, processes, runs, sessions
@@ -145,7 +145,7 @@ class Bench:
             cores.chosen(context.settings),
             Gateway(context.settings, context.log),
         )
-        self.worker = Worker(context, runtime, self.sandboxes, concurrency)
+        self.worker = Worker(context, runtime, self.sandboxes, concurrency, nothing_offered)
         self.blocker = connect(self.store.path)
         self.store.db.execute("PRAGMA busy_timeout = 1")
 
@@ -233,6 +233,11 @@ async def bench(
         made.blocker.close()
         assert all(place.is_gone for place in runtime.places)
         assert not made.left()
+
+
+def nothing_offered(group: Group, lane: str) -> protocol.Offer:
+    """Agents that may ask for nothing."""
+    return protocol.Offer()
 
 
 def script(story: Callable[[], Awaitable[None]]) -> None:
@@ -732,7 +737,7 @@ def test_only_one_worker_takes_over(tmp_path: Path) -> None:
                 context = Context(
                     "run-agent", b.home, SETTINGS, b.store, owner, b.context.watcher, once=False
                 )
-                other = Worker(context, b.runtime, b.sandboxes, 5)
+                other = Worker(context, b.runtime, b.sandboxes, 5, nothing_offered)
                 other.drain()
                 b.worker.drain()
                 await b.answered("from the grave")
