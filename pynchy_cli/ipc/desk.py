@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from agent_runner.protocol import Error
 from pynchy_cli import clock
 from pynchy_cli.context import Context
-from pynchy_cli.ipc import applying, approving, handlers
+from pynchy_cli.ipc import applying, approving, handlers, telling
 from pynchy_cli.ipc.carrying import Carrying
 from pynchy_cli.ipc.effects import Effect
 from pynchy_cli.ipc.inbox import InboxLost
@@ -19,6 +18,7 @@ from pynchy_cli.ipc.intake import Intake
 from pynchy_cli.ipc.outbox import Outbox
 from pynchy_cli.ipc.places import Places
 from pynchy_cli.store import approvals, audit, questions, requests
+from pynchy_cli.store.requests import Request as Row
 from pynchy_cli.watch import watch_locks
 
 HOUR = 3600.0
@@ -108,21 +108,28 @@ class Desk:
         return len(found)
 
     def _deliver(self) -> int:
-        """Give the answers that came later than their requests."""
-        rows = requests.undelivered(self.context.store.db)
-        given = []
-        for row in rows:
-            session = self.context.home.session(row.group_folder, row.session)
-            with suppress(OSError):
-                if row.session != requests.CHAT:
-                    self.outbox.write(session, row.request_id, row.answer or "")
-                given.append(row)
-        self.intake.is_blocked = self.intake.is_blocked or len(given) < len(rows)
-        if given:
-            with self.context.store.atomic() as db:
-                for row in given:
+        """Give the answers that came later than their requests, to whoever still waits."""
+        store = self.context.store
+        rows = requests.undelivered(store.db)
+        late = [row for row in rows if not telling.is_awaited(store.db, row)]
+        given = [row for row in rows if row not in late and self._given(row)]
+        self.intake.is_blocked = self.intake.is_blocked or len(given) + len(late) < len(rows)
+        if given or late:
+            with store.atomic() as db:
+                for row in (*given, *late):
                     requests.delivered(db, row.id)
-        return len(given)
+                for row in late:
+                    telling.late(db, row, clock.now())
+        return len(given) + len(late)
+
+    def _given(self, row: Row) -> bool:
+        session = self.context.home.session(row.group_folder, row.session)
+        try:
+            self.outbox.write(session, row.request_id, row.answer or "")
+        except OSError as error:
+            self.context.log.error("an answer can't be written yet", error=str(error))
+            return False
+        return True
 
     def _log_head(self) -> None:
         """Tell the log, once an hour, where the audit log stands: what it shows from then on can't

@@ -223,6 +223,12 @@ def adopt(db: Connection, dead: int, owner: int) -> list[Run]:
     return [as_run(row) for row in rows]
 
 
+def is_at_work(db: Connection, run_id: int) -> bool:
+    """Whether a run is at work, whoever has it."""
+    row = db.execute("SELECT 1 FROM runs WHERE id = ? AND state = 'running'", (run_id,)).fetchone()
+    return row is not None
+
+
 def owners(db: Connection) -> set[int]:
     """Everybody who has a run at work or a sandbox."""
     rows = db.execute(
