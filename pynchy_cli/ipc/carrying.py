@@ -15,7 +15,7 @@ from agent_runner.protocol import Error, read_answer
 from agent_runner.protocol.requests import Request
 from pynchy_cli import clock, locks
 from pynchy_cli.context import Context
-from pynchy_cli.errors import GroupUnknown, RequestRefused
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull, GroupUnknown, RequestRefused
 from pynchy_cli.ipc import applying, parse
 from pynchy_cli.ipc.effects import Asked, Effect
 from pynchy_cli.store import groups, outbound, processes, requests
@@ -27,6 +27,8 @@ UNKNOWN = Error(
     "The host was interrupted in the middle of it. Whether it was done is not known; it is not "
     "tried again.",
 )
+PAUSE = 0.5
+"""Seconds between attempts to write to a full or locked database."""
 CHANGED = "What was stored is not what was decided on."
 
 Kind = tuple[str, bool]
@@ -130,7 +132,18 @@ class Carrying:
             said = Error(refusal.code, str(refusal))
         except TimeoutError:
             said = Error("timed_out", f"It took longer than {effect.patience:g} s, and was ended.")
-        self._end(asked.row, "failed" if isinstance(said, Error) else "done", said, asked, effect)
+        await self._ended(asked, effect, said)
+
+    async def _ended(
+        self, asked: Asked[Any], effect: Effect[Any], said: Error | Mapping[str, Any]
+    ) -> None:
+        """Note what came of it, as soon as that can be written: it can't be done again."""
+        state = "failed" if isinstance(said, Error) else "done"
+        while True:
+            try:
+                return self._end(asked.row, state, said, asked, effect)
+            except (DatabaseBusy, DatabaseFull):
+                await asyncio.sleep(PAUSE)
 
     def _end(
         self,

@@ -35,6 +35,10 @@ UNFINISHED = 10.0
 """Seconds without a change after which what is not whole is taken for what it is."""
 LONGEST = 60.0
 """Seconds after which that is so, whatever changes."""
+LOOK_AGAIN = 0.25
+"""Seconds between looks at what is not whole."""
+RUBBISH = 25
+"""How many requests one costs that is none."""
 UNAVAILABLE = Error("unavailable", "This host can't do that yet.")
 
 
@@ -65,18 +69,25 @@ class Intake:
 
     def take(self, place: Place) -> int:
         """Deal with the next files of a folder; how many. Raises InboxLost."""
+        if place.unfinished and time.monotonic() >= place.look_again:
+            place.is_changed = True
         if not place.has_more or not self.pace.may(place.group):
             return 0
         names = place.next_names(BATCH)
-        entries = [one for name in names if (one := self._read(place, name)) is not None]
-        if entries:
-            self._decide(place, entries)
+        done = False
+        try:
+            entries = [one for name in names if (one := self._read(place, name)) is not None]
+            if entries:
+                self._decide(place, entries)
+            done = True
+        finally:
+            place.is_changed = place.is_changed or not done  # they lie there still
         return len(names)
 
     def deadline(self, place: Place) -> float | None:
         """Seconds until a folder is to be looked at again, or None."""
         if place.unfinished:
-            return 0.25
+            return place.look_again - time.monotonic()
         return self.pace.pause(place.group) or None if place.has_more else None
 
     def _read(self, place: Place, name: str) -> Entry | None:
@@ -108,7 +119,7 @@ class Intake:
         if known != size:
             changed = now
         place.unfinished[name] = (size, changed, first)
-        place.is_changed = place.is_changed or now - changed < 1.0
+        place.look_again = now + LOOK_AGAIN
         return now - changed < UNFINISHED and now - first < LONGEST
 
     def _unreadable(
@@ -116,7 +127,7 @@ class Intake:
     ) -> Entry | None:
         """What can't be read is answered where its name gives an id, else counted and removed."""
         place.unfinished.pop(name, None)
-        self.pace.took(place.group, len(data))
+        self.pace.took(place.group, len(data), RUBBISH)
         found = NAME.fullmatch(name)
         if found is not None:
             return Entry(name, found[2], len(data), None, refusal, parse.excerpt(data))

@@ -21,9 +21,9 @@ class Pace:
         """Whether the group may ask now."""
         return self._now(group) > 0
 
-    def took(self, group: str, size: int) -> None:
-        """It asked something of so many bytes."""
-        self._left[group] = (self._now(group) - 1 - size / UNIT, self._clock())
+    def took(self, group: str, size: int, requests: int = 1) -> None:
+        """It asked something of so many bytes, that costs as much as so many requests."""
+        self._left[group] = (self._now(group) - requests - size / UNIT, self._clock())
 
     def pause(self, group: str) -> float:
         """Seconds until it may ask again; 0 where it may."""

@@ -37,6 +37,8 @@ class Place:
     is_changed: bool = True
     waiting: deque[str] = field(default_factory=deque)
     """The names that were listed and not dealt with yet."""
+    look_again: float = 0.0
+    """When what is not whole is to be looked at again, by the monotonic clock."""
     unfinished: dict[str, tuple[int, float, float]] = field(default_factory=dict)
     """What seems not to be whole: its size, when that changed last and when it was seen first."""
 
@@ -44,7 +46,10 @@ class Place:
         """The next names to deal with, in order. Raises InboxLost."""
         if not self.waiting and self.is_changed:
             self.is_changed = False
-            self.waiting.extend(self.inbox.names())
+            names = self.inbox.names()
+            self.waiting.extend(names)
+            left = self.unfinished.keys() & set(names)
+            self.unfinished = {name: self.unfinished[name] for name in left}
         return [self.waiting.popleft() for _ in range(min(most, len(self.waiting)))]
 
     @property
