@@ -10,15 +10,15 @@ import msgspec
 
 REQUEST_LIMIT = 256 * 1024
 """Bytes in a request; a longer one is refused."""
-ID = r"^[a-z0-9][a-z0-9_-]{0,63}$"
-NAME = re.compile(r"(\d{8})-([a-z0-9][a-z0-9_-]{0,63})\.json")
+ID = r"^[a-z0-9][a-z0-9_-]{0,63}\Z"
+NAME = re.compile(r"([0-9]{8})-([a-z0-9][a-z0-9_-]{0,63})\.json")
 """A request's file: its number, which orders it among its sandbox's, and its id, which its answer
 bears. One that begins with a dot is not ready yet."""
 RESPONSE = "{id}.json"
 
 Id = Annotated[str, msgspec.Meta(pattern=ID)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
-Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 Folder = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 Jid = Annotated[str, msgspec.Meta(min_length=3, max_length=240)]
 Command = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
@@ -40,7 +40,7 @@ class SendMessage(Base, frozen=True, tag="send_message"):
     files: Annotated[
         tuple[Annotated[str, msgspec.Meta(max_length=1000)], ...], msgspec.Meta(max_length=10)
     ] = ()
-    sender: Annotated[str, msgspec.Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = (
+    sender: Annotated[str, msgspec.Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]+\Z")] | None = (
         None
     )
 
@@ -91,7 +91,9 @@ class RegisterGroup(Base, frozen=True, tag="register_group"):
 
     jid: Jid
     folder: Folder
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    name: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+\Z")
+    ]
     trigger: Annotated[str, msgspec.Meta(min_length=1, max_length=65)] | None = None
 
 
@@ -184,7 +186,7 @@ class CollectSandbox(Base, frozen=True, tag="collect_sandbox"):
 class Service(Base, frozen=True, tag="service"):
     """Have a tool of the host's run."""
 
-    tool: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    tool: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]
     arguments: dict[str, Any] = {}
 
 

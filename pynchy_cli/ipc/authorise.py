@@ -103,7 +103,7 @@ def decide(who: Principal, request: Request, facts: Facts) -> Decision:
             of_tool = facts.services.get(request.tool, "deny")
             if of_tool == "deny":
                 return _forbidden(f"{_who(who)} has no tool {request.tool!r}.")
-            applied = of_tool
+            applied = "gate" if "gate" in (applied, of_tool) else of_tool
     if applied == "gate" or names & facts.gated:
         return Decision("gated", "approval_needed", "A person must approve it.")
     return Decision("accepted")

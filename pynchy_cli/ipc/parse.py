@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,12 @@ VALUES = 10_000
 """Values in a request, those in lists and objects counted one by one."""
 DIGITS = 40
 """Digits of a number."""
+_CUT = re.compile(
+    r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-"
+    r"|\.|[eE][+-]?"
+    r"|\\?u?[0-9a-fA-F]{0,4}"
+)
+"""What may be left of a word, a number or a character by its number, at the end of a text."""
 
 
 class Truncated(RequestRefused):
@@ -31,6 +38,16 @@ def parse(data: bytes, request_id: str | None = None) -> Request:
     code `invalid` or `too_large`; Truncated where it may just not be whole yet."""
     if len(data) > REQUEST_LIMIT:
         raise RequestRefused("too_large", f"A request is at most {REQUEST_LIMIT} bytes.")
+    return _request(data, request_id)
+
+
+def stored(payload: str) -> Request:
+    """A request that we have stored ourselves, in our words, which may be longer than they were.
+    Raises RequestRefused where it is of a type that there isn't any more."""
+    return _request(payload.encode(), None)
+
+
+def _request(data: bytes, request_id: str | None) -> Request:
     document = _document(data)
     if not isinstance(document, dict):
         raise _invalid("A request is a JSON object.")
@@ -45,13 +62,19 @@ def parse(data: bytes, request_id: str | None = None) -> Request:
         raise _invalid(str(error)[:500]) from error
     if None not in (request.request_id, request_id) and request.request_id != request_id:
         raise _invalid("Its request_id is not the one in its file's name.")
+    if not is_whole(request):
+        raise _invalid("A task for an agent has a prompt; one for the host a command, and no more.")
     return request
 
 
-def stored(payload: str) -> Request:
-    """A request that we have stored ourselves. Raises RequestRefused where it is of a type that
-    there isn't any more."""
-    return parse(payload.encode())
+def is_whole(request: Request) -> bool:
+    """Whether a request says all that its kind needs, and nothing of another kind: what may be
+    asked as the one must not be carried out as the other."""
+    if not isinstance(request, protocol.ScheduleTask):
+        return True
+    if request.task_type == "host":
+        return request.command is not None and request.prompt is None
+    return request.prompt is not None and request.command is None and request.cwd is None
 
 
 def payload(request: Request) -> str:
@@ -81,7 +104,7 @@ def _document(data: bytes) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        kind = Truncated if error.pos >= len(text.rstrip()) or _is_open(error) else RequestRefused
+        kind = Truncated if _is_cut(text, error) else RequestRefused
         raise kind("invalid", f"It is not JSON: {error.msg}.") from error
     except RecursionError as error:
         raise _invalid(f"It has more than {DEPTH} levels.") from error
@@ -89,9 +112,11 @@ def _document(data: bytes) -> Any:
         raise _invalid(str(error)[:500]) from error
 
 
-def _is_open(error: json.JSONDecodeError) -> bool:
+def _is_cut(text: str, error: json.JSONDecodeError) -> bool:
     """Whether what is missing is the end of a text that has begun."""
-    return error.msg.startswith("Unterminated string")
+    if error.msg.startswith("Unterminated string") or error.pos >= len(text.rstrip()):
+        return True
+    return _CUT.fullmatch(text, error.pos) is not None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
