@@ -62,5 +62,30 @@ TABLES = {
     "processes": Table(
         "a stage that started, with the settings in force", "every stage", "status, every stage"
     ),
-    "scheduled_tasks": Table("a prompt for later", "nobody yet", "status"),
+    "scheduled_tasks": Table("a prompt for later", "nobody yet", "status, ipc-watch, check"),
+    "requests": Table(
+        "what an agent asks of the host: unique by `session` and `request_id`; `payload` as we have "
+        "read it, `answer` the envelope that the agent is given",
+        "ipc-watch, route, approvals",
+        "ipc-watch, route, approvals, status",
+    ),
+    "approvals": Table(
+        "a request that waits for a person's yes or no, with what is shown of it, where it was "
+        "asked (`chats`) and who may decide (`approvers`)",
+        "ipc-watch, route, approvals",
+        "ipc-watch, route, approvals, status",
+    ),
+    "questions": Table(
+        "what an agent asks the people of a chat, with the answers that there are",
+        "ipc-watch, route",
+        "ipc-watch, route, approvals, status",
+    ),
+    "audit": Table(
+        "a decision, whoever or whatever rule made it; each row's `hash` is made of the row and of "
+        "the hash before it, and rows are only ever added",
+        "ipc-watch, route, approvals, audit prune",
+        "audit",
+    ),
+    "todos": Table("something that a group wants done", "ipc-watch", "ipc-watch"),
+    "outbound_files": Table("a file that goes with a reply", "ipc-watch", "listen"),
 }

@@ -96,6 +96,13 @@ CREATE TABLE audit (
 ) STRICT;
 
 CREATE INDEX audit_of_group ON audit(group_folder, id);
+CREATE INDEX audit_anchors ON audit(id) WHERE kind = 'anchor';
+
+CREATE TRIGGER audit_is_only_added_to BEFORE INSERT ON audit
+WHEN NEW.id IS NULL OR EXISTS (SELECT 1 FROM audit WHERE id >= NEW.id OR hash = NEW.hash)
+BEGIN
+  SELECT RAISE(ABORT, 'the audit log is only added to, at its end');
+END;
 
 CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit BEGIN
   SELECT RAISE(ABORT, 'the audit log is only added to');
