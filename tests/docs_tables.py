@@ -64,8 +64,8 @@ TABLES = {
     ),
     "scheduled_tasks": Table("a prompt for later", "nobody yet", "status, ipc-watch, check"),
     "requests": Table(
-        "what an agent asks of the host: unique by `session` and `request_id`; `payload` as we have "
-        "read it, `answer` the envelope that the agent is given",
+        "what an agent asks of the host: unique by `session` and `request_id`; `payload` as we "
+        "have read it, `answer` the envelope that the agent is given",
         "ipc-watch, route, approvals",
         "ipc-watch, route, approvals, status",
     ),
