@@ -13,6 +13,8 @@ RunState = Literal["queued", "running", "done", "failed", "cancelled", "supersed
 
 CHAT_LANE = "chat"
 SHELL_LANE = "shell"
+CHILD_LANE = "child:"
+"""How the lanes of sandboxes begin that another one has started."""
 OWN_ID = "pynchy:"
 """Ids of messages that we write ourselves begin so; a network's message may not."""
 

@@ -208,7 +208,7 @@ class Recovery:
 
     def _may_be_young(self, name: str) -> bool:
         """Whether its maker, whose number is in the name, still lives."""
-        owner = name.removeprefix("s").partition("-")[0]
+        owner = name[1:].partition("-")[0]
         return owner.isdigit() and not self._is_dead(int(owner))
 
 

@@ -31,7 +31,7 @@ from pynchy_cli.errors import (
 )
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context
-from pynchy_cli.model import Group, Session
+from pynchy_cli.model import CHILD_LANE, Group, Session
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import sessions
 
@@ -64,7 +64,8 @@ class Sandboxes:
         """
         if (why := await self.disk.refusal(group.folder)) is not None:
             raise SandboxUnavailable(why)
-        folder_name = f"s{self.context.owner}-{next(self._numbers)}"
+        kind = "c" if lane.startswith(CHILD_LANE) else "s"
+        folder_name = f"{kind}{self.context.owner}-{next(self._numbers)}"
         folder = SessionFolder(self.home.session(group.folder, folder_name))
         lease = locks.take(lease_path(self.home, folder_name), shared=True)
         if lease is None:

@@ -108,21 +108,23 @@ class Desk:
         return len(found)
 
     def _deliver(self) -> int:
-        """Give the answers that came later than their requests, to whoever still waits."""
+        """Give the answers that came later than their requests, and say them elsewhere where nobody
+        waits any more."""
         store = self.context.store
         rows = requests.undelivered(store.db)
-        late = [row for row in rows if not telling.is_awaited(store.db, row)]
-        given = [row for row in rows if row not in late and self._given(row)]
-        self.intake.is_blocked = self.intake.is_blocked or len(given) + len(late) < len(rows)
-        if given or late:
+        given = [row for row in rows if self._given(row)]
+        self.intake.is_blocked = self.intake.is_blocked or len(given) < len(rows)
+        if given:
             with store.atomic() as db:
-                for row in (*given, *late):
+                for row in given:
                     requests.delivered(db, row.id)
-                for row in late:
-                    telling.late(db, row, clock.now())
-        return len(given) + len(late)
+                    if not telling.is_awaited(db, row):
+                        telling.late(db, row, clock.now())
+        return len(given)
 
     def _given(self, row: Row) -> bool:
+        if row.session == requests.CHAT:
+            return True
         session = self.context.home.session(row.group_folder, row.session)
         try:
             self.outbox.write(session, row.request_id, row.answer or "")

@@ -169,7 +169,7 @@ class Intake:
         """Our own fault: it is answered all the same, and not tried again."""
         self._forget(subject)
         with self.context.store.atomic() as db:
-            known = requests.find(db, place.session, entry.id)
+            known = requests.find(db, place.group, place.session, entry.id)
             group = _group(db, place)
             if known is not None or group is None:
                 return known
@@ -190,7 +190,7 @@ class Intake:
 
     def _row(self, db: Connection, place: Place, entry: Entry) -> Row | None:
         """The request's row, as it is once all is written; None where its group is gone."""
-        known = requests.find(db, place.session, entry.id)
+        known = requests.find(db, place.group, place.session, entry.id)
         if known is not None:
             return known
         group = _group(db, place)

@@ -9,15 +9,12 @@ from typing import Any
 from agent_runner.protocol import Offer
 from pynchy_cli.ipc import authorise
 from pynchy_cli.ipc.effects import Effect
-from pynchy_cli.model import Group
-
-CHILD = "child:"
-"""How the lanes of sandboxes begin that another one has started."""
+from pynchy_cli.model import CHILD_LANE, Group
 
 
 def role_of(group: Group, lane: str) -> authorise.Role:
     """In which role the agent of a lane asks."""
-    if lane.startswith(CHILD):
+    if lane.startswith(CHILD_LANE):
         return "child"
     return "admin" if group.is_admin else "group"
 

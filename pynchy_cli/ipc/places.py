@@ -1,8 +1,11 @@
-"""Where requests may lie: the folder of each live session, as the file's rows tell it. Who asks in
-one is known by its row, and by nothing that lies in it."""
+"""Where requests may lie: the folders of sessions, which the host alone makes. Who asks in one is
+known by its place and its session's row, and by nothing that lies in it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import sys
 import time
 from collections import deque
@@ -14,13 +17,22 @@ from pathlib import Path
 from agent_runner.protocol import REQUESTS
 from pynchy_cli.context import Context
 from pynchy_cli.ipc.inbox import Inbox, InboxLost
-from pynchy_cli.model import Session
-from pynchy_cli.store import sessions
+from pynchy_cli.model import CHAT_LANE
+from pynchy_cli.store import groups, sessions
 
 SWEEP = 30.0
 """Seconds after which all folders are looked through, whatever was heard of them."""
 LISTING = 0.5
 """Seconds between looks into a folder whose changes can't be heard."""
+
+
+OF_CHILD = re.compile(r"c[0-9]+-[0-9]+")
+"""What the sessions of sandboxes are called that another one has started: so they are known for
+that even when their row is gone, and their folder not yet."""
+UNKNOWN_CHILD = "child:?"
+
+Name = tuple[str, str]
+"""A group's folder, and its session's."""
 
 
 @dataclass
@@ -59,11 +71,14 @@ class Place:
 
 
 class Places:
-    """Keeps the open folders equal to the live sessions."""
+    """Keeps the open folders equal to those that there are."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._places: dict[str, Place] = {}
+        self._places: dict[Name, Place] = {}
+        self._folders: set[Name] = set()
+        self._heard: set[Path] = set()
+        self._is_moved = True
         self._swept = time.monotonic()
 
     def __iter__(self) -> Iterator[Place]:
@@ -71,17 +86,26 @@ class Places:
 
     def look(self) -> None:
         """Open what is new, close what is over; now and then, look through all."""
-        live = {one.folder: one for one in sessions.live(self.context.store.db) if one.folder}
-        for name in self._places.keys() - live.keys():
-            self.close(self._places[name])
-        for name in live.keys() - self._places.keys():
-            self._open(live[name])
         if time.monotonic() - self._swept >= SWEEP:
             self._sweep()
+        if self._is_moved:
+            self._folders = set(self._listed())
+        live = {
+            (one.group_folder, one.folder): one.lane
+            for one in sessions.live(self.context.store.db)
+            if one.folder
+        }
+        wanted = self._folders | live.keys()
+        for name in self._places.keys() - wanted:
+            self.close(self._places[name])
+        for name in wanted - self._places.keys():
+            self._open(name, live.get(name))
+        for name in live.keys() & self._places.keys():
+            self._places[name].lane = live[name]  # the folder may have been seen before its row
 
     def close(self, place: Place) -> None:
         """Look no more into a folder."""
-        self._places.pop(place.session, None)
+        self._places.pop((place.group, place.session), None)
         self.context.watcher.remove(place.path / REQUESTS)
         place.inbox.close()
 
@@ -94,14 +118,38 @@ class Places:
         for place in self._places.values():
             place.is_changed = place.is_changed or not place.is_heard
 
-    def _open(self, session: Session) -> None:
-        name = str(session.folder)
-        path = self.context.home.session(session.group_folder, name)
+    def _listed(self) -> Iterator[Name]:
+        """The sessions' folders of the groups that there are."""
+        self._is_moved = False
+        root = self.context.home.ipc
+        root.mkdir(parents=True, exist_ok=True)
+        self._hear(root)
+        known = {group.folder for group in groups.all(self.context.store.db)}
+        for group in _folders(root):
+            if group.name in known:
+                self._hear(Path(group.path))
+                yield from ((group.name, one.name) for one in _folders(Path(group.path)))
+
+    def _hear(self, path: Path) -> None:
+        """Hear of folders that come and go in another."""
+        if path not in self._heard:
+            with contextlib.suppress(OSError):
+                self.context.watcher.add(path, self._moved)
+                self._heard.add(path)
+
+    def _moved(self) -> None:
+        self._is_moved = True
+        self.context.wake()
+
+    def _open(self, name: Name, lane: str | None) -> None:
+        group, session = name
+        path = self.context.home.session(group, session)
         try:
             inbox = Inbox(path / REQUESTS)
         except InboxLost:
             return  # its sandbox goes, or hasn't come yet; a later look tells
-        place = Place(name, session.group_folder, session.lane, path, inbox)
+        lane = lane or (UNKNOWN_CHILD if OF_CHILD.fullmatch(session) else CHAT_LANE)
+        place = Place(session, group, lane, path, inbox)
         try:
             self.context.watcher.add(path / REQUESTS, partial(self._changed, place))
         except OSError:
@@ -114,7 +162,22 @@ class Places:
 
     def _sweep(self) -> None:
         self._swept = time.monotonic()
+        self._is_moved = True
+        self._heard.clear()  # one may have been made anew; to hear it twice does no harm
+        for path in [self.context.home.ipc, *self._groups()]:
+            self.context.watcher.remove(path)
         for place in list(self._places.values()):
             place.is_changed = True
             if not place.inbox.is_current():
                 self.close(place)
+
+    def _groups(self) -> set[Path]:
+        return {self.context.home.ipc / group for group, _ in self._folders}
+
+
+def _folders(path: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return [one for one in entries if one.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []

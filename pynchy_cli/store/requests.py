@@ -1,5 +1,5 @@
-"""What agents ask of the host, a row each: unique by session and id, so that however often a file
-is read, what it asks is decided once. An effect that is rows is written in the transaction that
+"""What agents ask of the host, a row each: unique by group, session and id, so that however often
+a file is read, what it asks is decided once. An effect that is rows is written in the transaction that
 says `done`; one outside is preceded by a committed `started`, and never begun twice."""
 
 from __future__ import annotations
@@ -83,11 +83,12 @@ def add(
     return _request(row)
 
 
-def find(db: Connection, session: str, request_id: str) -> Request | None:
-    """The request of a session that bears this id, where there is one."""
+def find(db: Connection, group_folder: str, session: str, request_id: str) -> Request | None:
+    """The request of a group's session that bears this id, where there is one."""
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM requests WHERE session = ? AND request_id = ?",
-        (session, request_id),
+        f"SELECT {_COLUMNS} FROM requests"
+        " WHERE group_folder = ? AND session = ? AND request_id = ?",
+        (group_folder, session, request_id),
     ).fetchone()
     return _request(row) if row else None
 

@@ -31,7 +31,7 @@ CREATE TABLE requests (
   created_at TEXT NOT NULL,
   decided_at TEXT,
   finished_at TEXT,
-  UNIQUE (session, request_id)
+  UNIQUE (group_folder, session, request_id)
 ) STRICT;
 
 CREATE INDEX requests_to_do ON requests(group_folder, id) WHERE state = 'accepted';
