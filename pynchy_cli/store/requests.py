@@ -1,6 +1,6 @@
 """What agents ask of the host, a row each: unique by group, session and id, so that however often
-a file is read, what it asks is decided once. An effect that is rows is written in the transaction that
-says `done`; one outside is preceded by a committed `started`, and never begun twice."""
+a file is read, what it asks is decided once. An effect that is rows is written in the transaction
+that says `done`; one outside is preceded by a committed `started`, and never begun twice."""
 
 from __future__ import annotations
 
