@@ -3,21 +3,11 @@ the other. It writes nothing and removes nothing; inside, the folder is read-onl
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from agent_runner.protocol import CLOSE, UNREADABLE, Document, RunInput, read_document
-
-LISTING = 0.5
-"""Seconds between looks into the folder where its changes can't be watched."""
-NET = 30.0
-"""Seconds after which a watched folder is looked into all the same."""
-
-Wait = Callable[[], Awaitable[None]]
+from agent_runner.watch import watched
 
 
 class InputUnreadable(Exception):
@@ -44,12 +34,18 @@ async def folder(place: Path) -> AsyncIterator[Document]:
         number += 1
 
 
+def beginning(place: Path) -> RunInput:
+    """The document that began the run. Raises InputUnreadable."""
+    _, data = _look(place, 0)
+    return _first(_document(data, f"{place}/0.json"), f"{place}/0.json")
+
+
 async def _appeared(place: Path, number: int) -> bytes | None:
     """What is in the document, once it is there; None when the agent is to leave."""
     found, data = _look(place, number)
     if found:
         return data
-    with _watched(place) as wait:
+    with watched(place) as wait:
         while True:
             found, data = _look(place, number)
             if found:
@@ -69,44 +65,6 @@ def _look(place: Path, number: int) -> tuple[bool, bytes | None]:
         raise InputUnreadable(f"{place}/{number}.json: {error.strerror}") from error
 
 
-@contextmanager
-def _watched(place: Path) -> Iterator[Wait]:
-    """A way to wait for changes of the folder; nothing that happens after it was made and
-    before one waits is missed."""
-    inotify = _inotify(place)
-    if inotify is None:
-        yield _pause
-        return
-
-    async def change() -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(inotify.get(), NET)
-
-    with inotify:
-        yield change
-
-
-async def _pause() -> None:
-    await asyncio.sleep(LISTING)
-
-
-def _inotify(place: Path) -> Any:
-    """A watch on the folder; None where it can't be had (another system, too many of them)."""
-    try:
-        # Only those who wait need it, and the first record doesn't.
-        from asyncinotify import Inotify, Mask
-
-        inotify = Inotify()
-    except (ImportError, OSError):
-        return None
-    try:
-        inotify.add_watch(place, Mask.MOVED_TO | Mask.CLOSE_WRITE | Mask.CREATE)
-    except OSError:
-        inotify.close()
-        return None
-    return inotify
-
-
 def _document(data: bytes | None, name: str) -> Document:
     if data is None:
         raise InputUnreadable(f"{name} is not there")
@@ -116,7 +74,7 @@ def _document(data: bytes | None, name: str) -> Document:
         raise InputUnreadable(f"{name} is not a document: {error}") from error
 
 
-def _first(document: Document, name: str) -> Document:
+def _first(document: Document, name: str) -> RunInput:
     if not isinstance(document, RunInput):
         raise InputUnreadable(f'{name} must begin a run: a document of type "run"')
     return document
