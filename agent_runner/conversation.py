@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,11 +15,15 @@ from agent_runner.mailbox import Mailbox, Turn
 from agent_runner.output import Output, OutputLost
 from agent_runner.protocol import Document, RunInput, TurnEnded
 
+if TYPE_CHECKING:
+    from agent_runner.tools.toolbox import Toolbox
 
-async def converse(given: AsyncIterator[Document], output: Output) -> bool:
+
+async def converse(given: AsyncIterator[Document], output: Output, ipc: Path | None = None) -> bool:
     """Answer the documents, until there are no more, the first says not to stay, or the core
-    breaks. Whether the last turn went well."""
-    talk = _Talk(Mailbox(given), output)
+    breaks. By the folders in `ipc` the host may be asked; without it there is no way. Whether the
+    last turn went well."""
+    talk = _Talk(Mailbox(given), output, ipc)
     try:
         while (document := await talk.mailbox.next(talk.idle)) is not None:
             if not await talk.answer(document):
@@ -30,9 +36,10 @@ async def converse(given: AsyncIterator[Document], output: Output) -> bool:
 
 
 class _Talk:
-    def __init__(self, mailbox: Mailbox, output: Output) -> None:
+    def __init__(self, mailbox: Mailbox, output: Output, ipc: Path | None) -> None:
         self.mailbox = mailbox
         self.output = output
+        self.ipc = ipc
         self.core: base.Core | None = None
         self.idle = 0.0
         self.went_well = True
@@ -62,13 +69,25 @@ class _Talk:
             assert isinstance(document, RunInput), "the first document begins the run"
             self.idle = document.idle
             self.core = base.make(document.core)
-            await self.core.start(document)
+            await self.core.start(document, _toolbox(document, self.ipc))
         await self.mailbox.begin(document.turn, self.core)
         async for record in self.core.turn(document):
             if isinstance(record, TurnEnded):
                 return record
             self.output.write(record)
         return None
+
+
+def _toolbox(run: RunInput, ipc: Path | None) -> Toolbox | None:
+    """What the run is offered, where there is a way to ask for it."""
+    if ipc is None or not (run.offer.requests or run.offer.services):
+        return None
+    # Who is offered nothing begins sooner without these.
+    from agent_runner.requests import Requests
+    from agent_runner.tools.toolbox import Toolbox
+
+    toolbox = Toolbox(run.offer, Requests(ipc))
+    return toolbox if toolbox.tools else None
 
 
 def _words(error: Exception) -> str:

@@ -67,7 +67,7 @@ async def _run(ipc: Path | None, output: Output, *, has_leash: bool) -> int:
             leash.hold(sys.stdin.fileno())
         given = documents.folder(ipc / INPUT)
     try:
-        return DONE if await converse(given, output) else FAILED
+        return DONE if await converse(given, output, ipc) else FAILED
     finally:
         output.flush()
 

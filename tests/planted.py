@@ -15,7 +15,7 @@ from agent_runner.protocol import Started, Text, TurnEnded, ToolUse
 
 class Core:
     session_id = None
-    async def start(self, run):
+    async def start(self, run, toolbox):
         self.session_id = run.session_id or "made-up"
     async def stop(self):
         pass

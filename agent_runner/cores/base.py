@@ -6,9 +6,12 @@ from __future__ import annotations
 import gc
 import importlib
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from agent_runner.protocol import FollowUp, Record, RunInput, Steer
+
+if TYPE_CHECKING:
+    from agent_runner.tools.toolbox import Toolbox
 
 GROUP = "pynchy.cores"
 """The entry points by which other packages bring cores: name -> something to call. The host
@@ -31,8 +34,9 @@ class Core(Protocol):
     session_id: str | None
     """The conversation's name, by which a later process can continue it; None until then."""
 
-    async def start(self, run: RunInput) -> None:
-        """Get ready for turns; `run` is the first of them. Raises CoreFailed."""
+    async def start(self, run: RunInput, toolbox: Toolbox | None) -> None:
+        """Get ready for turns; `run` is the first of them. `toolbox` is what the agent may ask of
+        its host, None where that is nothing. Raises CoreFailed."""
 
     def turn(self, document: RunInput | FollowUp) -> AsyncIterator[Record]:
         """Answer one document: Started first, TurnEnded last. Raises CoreFailed where no

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claude_agent_sdk import (
     ClaudeSDKClient,
@@ -39,6 +39,9 @@ from agent_runner.protocol import (
     TurnEnded,
 )
 
+if TYPE_CHECKING:
+    from agent_runner.tools.toolbox import Toolbox
+
 GATEWAY = "PYNCHY_GATEWAY"
 """The variable that holds the path of the gateway's socket; without it, the client uses
 whatever key and address the environment holds."""
@@ -58,6 +61,7 @@ class ClaudeCore:
 
     def __init__(self) -> None:
         self.session_id: str | None = None
+        self._toolbox: Toolbox | None = None
         self._client: ClaudeSDKClient | None = None
         self._forwarder: Forwarder | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -69,8 +73,9 @@ class ClaudeCore:
         self._is_interrupted = False
         self._begun: str | None = None
 
-    async def start(self, run: RunInput) -> None:
+    async def start(self, run: RunInput, toolbox: Toolbox | None) -> None:
         """Connect, to the earlier conversation if there is one. Raises CoreFailed."""
+        self._toolbox = toolbox
         environment = {**claude_options.environment(os.environ), **await self._way_out()}
         try:
             await self._connect(run, run.session_id, environment)
@@ -200,6 +205,7 @@ class ClaudeCore:
             session_id,
             environment,
             hooks=hooks(self.gates, Path.cwd()),
+            toolbox=self._toolbox,
             is_behind_gateway=self._forwarder is not None,
             complaint=self._complaint,
         )

@@ -6,12 +6,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from claude_agent_sdk import ClaudeAgentOptions
+from claude_agent_sdk.types import McpSdkServerConfig, McpServerConfig
 
 from agent_runner.cores.claude_hooks import ABSENT
 from agent_runner.protocol import RunInput
+
+if TYPE_CHECKING:
+    from agent_runner.tools.toolbox import Toolbox
 
 ENVIRONMENT = {
     # One of these alone stops every connection but the one to the model.
@@ -25,6 +29,8 @@ ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     # A command ends sooner than the default patience with an agent that gives no sign of life.
     "BASH_MAX_TIMEOUT_MS": "540000",
+    # The host answers when it can: a person may be asked first. About 24 days, the most there is.
+    "MCP_TOOL_TIMEOUT": "2147483647",
     # Tools are told to the model at once instead of behind a search.
     "ENABLE_TOOL_SEARCH": "false",
     # About ten seconds; whoever started us tries again with longer pauses.
@@ -57,6 +63,7 @@ def chosen(
     variables: dict[str, str],
     *,
     hooks: dict[Any, Any],
+    toolbox: Toolbox | None,
     is_behind_gateway: bool,
     complaint: Callable[[str], None],
 ) -> ClaudeAgentOptions:
@@ -76,9 +83,19 @@ def chosen(
         permission_mode="bypassPermissions",
         disallowed_tools=[*sorted(ABSENT), *LATER, *(BEYOND if is_behind_gateway else ())],
         hooks=hooks,
+        mcp_servers={} if toolbox is None else servers(toolbox),
         include_partial_messages=True,
         verbatim_prompts=True,
         max_buffer_size=LINE_LIMIT,
         env=variables,
         stderr=complaint,
     )
+
+
+def servers(toolbox: Toolbox) -> dict[str, McpServerConfig]:
+    """The tools of the host, served in this process."""
+    # Only those need it who are offered something.
+    from agent_runner.tools.server import server
+    from agent_runner.tools.toolbox import SERVER
+
+    return {SERVER: McpSdkServerConfig(type="sdk", name=SERVER, instance=server(toolbox))}

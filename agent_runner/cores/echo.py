@@ -6,8 +6,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from agent_runner.protocol import FollowUp, Record, RunInput, Started, Steer, Text, TurnEnded
+
+if TYPE_CHECKING:
+    from agent_runner.tools.toolbox import Toolbox
 
 MESSAGE = re.compile(r"<message\b[^>]*>(.*?)</message>", re.DOTALL)
 TRANSCRIPT = re.compile(r"<messages\b[^>]*>(.*)</messages>\s*\Z", re.DOTALL)
@@ -21,8 +25,8 @@ class EchoCore:
     def __init__(self) -> None:
         self.session_id: str | None = None
 
-    async def start(self, run: RunInput) -> None:
-        """Continues any conversation that it is told to."""
+    async def start(self, run: RunInput, toolbox: Toolbox | None) -> None:
+        """Continues any conversation that it is told to, and asks nothing of the host."""
         self.session_id = run.session_id or f"echo-{os.urandom(8).hex()}"
 
     async def turn(self, document: RunInput | FollowUp) -> AsyncIterator[Record]:

@@ -24,7 +24,7 @@ class Core:
     """Does what its prompt says, for the tests of what stands around a core."""
     session_id = "s-1"
 
-    async def start(self, run):
+    async def start(self, run, toolbox):
         if run.prompt == "no start":
             raise RuntimeError("it would not")
 
