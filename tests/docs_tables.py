@@ -30,7 +30,7 @@ TABLES = {
     ),
     "messages": Table(
         "something said in a chat, never changed; `seq` is its place",
-        "listen, send, chat, run-agent, route",
+        "listen, send, chat, run-agent, route, ipc-watch",
         "route, run-agent, tail, chat, runs, sessions, status",
     ),
     "runs": Table(
@@ -86,6 +86,6 @@ TABLES = {
         "ipc-watch, route, approvals, audit prune",
         "audit",
     ),
-    "todos": Table("something that a group wants done", "ipc-watch", "ipc-watch"),
+    "todos": Table("something that a group wants done", "ipc-watch, route", "ipc-watch"),
     "outbound_files": Table("a file that goes with a reply", "ipc-watch", "listen"),
 }

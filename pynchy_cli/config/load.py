@@ -18,6 +18,7 @@ from pynchy_cli.config.paths import Home
 from pynchy_cli.config.sections import PREFIX
 from pynchy_cli.config.settings import GroupRules, Settings
 from pynchy_cli.config.sources import Given, find_line
+from pynchy_cli.config.spoken import require_distinct
 from pynchy_cli.config.tiers import for_group, require_profiles
 from pynchy_cli.errors import ConfigInvalid
 from pynchy_cli.log import masked
@@ -52,6 +53,7 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
         }
     settings = Settings(**built)
     require_profiles(settings)
+    require_distinct(settings.commands)
     return settings
 
 

@@ -14,8 +14,12 @@ Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 WordOrAll = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,63})$")]
 Ask = Annotated[str, msgspec.Meta(pattern=r"^(service:)?[a-z][a-z0-9_]{0,63}$")]
 Line = Annotated[str, msgspec.Meta(min_length=1)]
+Limit = Annotated[float, msgspec.Meta(gt=0, le=600)]
+SPOKEN = r"^[^\s@!][^\s]{0,39}$"
 ADDRESS = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
 """Without a login: addresses are told in logs, in `status` and to sandboxes."""
+Spoken = Annotated[str, msgspec.Meta(pattern=SPOKEN)]
+"""A word as people say it in a chat: `@` is for names, and `!` for the shell."""
 
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -123,6 +127,43 @@ class Approvals(Section, frozen=True):
     """Whether what other groups ask is put to the admin group's chat, too."""
 
 
+class Commands(Section, frozen=True):
+    """What people say in a chat to the host itself, in whatever case; an empty list leaves a
+    command out."""
+
+    reset_verbs: tuple[Spoken, ...] = ("reset", "restart", "clear", "new", "wipe")
+    """With one of `reset_nouns`, in either order: forget the conversation."""
+    reset_nouns: tuple[Spoken, ...] = ("context", "session", "chat", "conversation")
+    """With one of `reset_verbs`."""
+    reset_aliases: tuple[Spoken, ...] = ("boom", "c")
+    """The same in a single word."""
+    end_session_verbs: tuple[Spoken, ...] = ("end", "stop", "close", "finish")
+    """With one of `end_session_nouns`, in either order: let the sandbox go."""
+    end_session_nouns: tuple[Spoken, ...] = ("session",)
+    """With one of `end_session_verbs`."""
+    end_session_aliases: tuple[Spoken, ...] = ("done", "bye", "goodbye", "cya")
+    """The same in a single word."""
+    stop: tuple[Spoken, ...] = ("stop", "/stop")
+    """End the turn at work."""
+    approve: tuple[Spoken, ...] = ("approve",)
+    """With an id: what waits for a yes may be done."""
+    deny: tuple[Spoken, ...] = ("deny",)
+    """With an id, and a reason if there is one: it may not."""
+    pending: tuple[Spoken, ...] = ("pending",)
+    """Tell what waits for a person."""
+    status: tuple[Spoken, ...] = ("status",)
+    """Tell how the group is."""
+    help: tuple[Spoken, ...] = ("help",)
+    """Tell these words."""
+    todo: tuple[Spoken, ...] = ("todo",)
+    """With a text: note something to be done."""
+    shell: bool = False
+    """Whether the owner may have the host run a command, by ! and the command in the admin
+    group's chat."""
+    shell_timeout: Limit = 30.0
+    """Seconds after which such a command is ended."""
+
+
 class Log(Section, frozen=True):
     """What is written to standard error."""
 
@@ -203,6 +244,7 @@ class Settings(Section, frozen=True):
     queue: Queue = Queue()
     gateway: Gateway = Gateway()
     approvals: Approvals = Approvals()
+    commands: Commands = Commands()
     secrets: Secrets = Secrets()
     log: Log = Log()
     supervise: Supervise = Supervise()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from pynchy_cli.config.settings import ADDRESS
+from pynchy_cli.config.settings import ADDRESS, SPOKEN
 from pynchy_cli.config.sources import Given
 from pynchy_cli.errors import ConfigInvalid
 from pynchy_cli.log import masked
@@ -71,6 +71,8 @@ def _limits(meta: msgspec.Meta) -> str:
         words += f" and at most {meta.le}"
     if meta.pattern == ADDRESS:
         words += " that is an address beginning with https:// or http://, without a login"
+    elif meta.pattern == SPOKEN:
+        words += " that is a word of at most 40 characters, beginning with neither @ nor !"
     elif meta.pattern is not None and meta.pattern.startswith(r"^(\*|"):
         words += " of letters, digits, '_', '.' and '-', or *"
     elif meta.pattern is not None:

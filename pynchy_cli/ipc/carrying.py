@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from agent_runner.protocol import Error, read_answer
-from agent_runner.protocol.requests import Request
 from pynchy_cli import clock, locks
 from pynchy_cli.context import Context
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, GroupUnknown, RequestRefused
 from pynchy_cli.ipc import applying, parse
 from pynchy_cli.ipc.effects import Asked, Effect
+from pynchy_cli.ipc.handlers.shell import CHAT_TYPES
 from pynchy_cli.store import groups, outbound, processes, requests
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.requests import Request as Row
@@ -159,6 +159,8 @@ class Carrying:
             row = applying.answered(db, row, state, said)
             if asked is not None and effect is not None:
                 _say(db, asked, effect, row)
+            elif isinstance(said, Error) and row.session == requests.CHAT:
+                _tell(db, row, f"❌ {said.message}")
 
     def _taken_over(self, row: Row) -> bool:
         """Settle what a dead process, or we, have begun and do no more."""
@@ -177,24 +179,26 @@ class Carrying:
         return True
 
 
-def _request(row: Row) -> Request:
+def _request(row: Row) -> msgspec.Struct:
     """The typed request of a row: an agent's, or a command's from a chat."""
     if row.session != requests.CHAT:
         return parse.stored(row.payload)
-    from pynchy_cli.ipc.handlers.shell import CHAT_TYPES  # type: ignore[import-untyped]
-
     kind = CHAT_TYPES.get(row.type)
     if kind is None:
         raise RequestRefused("unavailable", "This host can't do that any more.")
-    made: Request = msgspec.json.decode(row.payload, type=kind)
-    return made
+    return msgspec.json.decode(row.payload, type=kind)
 
 
 def _say(db: Connection, asked: Asked[Any], effect: Effect[Any], row: Row) -> None:
     """Tell the chat how it ended, where that is for people."""
-    if effect.said is None or row.answer is None or row.chat_jid is None:
+    if effect.said is None or row.answer is None:
         return
     if (text := effect.said(asked, read_answer(row.answer))) is not None:
+        _tell(db, row, text)
+
+
+def _tell(db: Connection, row: Row, text: str) -> None:
+    if row.chat_jid is not None:
         outbound.say(
             db,
             key=f"request:{row.id}:ended",

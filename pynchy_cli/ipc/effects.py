@@ -8,14 +8,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from agent_runner.protocol import Answer
-from agent_runner.protocol.requests import Request
 from pynchy_cli.context import Context
 from pynchy_cli.model import Group
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.requests import Request as Row
 
-R = TypeVar("R", bound=Request)
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True)

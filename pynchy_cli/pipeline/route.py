@@ -13,29 +13,16 @@ from typing import Any
 from pynchy_cli import clock
 from pynchy_cli.errors import GroupUnknown
 from pynchy_cli.loop import Context
-from pynchy_cli.model import CHAT_LANE, Group, Message
-from pynchy_cli.routing import chat_commands, triggers
-from pynchy_cli.store import (
-    cancelling,
-    conversations,
-    failures,
-    groups,
-    messages,
-    outbound,
-    runs,
-    sessions,
-)
+from pynchy_cli.model import Group, Message
+from pynchy_cli.routing.orders import Orders
+from pynchy_cli.routing.said import Said
+from pynchy_cli.store import failures, groups, messages, outbound, runs
 from pynchy_cli.store.connection import Connection
 
 SINGLE = True
 STAGE = "route"
 BATCH = 1000
 """Messages routed in one write, at most."""
-SAID = {
-    "reset": conversations.FORGOTTEN,
-    "end_session": "👋 See you. The next message takes the conversation up again.",
-    "stop": "✋ Stopping. What was said so far stays, and the conversation goes on.",
-}
 
 
 @dataclass(frozen=True)
@@ -43,9 +30,8 @@ class Routed:
     """A message, and what is to be done because of it."""
 
     message: Message
-    is_triggered: bool = False
-    command: chat_commands.Command | None = None
-    is_set_aside: bool = False
+    said: Said | None = None
+    """What it says; None where it is set aside."""
 
 
 def make(context: Context, options: Mapping[str, Any]) -> Router:
@@ -58,8 +44,7 @@ class Router:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        agent = context.settings.agent
-        self.waking = triggers.words(agent.name, agent.trigger_aliases)
+        self.orders = Orders(context.settings)
         self._known: int | None = None
 
     def drain(self) -> int:
@@ -96,7 +81,7 @@ class Router:
                     break
                 decided.append(routed)
             elif failed[subject].state == "set_aside":
-                decided.append(Routed(message, is_set_aside=True))
+                decided.append(Routed(message))
             elif subject in blocked or decided:
                 break  # what came after it waits with it, so that the order is kept
             else:
@@ -105,24 +90,20 @@ class Router:
         return self._carry_out(group, decided) if decided else 0
 
     def decide(self, group: Group, message: Message) -> Routed:
-        """What a message leads to; only people's messages lead to anything."""
-        if message.message_type != "user":
-            return Routed(message)
-        decision = triggers.for_group(message.content, self.waking, group)
-        command = chat_commands.command_in(decision.text)
-        return Routed(message, decision.triggered, command)
+        """What a message says; only people's messages lead to anything."""
+        return Routed(message, self.orders.read(message, group))
 
     def _carry_out(self, group: Group, decided: Sequence[Routed]) -> int:
         try:
             with self.context.store.atomic() as db:
-                _write(db, group, decided)
+                self._write(db, group, decided)
             return len(decided)
         except sqlite3.Error as error:
             # One of them can't be written. One by one it is found, and the others pass.
             self.context.log.warning("batch failed", group=group.folder, error=str(error))
         for number, routed in enumerate(decided):
             subject = _subject(routed.message)
-            if routed.is_set_aside:
+            if routed.said is None:
                 self._one(group, routed)
             elif self.context.attempt(subject, partial(self._one, group, routed)) is None:
                 return number
@@ -130,10 +111,33 @@ class Router:
 
     def _one(self, group: Group, routed: Routed) -> bool:
         with self.context.store.atomic() as db:
-            _write(db, group, [routed])
-            if not routed.is_set_aside:  # here, or a kill in between would route it twice
+            self._write(db, group, [routed])
+            if routed.said is not None:  # here, or a kill in between would route it twice
                 failures.clear(db, STAGE, _subject(routed.message))
         return True
+
+    def _write(self, db: Connection, group: Group, decided: Sequence[Routed]) -> None:
+        """The effects of some messages in order, and the cursor behind the last of them. What was
+        decided before this transaction may have been carried out by somebody else since."""
+        now = clock.now()
+        cursor = groups.routed_through(db, group)
+        if cursor is None:
+            return
+        waiting: Message | None = None
+        for message, said in ((one.message, one.said) for one in decided):
+            if message.seq <= cursor and not failures.has(db, STAGE, _subject(message)):
+                continue
+            if said is None:
+                continue
+            if said.command is not None:  # what was said before it is not touched by it
+                _queue(db, group, waiting, now)
+                waiting = None
+            if (answer := self.orders.obey(db, said, now)) is not None:
+                _say(db, group, message, answer, now)
+            elif said.is_triggered:
+                waiting = message
+        _queue(db, group, waiting, now)
+        groups.route_through(db, group.folder, decided[-1].message.seq)
 
     def _again(self, group: Group, message: Message) -> bool:
         return self._one(group, self.decide(group, message))
@@ -167,53 +171,27 @@ def _subject(message: Message) -> str:
     return f"message:{message.seq}"
 
 
-def _write(db: Connection, group: Group, decided: Sequence[Routed]) -> None:
-    """The effects of some messages in order, and the cursor behind the last of them. What was
-    decided before this transaction may have been carried out by somebody else since."""
-    now = clock.now()
-    cursor = groups.routed_through(db, group)
-    if cursor is None:
-        return
-    waiting: Message | None = None
-    for routed in decided:
-        if routed.message.seq <= cursor and not failures.has(db, STAGE, _subject(routed.message)):
-            continue
-        command = routed.command
-        if command == "stop" and cancelling.stop(db, group.folder) is None:
-            command = None  # nothing is at work: it is said to the assistant
-        if command is not None:
-            _queue(db, group, waiting, now)
-            waiting = None
-            _obey(db, group, routed.message, command, now)
-        elif routed.is_triggered:
-            waiting = routed.message
-    _queue(db, group, waiting, now)
-    groups.route_through(db, group.folder, decided[-1].message.seq)
-
-
 def _queue(db: Connection, group: Group, last: Message | None, now: str) -> None:
     if last is None:
         return
     first = messages.first_unread(db, group.folder, last.seq)
+    covering = runs.covering(db, group.folder, last.seq)
     if last.seq > (groups.routed_through(db, group) or 0):
-        runs.queue_chat(db, group.folder, first, last.seq, last.chat_jid, now)
-    elif all(run.state != "queued" for run in runs.covering(db, group.folder, last.seq)):
+        # A run for what the host itself added later has read it already.
+        if all(run.state == "queued" for run in covering):
+            runs.queue_chat(db, group.folder, first, last.seq, last.chat_jid, now)
+    elif all(run.state != "queued" for run in covering):
         # What came after it may be answered already, and is not to be joined with it.
         runs.queue_apart(db, group.folder, first, last.seq, last.chat_jid, now)
 
 
-def _obey(
-    db: Connection, group: Group, message: Message, command: chat_commands.Command, now: str
-) -> None:
-    if command == "reset":
-        conversations.reset(db, group.folder, CHAT_LANE, message.seq, now)
-    elif command == "end_session":
-        sessions.let_go(db, group.folder, CHAT_LANE)
+def _say(db: Connection, group: Group, message: Message, answer: str, now: str) -> None:
+    """Answer a message; so the agent is never given it."""
     outbound.say(
         db,
         key=outbound.answer_to(message),
         chat_jid=message.chat_jid,
-        content=SAID[command],
+        content=answer,
         source="host",
         now=now,
         group_folder=group.folder,

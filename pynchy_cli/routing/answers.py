@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pynchy_cli.model import Message, Reply, Run
-from pynchy_cli.store import failures, groups, outbound, runs
+from pynchy_cli.store import failures, groups, outbound, requests, runs
 from pynchy_cli.store.connection import Connection
 
 Ended = Literal["answered", "failed", "cancelled"]
@@ -41,8 +41,19 @@ def outcome(db: Connection, message: Message) -> Outcome:
         return Outcome("waiting")
     said = outbound.by_key(db, outbound.answer_to(message))
     if said is not None:
-        return Outcome("answered", (said,))
+        return _obeyed(db, group.folder, message, said)
     return _of_runs(db, group.folder, message)
+
+
+def _obeyed(db: Connection, folder: str, message: Message, said: Reply) -> Outcome:
+    """A command for the host's shell is answered at once, and again when it has ended."""
+    row = requests.find(db, folder, requests.CHAT, requests.id_of_message(message.seq))
+    if row is None:
+        return Outcome("answered", (said,))
+    if row.answer is None:
+        return Outcome("waiting", (said,))
+    ended = outbound.by_key(db, f"request:{row.id}:ended")
+    return Outcome("answered", (said, ended) if ended else (said,))
 
 
 def _of_runs(db: Connection, folder: str, message: Message) -> Outcome:

@@ -3,55 +3,103 @@ that wakes the assistant. They are carried out by `route`, only for those who ma
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-Command = Literal["reset", "end_session", "stop"]
+from pynchy_cli.config.settings import Commands
+
+Name = Literal[
+    "reset",
+    "end_session",
+    "stop",
+    "approve",
+    "deny",
+    "pending",
+    "status",
+    "help",
+    "todo",
+    "shell",
+]
+ID = re.compile(r"[a-z0-9]{2,36}")
+"""What may be the id of something that waits for a person."""
+AROUND = "`'\".,!"
+"""What people write around an id."""
+FOR_ASSISTANT = frozenset({"pending", "status", "help", "todo"})
+"""Commands that are none unless the message is for the assistant: people say such words."""
+Pair = frozenset[str]
 
 
 @dataclass(frozen=True)
+class Command:
+    """What is to be done: with which id, and which text (a reason, a todo, a shell's command)."""
+
+    name: Name
+    id: str = ""
+    text: str = ""
+
+
 class Words:
-    """One of `aliases` by itself, or a verb and a noun in either order."""
+    """What can be said, as the settings have it."""
 
-    aliases: frozenset[str]
-    verbs: frozenset[str]
-    nouns: frozenset[str]
+    def __init__(self, commands: Commands) -> None:
+        self.commands = commands
+        self._alone: dict[str, Name] = {
+            **_each("reset", commands.reset_aliases),
+            **_each("end_session", commands.end_session_aliases),
+            **_each("stop", commands.stop),
+            **_each("pending", commands.pending),
+            **_each("status", commands.status),
+            **_each("help", commands.help),
+        }
+        self._before: dict[str, Name] = {
+            **_each("approve", commands.approve),
+            **_each("deny", commands.deny),
+            **_each("todo", commands.todo),
+        }
+        self._pairs = {
+            **_pairs("reset", commands.reset_verbs, commands.reset_nouns),
+            **_pairs("end_session", commands.end_session_verbs, commands.end_session_nouns),
+        }
 
-    def match(self, said: tuple[str, ...]) -> bool:
-        """Whether these words, and no others, were said."""
+    def command_in(self, text: str, *, is_triggered: bool = True) -> Command | None:
+        """The command that a text is, in whatever case; None where it is none."""
+        found = self._found(text.strip())
+        if found is None or (found.name in FOR_ASSISTANT and not is_triggered):
+            return None
+        return found
+
+    def _found(self, text: str) -> Command | None:
+        if text.startswith("!"):
+            command = text[1:].strip()
+            return Command("shell", text=command) if self.commands.shell and command else None
+        said = text.split(maxsplit=2)
+        if not said:
+            return None
+        first = said[0].casefold()
         if len(said) == 1:
-            return said[0] in self.aliases
-        if len(said) != 2:
-            return False
-        one, other = said
-        return (one in self.verbs and other in self.nouns) or (
-            one in self.nouns and other in self.verbs
-        )
+            alone = self._alone.get(first)
+            return Command(alone) if alone else None
+        if len(said) == 2 and (pair := self._pairs.get(frozenset((first, said[1].casefold())))):
+            return Command(pair)
+        return _with_more(self._before.get(first), text, said)
 
 
-RESET = Words(
-    aliases=frozenset({"boom", "c"}),
-    verbs=frozenset({"reset", "restart", "clear", "new", "wipe"}),
-    nouns=frozenset({"context", "session", "chat", "conversation"}),
-)
-"""Forget the conversation and begin a new one."""
-END_SESSION = Words(
-    aliases=frozenset({"done", "bye", "goodbye", "cya"}),
-    verbs=frozenset({"end", "stop", "close", "finish"}),
-    nouns=frozenset({"session"}),
-)
-"""Let the sandbox go; the conversation can be continued."""
-STOP = frozenset({"stop", "/stop"})
-"""End the turn at work. Where there is none, these are words like any other."""
+def _with_more(name: Name | None, text: str, said: list[str]) -> Command | None:
+    """A command that says more: an id, a reason, a todo."""
+    if name is None:
+        return None
+    if name == "todo":
+        return Command(name, text=text.split(maxsplit=1)[1])
+    id = said[1].strip(AROUND).casefold()
+    if not ID.fullmatch(id) or (name == "approve" and len(said) > 2):
+        return None
+    return Command(name, id=id, text=said[2] if len(said) > 2 else "")
 
 
-def command_in(text: str) -> Command | None:
-    """The command that a text is, in whatever case; None where it is none."""
-    said = tuple(text.casefold().split(maxsplit=2))
-    if RESET.match(said):
-        return "reset"
-    if END_SESSION.match(said):
-        return "end_session"
-    if len(said) == 1 and said[0] in STOP:
-        return "stop"
-    return None
+def _each(name: Name, words: tuple[str, ...]) -> dict[str, Name]:
+    return {word.casefold(): name for word in words}
+
+
+def _pairs(name: Name, verbs: tuple[str, ...], nouns: tuple[str, ...]) -> dict[Pair, Name]:
+    return {frozenset((verb.casefold(), noun.casefold())): name for verb in verbs for noun in nouns}

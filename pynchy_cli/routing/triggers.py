@@ -17,6 +17,8 @@ class Decision:
 
     triggered: bool
     text: str
+    is_called: bool = False
+    """Whether that word stood there."""
 
 
 def words(name: str, aliases: Iterable[str] = (), own: str | None = None) -> tuple[str, ...]:
@@ -31,7 +33,7 @@ def decide(text: str, waking: tuple[str, ...], mode: TriggerMode, *, is_admin: b
     said = text.strip()
     found = _pattern(waking).match(said) if waking else None
     rest = said[found.end() :].strip() if found else said
-    return Decision(bool(found) or is_admin or mode == "always", rest)
+    return Decision(bool(found) or is_admin or mode == "always", rest, bool(found))
 
 
 def for_group(text: str, waking: tuple[str, ...], group: Group) -> Decision:
@@ -39,6 +41,13 @@ def for_group(text: str, waking: tuple[str, ...], group: Group) -> Decision:
     if group.trigger_pattern:
         waking = words(group.trigger_pattern, waking)
     return decide(text, waking, group.trigger_mode, is_admin=group.is_admin)
+
+
+def word_needed(group: Group, waking: tuple[str, ...]) -> str | None:
+    """The word without which a group isn't answered, or None where it needs none."""
+    if group.is_admin or group.trigger_mode == "always":
+        return None
+    return words(group.trigger_pattern or "", waking)[0]
 
 
 @lru_cache(maxsize=256)

@@ -1,5 +1,6 @@
 """Who may speak to a group's assistant. Asked once, when a message comes in; the verdict is
-stored with the message and never asked again. What can't be decided is refused."""
+stored with the message and never asked again. What can't be decided is refused. Who may decide
+what is asked is a list of names of the same kind."""
 
 from __future__ import annotations
 
@@ -19,6 +20,18 @@ def verdict(group: Group | None, channel: str, sender: str) -> Verdict:
     if group is None or not sender:
         return "refused"
     return "allowed" if _names(group.allowed_users, channel, sender) else "refused"
+
+
+def is_one_of(names: tuple[str, ...], channel: str, sender: str) -> bool:
+    """Whether whoever is called `sender` on a channel is among some names, which are written as
+    in `allowed_users`."""
+    return bool(sender) and _names(names, channel, sender)
+
+
+def name_of(channel: str, sender: str) -> str:
+    """What a sender is called in notes of who decided what: `owner`, or `channel:id`."""
+    is_owner = sender == OWNER and channel in SHELL_CHANNELS
+    return OWNER if is_owner else f"{channel}:{sender}"
 
 
 def _names(allowed: tuple[str, ...], channel: str, sender: str) -> bool:

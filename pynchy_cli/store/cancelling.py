@@ -21,6 +21,11 @@ def stop(db: Connection, group_folder: str) -> Run | None:
     return run
 
 
+def is_stoppable(db: Connection, group_folder: str) -> bool:
+    """Whether a group's turn is at work in its chat."""
+    return steering.at_work(db, group_folder, CHAT_LANE) is not None
+
+
 def cancel(db: Connection, run_id: int, now: str) -> Run:
     """End a run for good; the run as it is then: cancelled and told so in its chat, or at work
     still, and asked to stop.

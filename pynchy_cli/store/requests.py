@@ -50,6 +50,11 @@ class Request:
     finished_at: str | None
 
 
+def id_of_message(seq: int) -> str:
+    """The id of what a message in a chat asks of the host."""
+    return f"message-{seq}"
+
+
 def digest_of(type: str, payload: str) -> str:
     """The sha256 of what is asked, as people are shown it."""
     return hashlib.sha256(f"{type}\n{payload}".encode()).hexdigest()

@@ -10,10 +10,10 @@ from pynchy_cli.channels import local
 from pynchy_cli.channels.intake import Taken, take
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.model import CHAT_LANE, Group, Message
-from pynchy_cli.routing import chat_commands, triggers
+from pynchy_cli.model import Group, Message
 from pynchy_cli.routing.answers import outcome
-from pynchy_cli.store import groups, messages, outbound, runs, steering
+from pynchy_cli.routing.orders import Orders
+from pynchy_cli.store import groups, messages, outbound, runs
 from pynchy_cli.store.connection import Store
 from pynchy_cli.tui.follow import missing, not_running
 
@@ -25,7 +25,7 @@ class Talk:
         self.store = store
         self.home = home
         self.group = group
-        self.waking = triggers.words(settings.agent.name, settings.agent.trigger_aliases)
+        self.orders = Orders(settings)
         self.seen = messages.highest(store.db)
         self.waiting: deque[Message] = deque()
         self._own: set[int] = set()
@@ -41,11 +41,11 @@ class Talk:
 
     def hint(self, text: str) -> str | None:
         """Why the assistant will not answer a text by itself; None where it will."""
-        decision = triggers.for_group(text, self.waking, self.group)
-        command = chat_commands.command_in(decision.text)
-        if decision.triggered or (command and (command != "stop" or self._is_at_work())):
+        now = clock.now()
+        said = self.orders.read(_row(text, self.group.jid, now), self.group)
+        if said.is_triggered or self.orders.would_obey(self.store.db, said, now):
             return None
-        word = self.group.trigger_pattern or self.waking[0]
+        word = self.group.trigger_pattern or self.orders.waking[0]
         return (
             f"{self.group.folder} answers only to what begins with @{word}; "
             "this is read with the next message that does."
@@ -79,8 +79,11 @@ class Talk:
         absent = missing(self.store, self.home)
         return f"waiting: {not_running(absent)}" if absent else "thinking…"
 
-    def _is_at_work(self) -> bool:
-        return steering.at_work(self.store.db, self.group.folder, CHAT_LANE) is not None
-
     def _chats(self) -> list[str]:
         return groups.chats(self.store.db, self.group.folder)
+
+
+def _row(text: str, chat_jid: str, now: str) -> Message:
+    """What is about to be said, as it would stand in the file."""
+    said = local.said(text, chat_jid, now)
+    return Message(said.id, chat_jid, said.sender, said.sender_name, text, now)

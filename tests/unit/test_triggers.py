@@ -41,7 +41,7 @@ def test_a_mention_is_a_whole_word_at_the_start(text: str, triggered: bool, rest
 def test_always_and_admin_need_no_word_and_lose_it(text: str) -> None:
     for mode, is_admin in (("always", False), ("mention", True), ("always", True)):
         decision = triggers.decide(text, WAKING, mode, is_admin=is_admin)  # type: ignore[arg-type]
-        assert decision == triggers.Decision(True, "hello")
+        assert decision == triggers.Decision(True, "hello", is_called=text != "hello")
 
 
 def test_a_word_may_end_in_a_mark() -> None:
@@ -58,4 +58,4 @@ def test_nothing_wakes_where_there_is_no_word() -> None:
 @given(st.text())
 def test_any_text_behind_the_word_comes_back_stripped(text: str) -> None:
     decision = triggers.decide(f"@pynchy {text}", WAKING, "mention", is_admin=False)
-    assert decision == triggers.Decision(True, text.strip())
+    assert decision == triggers.Decision(True, text.strip(), is_called=True)

@@ -1,0 +1,67 @@
+"""A person's yes or no in a chat. What may be decided, where, by whom and until when is asked in
+the transaction that decides, so that of two who do it at once one is heard."""
+
+from __future__ import annotations
+
+from pynchy_cli.errors import ApprovalUnknown
+from pynchy_cli.output import plain
+from pynchy_cli.routing.said import Said
+from pynchy_cli.security import senders
+from pynchy_cli.store import approvals
+from pynchy_cli.store.approvals import Approval
+from pynchy_cli.store.connection import Connection
+
+REASON = 1000
+"""Characters kept of why somebody said no."""
+UNKNOWN = "Nothing was asked under {id}."
+ELSEWHERE = "{id} was not asked in this chat, and can't be decided here."
+OVER = "{id} was {state} already{by}; nothing is changed."
+LATE = "{id} has expired, and is not done."
+NOT_YOURS = "You may not decide on {id}; that is for: {approvers}."
+APPROVED = "✅ {id} is approved."
+DENIED = "🚫 {id} is denied."
+
+
+def decide(db: Connection, said: Said, now: str) -> str | None:
+    """Carry out `approve` or `deny`; what is said to it, or None where it is talk like any other:
+    nobody called the assistant, and nothing of that id was asked here."""
+    assert said.command is not None, "a command"
+    id, is_yes = said.command.id, said.command.name == "approve"
+    approval = _asked(db, id)
+    if approval is None or said.message.chat_jid not in approval.chats:
+        if not said.is_called:
+            return None
+        return (UNKNOWN if approval is None else ELSEWHERE).format(id=id)
+    if (why := _refusal(approval, said, now)) is not None:
+        return why
+    who = senders.name_of(*said.sender)
+    reason = "" if is_yes else plain(said.command.text)[:REASON]
+    outcome: approvals.Outcome = "approved" if is_yes else "denied"
+    if not approvals.decide(db, approval, outcome, who, now, reason):
+        return OVER.format(id=id, state="decided", by="")
+    return (APPROVED if is_yes else DENIED).format(id=id)
+
+
+def is_asked_in(db: Connection, id: str, chat_jid: str) -> bool:
+    """Whether something of that id was asked in a chat."""
+    approval = _asked(db, id)
+    return approval is not None and chat_jid in approval.chats
+
+
+def _asked(db: Connection, id: str) -> Approval | None:
+    try:
+        return approvals.get(db, id)
+    except ApprovalUnknown:
+        return None
+
+
+def _refusal(approval: Approval, said: Said, now: str) -> str | None:
+    """Why it can't be decided by this person now."""
+    if not senders.is_one_of(approval.approvers, *said.sender):
+        return NOT_YOURS.format(id=approval.id, approvers=", ".join(approval.approvers))
+    if approval.state == "expired" or (approval.state == "pending" and approval.expires_at <= now):
+        return LATE.format(id=approval.id)
+    if approval.state != "pending":
+        by = f" by {approval.decided_by}" if approval.decided_by else ""
+        return OVER.format(id=approval.id, state=approval.state, by=by)
+    return None

@@ -1,0 +1,143 @@
+"""What the host itself does because of something said in a chat, as rows of one transaction: chat
+commands, and answers to what agents have asked. What comes to nothing is talk like any other."""
+
+from __future__ import annotations
+
+import json
+
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.model import CHAT_LANE, Group, Message
+from pynchy_cli.routing import answering, deciding, said, telling, triggers
+from pynchy_cli.routing.chat_commands import Words
+from pynchy_cli.routing.said import Said
+from pynchy_cli.security import senders
+from pynchy_cli.store import audit, cancelling, conversations, requests, sessions, todos
+from pynchy_cli.store import questions as questions_table
+from pynchy_cli.store.connection import Connection
+
+ENDED = "👋 See you. The next message takes the conversation up again."
+STOPPING = "✋ Stopping. What was said so far stays, and the conversation goes on."
+NOTED = "📝 Noted as {id}."
+TOO_LONG = "That is too long: at most {limit} characters."
+RUNNING = "⏳ Running it; what comes of it is said here."
+TODO_LIMIT = 2000
+COMMAND_LIMIT = 10_000
+
+
+class Orders:
+    """Obeys what is said, as the settings have it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.words = Words(settings.commands)
+        self.waking = triggers.words(settings.agent.name, settings.agent.trigger_aliases)
+
+    def read(self, message: Message, group: Group) -> Said:
+        """What a message says."""
+        return said.read(message, group, self.waking, self.words)
+
+    def obey(self, db: Connection, said: Said, now: str) -> str | None:
+        """Do what was said; what is answered to it, or None where it is for the assistant."""
+        if not said.is_speech:
+            return None
+        if said.command is not None and (answer := self._command(db, said, now)) is not None:
+            return answer
+        return answering.answer(db, said, triggers.word_needed(said.group, self.waking), now)
+
+    def would_obey(self, db: Connection, said: Said, now: str) -> bool:
+        """Whether that would be obeyed now. It changes nothing."""
+        if said.command is None:
+            return answering.reads(db, said, now)
+        match said.command.name:
+            case "stop":
+                return cancelling.is_stoppable(db, said.group.folder)
+            case "approve" | "deny":
+                return said.is_called or deciding.is_asked_in(
+                    db, said.command.id, said.message.chat_jid
+                )
+            case "shell":
+                return self._may_shell(said)
+        return True
+
+    def _command(self, db: Connection, said: Said, now: str) -> str | None:
+        assert said.command is not None, "a command"
+        folder = said.group.folder
+        match said.command.name:
+            case "reset":
+                conversations.reset(db, folder, CHAT_LANE, said.message.seq, now)
+                return conversations.FORGOTTEN
+            case "end_session":
+                sessions.let_go(db, folder, CHAT_LANE)
+                return ENDED
+            case "stop":
+                return _stop(db, folder, now)
+            case "approve" | "deny":
+                return deciding.decide(db, said, now)
+            case "pending":
+                return telling.pending(db, said.group, said.message.chat_jid, now)
+            case "status":
+                return telling.status(db, said.group, now)
+            case "help":
+                return telling.help(self.settings.commands, said.group)
+            case "todo":
+                return _note(db, folder, said.command.text, now)
+            case "shell":
+                return self._shell(db, said, now)
+
+    def _may_shell(self, said: Said) -> bool:
+        named = [name for name in self.settings.approvals.approvers if name != senders.EVERYONE]
+        names = (senders.OWNER, *named)
+        return said.group.is_admin and senders.is_one_of(names, *said.sender)
+
+    def _shell(self, db: Connection, said: Said, now: str) -> str | None:
+        """Have a command of the owner's carried out by whoever attends to requests."""
+        assert said.command is not None, "a command"
+        if not self._may_shell(said):
+            return None
+        command = said.command.text
+        if len(command) > COMMAND_LIMIT:
+            return TOO_LONG.format(limit=COMMAND_LIMIT)
+        id = requests.id_of_message(said.message.seq)
+        if requests.find(db, said.group.folder, requests.CHAT, id) is not None:
+            return RUNNING
+        row = requests.add(
+            db,
+            group_folder=said.group.folder,
+            session=requests.CHAT,
+            request_id=id,
+            lane=CHAT_LANE,
+            role="admin",
+            type="host_shell",
+            payload=json.dumps({"command": command}, ensure_ascii=False),
+            state="accepted",
+            now=now,
+            chat_jid=said.message.chat_jid,
+        )
+        audit.add(
+            db,
+            "shell",
+            "accepted",
+            who=senders.name_of(*said.sender),
+            subject="host_shell",
+            now=now,
+            group_folder=said.group.folder,
+            request=row.id,
+            digest=row.digest,
+            detail={"command": command},
+        )
+        return RUNNING
+
+
+def _stop(db: Connection, folder: str, now: str) -> str | None:
+    run = cancelling.stop(db, folder)
+    if run is None:
+        return None  # nothing is at work: it is said to the assistant
+    for asked in questions_table.of_run(db, folder, run.id):
+        questions_table.withdraw(db, asked, "The turn was stopped.", now)
+    return STOPPING
+
+
+def _note(db: Connection, folder: str, text: str, now: str) -> str:
+    if len(text) > TODO_LIMIT:
+        return TOO_LONG.format(limit=TODO_LIMIT)
+    return NOTED.format(id=todos.add(db, folder, text, now))

@@ -1,0 +1,117 @@
+"""What the host tells when it is asked in a chat: what waits for a person, how the group is, and
+which words it obeys. It changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pynchy_cli import clock
+from pynchy_cli.config.settings import Commands
+from pynchy_cli.model import Group
+from pynchy_cli.output import plain
+from pynchy_cli.store import approvals, groups, overview, questions
+from pynchy_cli.store.connection import Connection
+from pynchy_cli.store.overview import Overview
+
+SHOWN = 200
+"""Characters of what waits for a person."""
+NOTHING = "Nothing waits for you here."
+
+
+def pending(db: Connection, group: Group, chat_jid: str, now: str) -> str:
+    """What was asked in this chat and waits for an answer."""
+    lines = [
+        f"🔐 {one.id}: {_short(one.summary)} ({_left(one.expires_at, now)};"
+        f" asked for by {one.group_folder})"
+        for one in approvals.pending_in(db, chat_jid)
+        if one.expires_at > now
+    ]
+    lines += [
+        f"❓ {one.id}: {_short(one.questions[one.open[0] - 1].question)}"
+        f" ({_left(one.expires_at, now)})"
+        for one in questions.open_in(db, group.folder, chat_jid, now)
+    ]
+    return "\n".join(lines) or NOTHING
+
+
+def status(db: Connection, group: Group, now: str) -> str:
+    """How the group is; in an admin group's chat also how all are together."""
+    lines = [". ".join(_facts(overview.of_group(db, group.folder), now)) + "."]
+    if group.is_admin:
+        count = len(groups.all(db))
+        all = overview.of_all(db)
+        facts = (
+            _number(count, "group"),
+            f"{_number(len(all.working), 'run')} at work",
+            f"{all.waiting} waiting",
+            f"{_number(all.approvals, 'approval')} and {_number(all.questions, 'question')} open",
+        )
+        lines.append(f"In all: {', '.join(facts)}.")
+    return "\n".join(lines)
+
+
+def help(commands: Commands, group: Group) -> str:
+    """The words that are obeyed."""
+    reset = _said(commands.reset_aliases, commands.reset_verbs, commands.reset_nouns)
+    end = _said(
+        commands.end_session_aliases, commands.end_session_verbs, commands.end_session_nouns
+    )
+    shell = commands.shell and group.is_admin
+    lines = [
+        _line(reset, "forget the conversation and begin a new one"),
+        _line(end, "let the sandbox go; the conversation can be continued"),
+        _line(_alone(commands.stop), "end what the assistant is at work on"),
+        _line(_alone(commands.approve, " ID"), "say yes to what waits for it"),
+        _line(_alone(commands.deny, " ID [reason]"), "say no"),
+        _line(_alone(commands.pending), "what waits for an answer in this chat"),
+        _line(_alone(commands.todo, " TEXT"), "note something to be done"),
+        _line(_alone(commands.status), "how the assistant is"),
+        _line(_alone(commands.help), "this"),
+        _line("`!COMMAND`" if shell else "", "have the host run a command; for its owner"),
+    ]
+    return "\n".join(["Words that are obeyed by themselves:", *filter(None, lines)])
+
+
+def _facts(state: Overview, now: str) -> Iterator[str]:
+    for kind, lane, since in state.working:
+        where = "" if lane == kind else f" ({lane})"
+        took = max(0, int(clock.seconds_between(since, now)))
+        yield f"At work on a {kind} run{where} for {_span(took)}"
+    if not state.working:
+        yield "Not at work"
+    if state.waiting:
+        yield f"{_number(state.waiting, 'run')} waiting"
+    if state.approvals:
+        yield f"{_number(state.approvals, 'approval')} open"
+    if state.questions:
+        yield f"{_number(state.questions, 'question')} open"
+
+
+def _said(aliases: Sequence[str], verbs: Sequence[str], nouns: Sequence[str]) -> str:
+    pair = [f"{verbs[0]} {nouns[0]}"] if verbs and nouns else []
+    return _alone([*pair, *aliases])
+
+
+def _alone(words: Sequence[str], more: str = "") -> str:
+    return ", ".join(f"`{word}{more}`" for word in words)
+
+
+def _line(words: str, what: str) -> str:
+    return f"{words} – {what}" if words else ""
+
+
+def _short(text: str) -> str:
+    line = " ".join(plain(text).split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+
+
+def _left(moment: str, now: str) -> str:
+    return f"{_span(max(0, int(clock.seconds_between(now, moment))))} left"
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
