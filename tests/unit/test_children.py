@@ -83,7 +83,7 @@ def agent(**does: Does) -> Agency:
 
 def settings(**more: Any) -> Settings:
     queue = Queue(base_retry=0.0, max_retries=1, max_concurrent=more.pop("max_concurrent", 1))
-    return Settings(agent=Agent(core="echo"), queue=queue, sandbox=Sandbox(**more))
+    return Settings(agent=Agent(core="echo"), queue=queue, sandbox=Sandbox(stop_grace=0, **more))
 
 
 @asynccontextmanager
@@ -438,21 +438,22 @@ def test_children_that_are_waited_for_end_with_their_parent(tmp_path: Path, wait
 
 
 def test_a_child_that_waits_for_its_turn_is_cancelled_at_once(tmp_path: Path) -> None:
-    """Another group has the only place."""
+    go = asyncio.Event()
 
-    async def chat(place: Place, prompt: str) -> str:
-        if place.name == "pynchy-team":
-            await ask(place, requests.RunInSandbox(task="slow", wait=False))
-            await ask(place, requests.CollectSandbox(run=2), 2)
-        await asyncio.Event().wait()
-        return ""
+    async def parent(place: Place, prompt: str) -> str:
+        await ask(place, requests.RunInSandbox(task="slow", wait=False))
+        await go.wait()
+        return code(await ask(place, requests.CollectSandbox(run=2), 2))
 
     async def story() -> None:
-        async with attended(tmp_path, agent(chat=chat, slow=chat), max_concurrent=1) as b:
+        async with attended(tmp_path, agent(chat=parent)) as b:
             b.ask()
-            await b.until(lambda: len(b.runtime.places) == 2, "the child goes first")
+            await b.until(lambda: children.unfinished(b.store.db, "team"), "the child")
             with b.store.atomic() as db:
-                assert cancelling.cancel(db, 2, clock.now()).asked == "stop"
+                assert cancelling.cancel(db, 2, clock.now()).state == "cancelled"
+            go.set()
+            await b.answered("run_cancelled")
+            assert len(b.runtime.places) == 1
 
     script(story)
 
