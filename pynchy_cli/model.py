@@ -15,6 +15,8 @@ CHAT_LANE = "chat"
 SHELL_LANE = "shell"
 CHILD_LANE = "child:"
 """How the lanes of sandboxes begin that another one has started."""
+PASSING = (SHELL_LANE, CHILD_LANE)
+"""Lanes whose names begin so have a conversation that ends with its sandbox."""
 OWN_ID = "pynchy:"
 """Ids of messages that we write ourselves begin so; a network's message may not."""
 
@@ -109,6 +111,12 @@ class Run:
     """What its worker is asked to do: stop or interrupt it."""
     note: str | None = None
     """What the next attempt is told of the one before."""
+    parent: int | None = None
+    """The run whose agent handed it on."""
+    depth: int = 0
+    """How many runs stand above it."""
+    shares: str | None = None
+    """What a child has of its group's folder: none of it, read or write it."""
     apart: bool = False
     """Whether its range is asked again, out of its time, and grows by nothing said later."""
 
@@ -119,8 +127,18 @@ class Run:
 
     @property
     def is_shell(self) -> bool:
-        """Whether the answer goes to a shell and to no chat."""
+        """Whether the answer goes to a shell."""
         return self.kind == "shell"
+
+    @property
+    def is_child(self) -> bool:
+        """Whether the answer goes to the agent that handed it on."""
+        return self.kind == "child"
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing of it goes to a chat."""
+        return self.is_shell or self.is_child
 
 
 @dataclass(frozen=True)

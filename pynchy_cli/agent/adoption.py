@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Container
+from dataclasses import replace
 from typing import TypeVar
 
 from pynchy_cli import locks
@@ -116,7 +117,10 @@ class Adoption:
                 lease.release()
                 return None
             await self.sandboxes.connect(session)
-            return Live(session, folder, place, lease, log, self.context.watcher)
+            # Who takes it over must not take it for the conversation that began since.
+            forgotten = sessions.is_forgotten(self.context.store.db, session)
+            known = replace(session, generation=-1) if forgotten else session
+            return Live(known, folder, place, lease, log, self.context.watcher)
         except BaseException:
             lease.release()
             raise

@@ -4,47 +4,18 @@ sandbox dies, or patience does."""
 from __future__ import annotations
 
 import asyncio
-import time
+import contextlib
 
 from agent_runner import protocol
 from pynchy_cli.agent.folder import BadLog
 from pynchy_cli.agent.live import Live
+from pynchy_cli.agent.patience import Patience
 from pynchy_cli.agent.turn import Found, Turn
 from pynchy_cli.config import settings as config
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, SandboxDied
 
 PAUSE = 0.5
 """Seconds between attempts to write to a full or locked database."""
-
-
-class Patience:
-    """How long a turn may go on, by the monotonic clock."""
-
-    def __init__(self, limits: config.Sandbox, *, is_cold: bool) -> None:
-        self._limits = limits
-        self._started = time.monotonic()
-        self._heard = self._started
-        self._silence = limits.start_timeout if is_cold else limits.activity_timeout
-
-    def heard(self) -> None:
-        """There was a sign of life."""
-        self._heard = time.monotonic()
-        self._silence = self._limits.activity_timeout
-
-    def left(self) -> float:
-        """Seconds until it ends; not positive when it has."""
-        now = time.monotonic()
-        return min(
-            self._heard + self._silence - now,
-            self._started + self._limits.run_timeout - now,
-        )
-
-    def why(self) -> str:
-        """What it ended of, in words."""
-        now = time.monotonic()
-        if now - self._started >= self._limits.run_timeout:
-            return f"it took longer than {self._limits.run_timeout:g} s"
-        return f"the agent gave no sign of life for {self._silence:g} s"
 
 
 async def converse(live: Live, turn: Turn, limits: config.Sandbox, *, is_cold: bool) -> None:
@@ -73,7 +44,7 @@ async def converse(live: Live, turn: Turn, limits: config.Sandbox, *, is_cold: b
             raise (TooMuch if live.is_refused_for_good else SandboxDied)(live.refusal)
         if died:
             raise SandboxDied(_death(live))
-        await _wait(live, patience)
+        await _wait(live, turn, patience)
 
 
 async def _stored(turn: Turn, found: Found) -> protocol.TurnEnded | None:
@@ -89,16 +60,15 @@ class TooMuch(SandboxDied):
     """The agent floods us, or the disk; trying again would only repeat it."""
 
 
-async def _wait(live: Live, patience: Patience) -> None:
+async def _wait(live: Live, turn: Turn, patience: Patience) -> None:
+    """Wait for a change; the file is asked only when time is up."""
     left = patience.left()
-    if left > 0:
-        try:
-            await asyncio.wait_for(live.changed.wait(), left)
-            return
-        except TimeoutError:
-            pass
-    if patience.left() <= 0 and not live.changed.is_set():
-        raise SandboxDied(patience.why())
+    if left <= 0 and not live.changed.is_set():
+        left = patience.left_after(turn.waited)
+        if left <= 0:
+            raise SandboxDied(patience.why())
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(live.changed.wait(), left)
 
 
 def _death(live: Live) -> str:

@@ -19,6 +19,20 @@ from pynchy_cli.model import Group
 SEPARATOR = "\n\n---\n\n"
 ADMIN = "admin"
 """The directive that the admin group has besides those of its tiers."""
+CHILD = (
+    "All of this holds for a person's agent; here it is otherwise. Another agent of this group has "
+    "started you in a sandbox of your own, for the one task that you are given. No person reads "
+    "what you write, and nobody can be asked: your last answer goes to that agent alone, so put "
+    "all that it needs into it. It ends your work, and your sandbox goes with what you left in it."
+)
+SEEN = {
+    "none": "Your folder /workspace/group is empty, and you see nothing of the group's own.",
+    "read": "Your folder /workspace/group is empty; the group's own is /workspace/parent, which "
+    "you can read.",
+    "write": "Your folder /workspace/group is the group's own, in which others work at the same "
+    "time; what you write there stays.",
+}
+"""What a child is told of the group's folder, by what it shares of it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 Warn = Callable[[str], object]
 
@@ -38,12 +52,17 @@ def names(settings: Settings, folder: str, *, is_admin: bool) -> tuple[str, ...]
     return tuple(dict.fromkeys((*tiers, ADMIN))) if is_admin else tiers
 
 
-def system_prompt(home: Home, settings: Settings, group: Group, warn: Warn) -> str:
+def system_prompt(
+    home: Home, settings: Settings, group: Group, warn: Warn, shares: str | None = None
+) -> str:
     """The text that is appended to the core's own system prompt. What is missing of it is left
-    out, and told to `warn` in a sentence. Raises ConfigInvalid."""
-    wanted = names(settings, group.folder, is_admin=group.is_admin)
+    out, and told to `warn` in a sentence. `shares` is what a child has of the group's folder; no
+    child has an admin's rights. Raises ConfigInvalid."""
+    wanted = names(settings, group.folder, is_admin=group.is_admin and shares is None)
     found = (read(home, name, warn) for name in wanted)
     texts = [directive.text for directive in found if directive is not None and directive.text]
+    if shares is not None:
+        texts.append(f"{CHILD} {SEEN[shares]}")
     texts.append(f"You are called {settings.agent.name}. This group is called {group.name}.")
     return SEPARATOR.join(texts)
 

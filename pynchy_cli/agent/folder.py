@@ -14,6 +14,8 @@ from pynchy_cli.sandbox.base import Mount
 INSIDE = "/workspace/ipc"
 HOSTS = (protocol.INPUT, protocol.RESPONSES)
 AGENTS = (protocol.REQUESTS, protocol.OUTPUT)
+SCRATCH = "scratch"
+CLAUDE = "claude"
 
 
 class SessionFolder:
@@ -28,6 +30,11 @@ class SessionFolder:
         for part in HOSTS:
             (self.path / part).mkdir(parents=True, mode=0o755)
         for part in AGENTS:
+            (self.path / part).mkdir(mode=0o700)
+
+    def make_scratch(self) -> None:
+        """Make the folders that a child has instead of its group's; they go with the sandbox."""
+        for part in (SCRATCH, CLAUDE):
             (self.path / part).mkdir(mode=0o700)
 
     def mounts(self) -> tuple[Mount, ...]:

@@ -43,7 +43,7 @@ class Foreground:
     def drain(self) -> int:
         """Say how the run went, once it is over; until then, end it where somebody wants that."""
         if not self._task.done():
-            return self.worker.at_work.drain()
+            return self.worker.drain_own()
         if self._said:
             return 0
         self._said = True

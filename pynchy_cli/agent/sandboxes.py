@@ -31,7 +31,7 @@ from pynchy_cli.errors import (
 )
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.loop import Context
-from pynchy_cli.model import CHILD_LANE, Group, Session
+from pynchy_cli.model import Group, Run, Session
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import sessions
 
@@ -57,14 +57,14 @@ class Sandboxes:
         self._unended: list[Session] = []
         self._numbers = itertools.count(1)
 
-    async def open(self, group: Group, lane: str, document: protocol.RunInput) -> Live:
-        """A new sandbox for the lane, at work on its first document.
+    async def open(self, group: Group, run: Run, document: protocol.RunInput) -> Live:
+        """A new sandbox for the run's lane, at work on its first document.
 
         Raises SandboxUnavailable or GatewayUnavailable; then nothing of it is left.
         """
         if (why := await self.disk.refusal(group.folder)) is not None:
             raise SandboxUnavailable(why)
-        kind = "c" if lane.startswith(CHILD_LANE) else "s"
+        kind = "c" if run.is_child else "s"
         folder_name = f"{kind}{self.context.owner}-{next(self._numbers)}"
         folder = SessionFolder(self.home.session(group.folder, folder_name))
         lease = locks.take(lease_path(self.home, folder_name), shared=True)
@@ -72,8 +72,10 @@ class Sandboxes:
             raise SandboxUnavailable(f"The lock of sandbox {folder_name} can't be taken.")
         try:
             folder.make()
+            if run.is_child:
+                folder.make_scratch()
             folder.hand_over(document)
-            session = self._begin(group, lane, folder_name)
+            session = self._begin(group, run.lane, folder_name)
         except BaseException:
             lease.release(remove=True)
             folder.remove()
@@ -84,7 +86,7 @@ class Sandboxes:
             target = folder.path / SKILLS
             await _to_its_end(skill_folder.make, self.home, rules.skills, target, warn)
             socket = await self._socket(session, document.core)
-            live = await self._start(group, session, folder, lease, socket)
+            live = await self._start(group, run, session, folder, lease, socket)
         except BaseException:
             lease.release(remove=True)
             folder.remove()
@@ -149,12 +151,13 @@ class Sandboxes:
     async def _start(
         self,
         group: Group,
+        run: Run,
         session: Session,
         folder: SessionFolder,
         lease: locks.Lock,
         socket: Path | None,
     ) -> Live:
-        spec = await self._specification.of(group, session, folder, lease.fd, socket)
+        spec = await self._specification.of(group, run, session, folder, lease.fd, socket)
         place = await self.runtime.start(spec)
         try:
             return Live(session, folder, place, lease, spec.log, self.context.watcher)

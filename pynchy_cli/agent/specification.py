@@ -4,23 +4,35 @@ environment and its limits. Nothing is made here."""
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent_runner import protocol
 from pynchy_cli.agent import skill_folder
 from pynchy_cli.agent.environment import Environment
 from pynchy_cli.agent.extra_mounts import ExtraMounts
-from pynchy_cli.agent.folder import INSIDE, SessionFolder
+from pynchy_cli.agent.folder import CLAUDE, INSIDE, SCRATCH, SessionFolder
 from pynchy_cli.agent.identity import labels, sandbox_name
 from pynchy_cli.config.tiers import for_group
 from pynchy_cli.gateway import sockets
 from pynchy_cli.loop import Context
-from pynchy_cli.model import Group, Session
+from pynchy_cli.model import Group, Run, Session
 from pynchy_cli.sandbox.base import Limits, Mount, Runtime, Spec
 
 GATEWAY_INSIDE = "/run/pynchy"
+PARENT_INSIDE = "/workspace/parent"
+"""Where a child may read its group's folder."""
 SKILLS = "skills"
 """The sandbox's own copy of its skills, in its session's folder."""
+
+
+@dataclass(frozen=True)
+class _Own:
+    """The folder that an agent works in, its core's own, and what it may read besides."""
+
+    folder: Path
+    claude: Path
+    seen: tuple[Mount, ...] = ()
 
 
 class Specification:
@@ -37,6 +49,7 @@ class Specification:
     async def of(
         self,
         group: Group,
+        run: Run,
         session: Session,
         folder: SessionFolder,
         lease: int,
@@ -45,7 +58,9 @@ class Specification:
         """A sandbox for the session, with `lease` to be kept open and the folder of the gateway's
         `socket`, if there is a model to reach. Raises ConfigInvalid and SandboxUnavailable."""
         extra = await self._extra.of(group)
-        mounts = (*self._mounts(group, folder, socket), *extra.mounts)
+        own = self._child_s(group, run, folder) if run.is_child else self._group_s(group)
+        shared = [_as_for(run, mount) for mount in extra.mounts]
+        mounts = (*self._mounts(own, folder, socket), *shared)
         sandbox, rules = self.settings.sandbox, for_group(self.settings, group.folder)
         return Spec(
             name=sandbox_name(group.folder, session.lane),
@@ -73,20 +88,32 @@ class Specification:
             *(("--no-leash",) if self.runtime.outlives_worker else ()),
         )
 
-    def _mounts(
-        self, group: Group, folder: SessionFolder, socket: Path | None
-    ) -> tuple[Mount, ...]:
+    def _group_s(self, group: Group) -> _Own:
+        """What a group's own agents have."""
         own, claude = self.home.group(group.folder), self.home.claude(group.folder)
         own.mkdir(parents=True, exist_ok=True)
         claude.mkdir(parents=True, exist_ok=True, mode=0o700)
-        skill_folder.make_way(claude)
+        return _Own(own, claude)
+
+    def _child_s(self, group: Group, run: Run, folder: SessionFolder) -> _Own:
+        """What a child has: folders of its own that go with it, and as much of its group's as it
+        shares."""
+        claude, whole = folder.path / CLAUDE, self.home.group(group.folder)
+        if run.shares == "write":
+            return _Own(whole, claude)
+        seen = (Mount(whole, PARENT_INSIDE),) if run.shares == "read" else ()
+        return _Own(folder.path / SCRATCH, claude, seen)
+
+    def _mounts(self, own: _Own, folder: SessionFolder, socket: Path | None) -> tuple[Mount, ...]:
+        skill_folder.make_way(own.claude)
         names = (sockets.NAME,)
         ways = (Mount(socket, GATEWAY_INSIDE, sockets=names),) if socket is not None else ()
         return (
-            Mount(own, "/workspace/group", writable=True),
-            Mount(claude, "/home/agent/.claude", writable=True),
+            Mount(own.folder, "/workspace/group", writable=True),
+            Mount(own.claude, "/home/agent/.claude", writable=True),
             Mount(folder.path / SKILLS, skill_folder.INSIDE),
             *folder.mounts(),
+            *own.seen,
             *ways,
         )
 
@@ -101,3 +128,8 @@ class Specification:
         if socket is not None:
             environment["PYNCHY_GATEWAY"] = inside(f"{GATEWAY_INSIDE}/{sockets.NAME}", mounts)
         return environment
+
+
+def _as_for(run: Run, mount: Mount) -> Mount:
+    """A further mount as the run's sandbox gets it: a child writes only where it shares all."""
+    return replace(mount, writable=False) if run.is_child and run.shares != "write" else mount

@@ -65,7 +65,7 @@ class Talks:
     def _prompt(self, group: Group, run: Run) -> str | None:
         """What the agent is told, or None where nobody said anything to it."""
         if run.prompt is not None:
-            return run.prompt
+            return f"{run.note}\n\n{run.prompt}" if run.note else run.prompt
         since = min(run.first_seq - 1, group.answered_seq)
         since = max(since, run.answered_seq)
         heard = messages.for_agent(self.context.store.db, group.folder, since, run.last_seq)
@@ -108,13 +108,13 @@ class Talks:
             session_id=known.session_id if run.kind == "chat" else None,
             model=rules.model or None,
             system_prompt=system_prompt(
-                self.context.home, settings, group, self.context.log.warning
+                self.context.home, settings, group, self.context.log.warning, run.shares
             ),
             offer=self.offer(group, run.lane),
             stay=self._stays(run),
             idle=limits_for(settings, group.folder).idle_timeout + ALONE,
         )
-        return await self.sandboxes.open(group, run.lane, document)
+        return await self.sandboxes.open(group, run, document)
 
     def _stays(self, run: Run) -> bool:
         sandbox = limits_for(self.context.settings, run.group_folder)

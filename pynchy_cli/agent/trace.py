@@ -94,7 +94,7 @@ def _add(
         run_id=run.id,
         chat_jid=run.chat_jid,
     )
-    if run.chat_jid is not None and not run.is_shell:
+    if run.chat_jid is not None and not run.is_silent:
         events.show(
             db,
             key=f"{run.turn}:{offset}",
@@ -118,7 +118,7 @@ def _notice(
         run_id=run.id,
         chat_jid=run.chat_jid,
     )
-    if subtype == "session_lost" and run.chat_jid is not None and not run.is_shell:
+    if subtype == "session_lost" and run.chat_jid is not None and not run.is_silent:
         outbound.say(
             db,
             key=f"run:{run.turn}:lost:{offset}",

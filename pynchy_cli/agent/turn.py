@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from agent_runner import protocol
 from pynchy_cli import clock
-from pynchy_cli.agent import trace
+from pynchy_cli.agent import patience, trace
 from pynchy_cli.agent.spoken import internal, spoken
 from pynchy_cli.config.settings import Queue
 from pynchy_cli.model import Run, Session
-from pynchy_cli.store import Store, groups, outbound, runs, sessions, steering
+from pynchy_cli.store import Store, children, groups, outbound, requests, runs, sessions, steering
 from pynchy_cli.store.connection import Connection
 
 Found = Sequence[tuple[protocol.Record, int]]
@@ -26,6 +26,12 @@ GIVEN_UP = "Sorry, I could not answer this: {error}"
 UNFINISHED = "Sorry, I could not finish this: {error}"
 STOPPED = "(Stopped.)"
 MORE_SAID = "more was said meanwhile"
+TOO_LATE = protocol.write_answer(
+    protocol.Answer(
+        ok=False, error=protocol.Error("cancelled", "The turn that waited for it is over.")
+    )
+).decode()
+"""What is answered to an agent that waited for another run when its own turn ended."""
 
 
 class RunLost(Exception):
@@ -105,6 +111,14 @@ class Turn:
             self.run = grown
         return before
 
+    def waited(self, seconds: float) -> tuple[float, bool]:
+        """For how much of the last seconds the agent has waited for a person or another run, and
+        whether it does now."""
+        now = clock.now()
+        waits = requests.waits(self.store.db, self.run, self.session.folder or "")
+        spent = patience.waited(waits, clock.after(now, -seconds), now)
+        return spent, any(end is None for _, end in waits)
+
     def fail(self, error: str, *, retry: bool = True) -> None:
         """The attempt failed: back to the queue after a while, or given up and said so."""
         now = clock.now()
@@ -121,7 +135,7 @@ class Turn:
             if self.run.asked is not None:
                 self._interrupted(db, "", now)
             elif self.run.is_shell:
-                runs.finish(db, self.run, "cancelled", now, reason)
+                self._finish(db, "cancelled", now, reason)
             elif self.run.takeovers < runs.FREE_TAKEOVERS:
                 self._back(db, now, None, reason, free=True)
             else:
@@ -137,8 +151,19 @@ class Turn:
 
     def _over(self, db: Connection, now: str) -> None:
         """There is nothing more to say."""
-        runs.finish(db, self.run, "done", now)
+        self._finish(db, "done", now)
         outbound.withdraw(db, self.key)
+
+    def _finish(
+        self,
+        db: Connection,
+        state: str,
+        now: str,
+        error: str | None = None,
+        result: str | None = None,
+    ) -> None:
+        runs.finish(db, self.run, state, now, error, result)
+        children.leave(db, self.run, TOO_LATE, now)
 
     def _require(self, db: Connection) -> None:
         run = runs.mine(db, self.run)
@@ -171,7 +196,7 @@ class Turn:
         self._kept = len(self._text)
 
     def _grow(self, db: Connection, now: str) -> None:
-        if self.run.is_shell:
+        if self.run.is_silent:
             return
         content = spoken(self._text, is_final=False)
         if not content.strip():
@@ -197,7 +222,7 @@ class Turn:
 
     def _replied(self, db: Connection, record: protocol.Replied, now: str) -> None:
         """An answer is whole, and the turn goes on."""
-        if self.run.is_shell:
+        if self.run.is_silent:
             return
         self._named(db, record.session_id)
         through = self._through(record.read)
@@ -219,8 +244,13 @@ class Turn:
 
     def _done(self, db: Connection, reply: str, now: str, through: int) -> None:
         self.reply = spoken(reply, is_final=True)
-        runs.finish(db, self.run, "done", now)
-        if self.run.is_shell:
+        is_child = self.run.is_child
+        self._finish(
+            db, "done", now, result=children.bounded(self.reply.strip()) if is_child else None
+        )
+        if is_child:
+            trace.keep(db, self.run, "internal", internal(reply), now)
+        if self.run.is_silent:
             return
         self._answer(db, reply, now)
         self._leave(db, through, now)
@@ -249,8 +279,9 @@ class Turn:
 
     def _stopped(self, db: Connection, now: str, reply: str = "") -> None:
         """Somebody wanted it to end: what there is of the answer is the answer."""
-        runs.finish(db, self.run, "cancelled", now, "stopped by hand")
-        if self.run.is_shell:
+        why = children.STOPPED if self.run.is_child else "stopped by hand"
+        self._finish(db, "cancelled", now, why)
+        if self.run.is_silent:
             return
         self._cut_short(db, self._said(reply), STOPPED, now)
         groups.answer_through(db, self.run.group_folder, self.run.last_seq)
@@ -272,15 +303,15 @@ class Turn:
         run = self.run
         if run.asked == "stop":
             self._stopped(db, now)
-        elif run.is_shell:
-            runs.finish(db, run, "failed", now, error)
+        elif run.is_silent:
+            self._finish(db, "failed", now, error)
         elif run.replies and run.answered_seq >= run.last_seq:
             self._over(db, now)  # the answer was whole before it failed
         elif retry and run.attempts <= self.queue.max_retries:
             delay = self.queue.base_retry * 2 ** min(run.attempts - 1, DOUBLINGS)
             self._back(db, now, clock.after(now, delay), error, free=False)
         else:
-            runs.finish(db, run, "failed", now, error)
+            self._finish(db, "failed", now, error)
             sorry = (UNFINISHED if self._said() else GIVEN_UP).format(error=error)
             self._cut_short(db, self._said(), sorry, now)
             self._leave(db, through, now)
@@ -295,6 +326,7 @@ class Turn:
         self, db: Connection, now: str, later: str | None, reason: str, *, free: bool
     ) -> None:
         run = self.run
+        children.leave(db, run, TOO_LATE, now)
         note = trace.note(db, run, reason)
         waiting = runs.give_back(
             db, run, now=now, not_before=later, error=reason, free=free, note=note

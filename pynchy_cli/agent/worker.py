@@ -70,16 +70,29 @@ class Worker:
             return started
         started += self.at_work.drain()
         self.warm.sweep()
-        while len(self._driving) < self.concurrency and (run := self._claim()) is not None:
+        return started + self._start()
+
+    def drain_own(self) -> int:
+        """Tell the agents at work what came, and start only what they handed on."""
+        return self.at_work.drain() + self._start(is_for_own=True)
+
+    def _start(self, *, is_for_own: bool = False) -> int:
+        started = 0
+        while self._has_room() and (run := self._claim(is_for_own=is_for_own)) is not None:
             self._driven(self.drive(run), run)
             started += 1
         return started
+
+    def _has_room(self) -> bool:
+        """Whether one more run may be at work here; those that wait for another don't count."""
+        over = len(self._driving) - self.concurrency
+        return over < 0 or over < runs.yielding(self.context.store.db, self.context.owner)
 
     def deadline(self) -> float | None:
         """Seconds until a run that was put off may start."""
         now = clock.now()
         due = runs.next_due(self.context.store.db, now)
-        if due is None or len(self._driving) >= self.concurrency:
+        if due is None or not self._has_room():
             return None
         return clock.seconds_between(now, due)
 
@@ -104,12 +117,13 @@ class Worker:
         await self.sandboxes.stop()
         self._settlement.rest()
 
-    def _claim(self) -> Run | None:
+    def _claim(self, *, is_for_own: bool) -> Run | None:
         store, limit = self.context.store, self.context.settings.queue.max_concurrent
         if not runs.is_any_due(store.db, clock.now()):
             return None
         with store.atomic() as db:
-            return runs.claim(db, self.context.owner, limit, clock.now())
+            now = clock.now()
+            return runs.claim(db, self.context.owner, limit, now, is_for_own=is_for_own)
 
     def _driven(self, work: Coroutine[Any, Any, Turn], run: Run) -> None:
         task = self.context.spawn(work, f"run {run.id}")

@@ -64,6 +64,10 @@ class Sandbox(Section, frozen=True):
     """Bytes of memory for all of a sandbox, where that can be limited."""
     cpus: Share | None = 2.0
     """Processors that a sandbox may keep busy, where they can be limited."""
+    max_children: Annotated[int, msgspec.Meta(ge=0)] = 4
+    """Sandboxes that a group's agents may have started for tasks of theirs, at once."""
+    max_depth: Annotated[int, msgspec.Meta(ge=0)] = 2
+    """How many such sandboxes may have been started one by the other."""
     max_processes: Count = 512
     """Processes and threads in one sandbox."""
     max_file: Bytes = 2 * 1024**3

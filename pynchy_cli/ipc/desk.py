@@ -100,8 +100,8 @@ class Desk:
             found = requests.finished_children(db)
             for row, state, result, error in found:
                 if state == "done":
-                    said: Error | dict[str, Any] = {"run": row.child_run, "result": result or ""}
-                    applying.answered(db, row, "done", said)
+                    told = {"run": row.child_run, "state": state, "result": result or ""}
+                    applying.answered(db, row, "done", told)
                 else:
                     why = error or f"the run was {state}"
                     applying.answered(db, row, "failed", Error(f"run_{state}", why))

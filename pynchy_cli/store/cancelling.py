@@ -49,7 +49,7 @@ def cancel(db: Connection, run_id: int, now: str) -> Run:
 
 def _tell(db: Connection, run: Run, now: str) -> None:
     """What was written of an answer stays, and no reply is left open."""
-    if run.chat_jid is None or run.is_shell:
+    if run.chat_jid is None or run.is_silent:
         return
     left = [reply for reply in outbound.of_run(db, run.id) if not reply.is_final]
     text = left[-1].content.strip() if left else ""

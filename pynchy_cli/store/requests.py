@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pynchy_cli.model import Run
 from pynchy_cli.store import counters
 from pynchy_cli.store.connection import Connection, Row
 
@@ -210,13 +211,18 @@ def delivered(db: Connection, id: int) -> None:
     db.execute("UPDATE requests SET delivered = 1 WHERE id = ?", (id,))
 
 
-def waits(db: Connection, group_folder: str, lane: str) -> bool:
-    """Whether the lane's agent waits for a person, or for another run."""
-    row = db.execute(
-        "SELECT 1 FROM requests WHERE group_folder = ? AND lane = ? AND state = 'waiting' LIMIT 1",
-        (group_folder, lane),
-    ).fetchone()
-    return row is not None
+def waits(db: Connection, run: Run, session: str) -> list[tuple[str, str | None]]:
+    """When a run's agent waited for a person or another run: from when until when, None where it
+    does so still."""
+    rows = db.execute(
+        "SELECT r.created_at, CASE WHEN r.state = 'waiting' AND ("
+        "    r.child_run IS NULL OR child.state IN ('queued', 'running')) THEN NULL"
+        "  ELSE coalesce(r.decided_at, r.finished_at, child.finished_at, r.created_at) END"
+        " FROM requests AS r LEFT JOIN runs AS child ON child.id = r.child_run"
+        " WHERE r.group_folder = ? AND r.session = ? AND r.run_id = ?",
+        (run.group_folder, session, run.id),
+    ).fetchall()
+    return [(str(row[0]), row[1]) for row in rows]
 
 
 def finished_children(db: Connection) -> list[tuple[Request, str, str | None, str | None]]:

@@ -13,12 +13,25 @@ FREE_TAKEOVERS = 3
 COLUMNS = (
     "id, group_folder, lane, kind, state, attempts, takeovers, first_seq, last_seq, chat_jid,"
     " prompt, owner, not_before, error, created_at, started_at, finished_at, told_seq,"
-    " answered_seq, replies, asked, note, apart"
+    " answered_seq, replies, asked, note, parent, depth, shares, apart"
 )
 
 # A run began, or was queued, before its time was set: if that lies ahead, the clock was set back
 # since, and the run would wait for as long.
 _DUE = "(not_before IS NULL OR not_before <= :now OR coalesce(started_at, created_at) > :now)"
+
+
+# A run whose agent waits for another one gives its place to that one; where several wait for the
+# same, the first of them does.
+_YIELDS = """EXISTS (
+    SELECT 1 FROM requests AS wish JOIN runs AS child ON child.id = wish.child_run
+    WHERE wish.group_folder = busy.group_folder AND wish.lane = busy.lane
+      AND wish.run_id = busy.id AND wish.state = 'waiting'
+      AND child.state IN ('queued', 'running')
+      AND NOT EXISTS (
+        SELECT 1 FROM requests AS other JOIN runs AS first ON first.id = other.run_id
+        WHERE other.child_run = child.id AND other.state = 'waiting'
+          AND other.run_id < busy.id AND first.state = 'running'))"""
 
 
 def as_run(row: Row) -> Run:
@@ -84,10 +97,14 @@ def start_now(
     return as_run(row) if row else None
 
 
-def claim(db: Connection, owner: int, max_concurrent: int, now: str) -> Run | None:
+def claim(
+    db: Connection, owner: int, max_concurrent: int, now: str, *, is_for_own: bool = False
+) -> Run | None:
     """Take a queued run of the group that was served longest ago, if the limit allows one more.
 
-    A lane whose sandbox is warm belongs to that sandbox's owner.
+    What a run at work waits for goes before all else, in the place that this one gives it. A lane
+    whose sandbox is warm belongs to that sandbox's owner. With `is_for_own` only children of runs
+    that are ours are taken.
     """
     row = db.execute(
         f"""
@@ -97,17 +114,22 @@ def claim(db: Connection, owner: int, max_concurrent: int, now: str) -> Run | No
           SELECT waiting.id FROM runs AS waiting
           JOIN registered_groups AS its ON its.folder = waiting.group_folder
           WHERE waiting.state = 'queued' AND {_DUE}
-            AND (SELECT count(*) FROM runs WHERE state = 'running') < :limit
+            AND (NOT :own OR waiting.parent IN (
+              SELECT id FROM runs WHERE state = 'running' AND owner = :owner))
+            AND (SELECT count(*) FROM runs AS busy WHERE state = 'running' AND NOT {_YIELDS})
+              < :limit
             AND NOT EXISTS (
               SELECT 1 FROM runs AS busy WHERE busy.state = 'running'
                 AND busy.group_folder = waiting.group_folder AND busy.lane = waiting.lane)
             AND NOT EXISTS (
               SELECT 1 FROM sessions AS warm WHERE warm.group_folder = waiting.group_folder
                 AND warm.lane = waiting.lane AND warm.owner IS NOT NULL AND warm.owner <> :owner)
-          ORDER BY its.served, waiting.id LIMIT 1)
+          ORDER BY waiting.kind = 'child' AND EXISTS (
+              SELECT 1 FROM requests WHERE child_run = waiting.id AND state = 'waiting') DESC,
+            its.served, waiting.id LIMIT 1)
         RETURNING {COLUMNS}
         """,
-        {"owner": owner, "limit": max_concurrent, "now": now},
+        {"owner": owner, "limit": max_concurrent, "now": now, "own": is_for_own},
     ).fetchone()
     if row is None:
         return None
@@ -118,6 +140,15 @@ def claim(db: Connection, owner: int, max_concurrent: int, now: str) -> Run | No
         (run.group_folder,),
     )
     return run
+
+
+def yielding(db: Connection, owner: int) -> int:
+    """How many of the owner's runs have given their places to others that they wait for."""
+    row = db.execute(
+        f"SELECT count(*) FROM runs AS busy WHERE state = 'running' AND owner = ? AND {_YIELDS}",
+        (owner,),
+    ).fetchone()
+    return int(row[0])
 
 
 def is_any_due(db: Connection, now: str) -> bool:
@@ -138,12 +169,19 @@ def mine(db: Connection, run: Run) -> Run | None:
     return as_run(row) if row else None
 
 
-def finish(db: Connection, run: Run, state: str, now: str, error: str | None = None) -> None:
-    """End a run that is ours: done, failed or cancelled."""
+def finish(
+    db: Connection,
+    run: Run,
+    state: str,
+    now: str,
+    error: str | None = None,
+    result: str | None = None,
+) -> None:
+    """End a run that is ours: done, failed or cancelled. `result` is for who waits for it."""
     db.execute(
-        "UPDATE runs SET state = ?, finished_at = ?, error = ?, owner = NULL"
+        "UPDATE runs SET state = ?, finished_at = ?, error = ?, result = ?, owner = NULL"
         " WHERE id = ? AND state = 'running' AND owner = ?",
-        (state, now, error, run.id, run.owner),
+        (state, now, error, result, run.id, run.owner),
     )
 
 
@@ -286,7 +324,8 @@ def retry(db: Connection, run_id: int, now: str) -> int:
     if taken is not None:
         raise UsageWrong(f"Run {run_id} was retried already, as run {taken}.")
     if run.kind != "chat":
-        raise UsageWrong(f"Run {run_id} came from a shell; run it there again.")
+        where = "a shell" if run.is_shell else f"the agent of run {run.parent}"
+        raise UsageWrong(f"Run {run_id} came from {where}; it can only be asked again there.")
     first = max(run.first_seq, run.answered_seq + 1)
     new = queue_apart(db, run.group_folder, first, run.last_seq, run.chat_jid or "", now)
     db.execute("UPDATE runs SET superseded_by = ? WHERE id = ?", (new, run_id))

@@ -3,7 +3,7 @@ there is one: its folder, its owner, and how far its output has been stored."""
 
 from __future__ import annotations
 
-from pynchy_cli.model import CHAT_LANE, SHELL_LANE, Session
+from pynchy_cli.model import CHAT_LANE, PASSING, Session
 from pynchy_cli.store.connection import Connection, Row
 
 _COLUMNS = (
@@ -130,9 +130,9 @@ def named(db: Connection, session: Session, session_id: str) -> None:
 
 
 def end(db: Connection, session: Session) -> None:
-    """The lane's sandbox is gone, and all that it wrote is stored. A shell's conversation
-    ends with it."""
-    if session.lane.startswith(SHELL_LANE):
+    """The lane's sandbox is gone, and all that it wrote is stored. The conversation of
+    a shell, or of a child, ends with it."""
+    if session.lane.startswith(PASSING):
         db.execute(
             "DELETE FROM sessions WHERE group_folder = ? AND lane = ? AND folder = ?",
             (session.group_folder, session.lane, session.folder),
@@ -166,6 +166,16 @@ def forget(db: Connection, group_folder: str, lane: str, now: str) -> None:
         """,
         (group_folder, lane, now, FORGOTTEN),
     )
+
+
+def is_forgotten(db: Connection, session: Session) -> bool:
+    """Whether the conversation was begun anew since its sandbox was made."""
+    row = db.execute(
+        "SELECT 1 FROM sessions WHERE group_folder = ? AND lane = ? AND folder = ?"
+        " AND session_id = ?",
+        (session.group_folder, session.lane, session.folder, FORGOTTEN),
+    ).fetchone()
+    return row is not None
 
 
 def let_go(db: Connection, group_folder: str, lane: str) -> None:
