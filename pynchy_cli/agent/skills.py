@@ -37,7 +37,7 @@ class Skill:
 
 def shipped() -> Path:
     """The folder of those that come with pynchy."""
-    return Path(str(protocol.__file__)).parent / "skills"
+    return Path(str(protocol.__file__)).parents[1] / "skills"
 
 
 def available(home: Home, warn: Warn) -> list[Skill]:

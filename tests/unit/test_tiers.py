@@ -34,6 +34,8 @@ JOINED: dict[str, tuple[Any, Any, Any, Any]] = {
     "directives": (("a", "b"), ("b", "c"), ("a", "d"), ("a", "b", "c", "d")),
     "skills": (("a",), ("*", "a"), ("b",), ("a", "*", "b")),
     "mounts": ((PHOTOS,), (PHOTOS, MUSIC), (MUSIC,), (PHOTOS, MUSIC)),
+    "gate": (("a",), ("a", "service:b"), ("a",), ("a", "service:b")),
+    "tools": (("clock",), (), ("post", "clock"), ("clock", "post")),
 }
 """What each tier says, and all of it together."""
 
