@@ -36,6 +36,12 @@ _LIST = re.compile(
     r"\blist\s+(?:all\s+|the\s+|your\s+|my\s+)*files\b|\b(?:which|what)\s+files\b", re.IGNORECASE
 )
 _RUN = re.compile(r"\brun\s+(?:the\s+command\s+)?`([^`\n]+)`", re.IGNORECASE)
+_ASK = re.compile(r"\bask\s+me\b[:,]?\s+([^\n?.!]{1,200}?)\s+or\s+([^\n?.!]{1,200})", re.IGNORECASE)
+_SEND = re.compile(r"\bsend\s+(?:me\s+)?(?:the\s+text\s+)?`([^`\n]+)`", re.IGNORECASE)
+_HAND = re.compile(r"\bhand\s+(?:over\s+)?`([^`\n]+)`\s+to\b", re.IGNORECASE)
+_REGISTER = re.compile(r"\bregister\s+`?([a-z][\w-]*:[^\s`]+)`?\s+as\s+`?([\w-]+)", re.IGNORECASE)
+HOST = "mcp__pynchy__"
+"""How the tools are called that ask the sandbox's host."""
 _REMEMBER = re.compile(
     r"\bwhat\s+(?:did|have)\s+I\s+(?:say|said|tell|told|ask|asked|write|written)\b", re.IGNORECASE
 )
@@ -62,6 +68,23 @@ def wishes(said: str, tools: frozenset[str]) -> Iterator[Tool]:
     if "Bash" in tools:
         for found in _RUN.finditer(said):
             yield _shell(found[1], "Run the command")
+    yield from (one for one in _asked_of_host(said) if one.name in tools)
+
+
+def _asked_of_host(said: str) -> Iterator[Tool]:
+    """What only the sandbox's host can do."""
+    for found in _SEND.finditer(said):
+        yield Tool(f"{HOST}send_message", {"text": found[1]})
+    for found in _ASK.finditer(said):
+        options = [{"label": one.strip()} for one in found.groups()]
+        question = {"question": f"{options[0]['label']} or {options[1]['label']}?"}
+        yield Tool(f"{HOST}ask_user", {"questions": [{**question, "options": options}]})
+    for found in _HAND.finditer(said):
+        yield Tool(f"{HOST}run_in_sandbox", {"task": found[1]})
+    for found in _REGISTER.finditer(said):
+        folder = found[2].lower()
+        named = {"jid": found[1], "folder": folder, "name": found[2]}
+        yield Tool(f"{HOST}register_group", named)
 
 
 def _files(said: str) -> Iterator[str]:
@@ -91,7 +114,8 @@ def answer(moment: Moment, tools: frozenset[str]) -> str:
 def report(used: Used) -> str:
     """What a tool gave, in words."""
     subject = used.input.get("file_path") or used.input.get("command") or used.input.get("pattern")
-    named = f"{used.name} {subject}" if subject else used.name
+    name = used.name.removeprefix(HOST)
+    named = f"{name} {subject}" if subject else name
     if used.is_error:
         return f"I tried {named}; it failed:\n\n{_cut(used.result)}"
     return f"I used {named}; it says:\n\n{_cut(used.result) or '(nothing)'}"

@@ -23,7 +23,7 @@ from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient, ResultMessage
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.gateway.conversation import Spoken, moment_of, said_in
 from pynchy_cli.gateway.rehearsal import LARGEST
-from pynchy_cli.gateway.script import FAREWELL, INTRODUCTION, Tool, next_step
+from pynchy_cli.gateway.script import FAREWELL, HOST, INTRODUCTION, Tool, next_step
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.log import Log
 from pynchy_cli.model import NewMessage
@@ -219,6 +219,40 @@ def test_a_file_is_read_by_a_tool_and_reported(short: Path) -> None:
         (ASK, set(), None),
         ("I read about it. Open the door", {"Read", "Bash"}, None),
         ("hello", {"Read", "Bash"}, None),
+        (
+            "ask me: tea or green coffee?",
+            {f"{HOST}ask_user"},
+            Tool(
+                f"{HOST}ask_user",
+                {
+                    "questions": [
+                        {
+                            "question": "tea or green coffee?",
+                            "options": [{"label": "tea"}, {"label": "green coffee"}],
+                        }
+                    ]
+                },
+            ),
+        ),
+        ("ask me: tea or coffee?", {"Bash"}, None),
+        (
+            "send me `a word`",
+            {f"{HOST}send_message"},
+            Tool(f"{HOST}send_message", {"text": "a word"}),
+        ),
+        (
+            "hand `a task` to another sandbox",
+            {f"{HOST}run_in_sandbox"},
+            Tool(f"{HOST}run_in_sandbox", {"task": "a task"}),
+        ),
+        (
+            "register local:family as Family",
+            {f"{HOST}register_group"},
+            Tool(
+                f"{HOST}register_group",
+                {"jid": "local:family", "folder": "family", "name": "Family"},
+            ),
+        ),
     ],
 )
 def test_what_the_script_understands(text: str, tools: set[str], step: Tool | None) -> None:
@@ -296,7 +330,7 @@ def test_a_turn_that_somebody_ended_is_over() -> None:
 
 def test_hostile_texts_cost_no_more_than_their_length() -> None:
     size = 300_000
-    for piece in ("<system-reminder>", "<message ", "<messages><message>", "read a", "run `"):
+    for piece in ("<system-reminder>", "<message ", "<messages><message>", "read a", "run `", "ask me a", "hand `"):
         text = piece * (size // len(piece))
         said_in(text)
         next_step(moment_of([Spoken("user", text)]), frozenset())
