@@ -44,7 +44,7 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     ),
     "what status counts of requests": (
         lambda db: asked.asked(db),
-        "requests USING COVERING INDEX requests_waiting",
+        "requests USING INDEX requests_waiting",
     ),
     "what status counts of approvals": (
         lambda db: asked.asked(db),
