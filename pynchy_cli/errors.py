@@ -144,6 +144,24 @@ class ApprovalUnknown(PynchyError):
     """Nothing was asked under that id."""
 
 
+class ApprovalDecided(PynchyError):
+    """Somebody has decided on it already."""
+
+    exit_code = EXIT_REFUSED
+
+
+class ApprovalExpired(PynchyError):
+    """Its time is over: no answer means no."""
+
+    exit_code = EXIT_REFUSED
+
+
+class ApprovalForbidden(PynchyError):
+    """Others may decide on it."""
+
+    exit_code = EXIT_REFUSED
+
+
 class RequestRefused(PynchyError):
     """What an agent asked can't be done: `code` is stable, the message is for the agent."""
 

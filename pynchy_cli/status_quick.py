@@ -150,6 +150,21 @@ def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
             f"{database['path']}, schema {database['schema']}, {database['size'] // 1024} KiB",
         ),
     ]
+    approvals, questions = told["approvals"], told["questions"]
+    if approvals["pending"]:
+        waited = _span(
+            max(0, int(clock.seconds_between(approvals["oldest_asked_at"], clock.now())))
+        )
+        lines.append(
+            (
+                "approvals",
+                f"{approvals['pending']} to be decided, the oldest for {waited}; "
+                "`pynchy approvals list` shows them",
+            )
+        )
+    if questions["pending"]:
+        count = _count(questions["pending"], "question", "questions")
+        lines.append(("questions", f"{count} of agents to be answered in the chats"))
     failures = told["failures"]
     if failures["set_aside"]:
         count = failures["set_aside"]

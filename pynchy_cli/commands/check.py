@@ -1,5 +1,6 @@
 """`pynchy check`: asks a rule what it would decide. Nothing is read but the configuration and,
-for mounts, the allowlist and what is at a path; nothing is carried out."""
+for mounts, the allowlist and what is at a path, for requests, the database; nothing is carried
+out."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ from pynchy_cli.routing import transcript, triggers
 from pynchy_cli.security import allowlist, mounts
 from pynchy_cli.security.allowlist import Allowlist
 from pynchy_cli.security.mounts import Asked, Places
+from pynchy_cli.store import connection
 
-Kind = Literal["trigger", "transcript", "mount"]
+Kind = Literal["trigger", "transcript", "mount", "request"]
 Question = Mapping[str, Any]
 Rule = Callable[[Question], dict[str, Any]]
 
@@ -47,6 +49,9 @@ def command(
     {"id", "prompt"}, as an agent is told it.
     mount: {"id", "host_path"} and, where wanted, container_path, readonly (else true) and
     admin (else false); gives {"id", "allowed", "readonly", "container_path", "reason"}.
+    request: {"id", "group", "admin", "payload"}, the payload being a request file's raw text; gives
+    {"id", "outcome", "code", "message"}, the outcome being accepted, gated (a person must approve
+    it), forbidden or invalid. Whose a chat or task is that it names, this home's database says.
     What can't be answered gives {"id", "error"}.
 
     Example: echo '{"id": 1, "text": "@pynchy hello"}' | pynchy check trigger --batch
@@ -70,6 +75,8 @@ def _rule(kind: Kind, context: Context, listed: Path | None) -> Rule:
     if kind == "trigger":
         settings = context.settings
         return lambda asked: trigger_rule(asked, settings)
+    if kind == "request":
+        return _request_rule(context)
     # Only this kind needs the agents' side, which takes a while to load.
     from pynchy_cli.agent import extra_mounts
 
@@ -80,6 +87,21 @@ def _rule(kind: Kind, context: Context, listed: Path | None) -> Rule:
     )
     where = extra_mounts.places(context.home, context.environ)
     return lambda asked: mount_rule(asked, known, where)
+
+
+def _request_rule(context: Context) -> Rule:
+    # Only this kind needs the requests' types, which take a while to load.
+    from pynchy_cli.ipc import asking
+
+    file, settings = context.home.database, context.settings
+    db = connection.glimpse(file) if file.exists() else None
+    return lambda asked: asking.ask(
+        _field(asked, "group", str),
+        _field(asked, "payload", str),
+        settings,
+        db,
+        is_admin=_field(asked, "admin", bool),
+    )
 
 
 def answer(line: bytes, rule: Rule) -> dict[str, Any]:

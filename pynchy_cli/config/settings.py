@@ -180,7 +180,7 @@ class Log(Section, frozen=True):
 class Supervise(Section, frozen=True):
     """What `pynchy up` starts."""
 
-    stages: tuple[str, ...] = ("gateway", "route", "run-agent")
+    stages: tuple[str, ...] = ("gateway", "route", "run-agent", "ipc-watch")
     """The stages, in the order in which they are started."""
 
 

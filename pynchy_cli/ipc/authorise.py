@@ -4,7 +4,7 @@ can change who asks. What isn't in the table is denied."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,6 +86,13 @@ def kind_of(request: Request) -> str:
 def rule(role: Role, kind: str) -> Rule:
     """The rule of the table; `deny` where there is none."""
     return RIGHTS[kind][ROLES.index(role)] if kind in RIGHTS else "deny"
+
+
+def effective(role: Role, kind: str, gated: Container[str]) -> Rule:
+    """The rule for a kind of request, or a `service:<tool>`, with what needs a yes besides."""
+    family = kind.partition(":")[0]
+    of_kind = rule(role, family)
+    return "gate" if of_kind != "deny" and (kind in gated or family in gated) else of_kind
 
 
 def decide(who: Principal, request: Request, facts: Facts) -> Decision:

@@ -109,7 +109,7 @@ def all(db: Connection, *, pending: bool = True, limit: int = 200) -> list[Appro
 
 def pending_in(db: Connection, chat_jid: str) -> list[Approval]:
     """What waits for an answer in a chat, oldest first."""
-    return [one for one in all(db) if chat_jid in one.chats]
+    return [one for one in all(db, limit=-1) if chat_jid in one.chats]
 
 
 def due(db: Connection, now: str) -> list[Approval]:

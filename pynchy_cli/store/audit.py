@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pynchy_cli.store.connection import Connection, Row
@@ -107,13 +107,16 @@ def entries(
         yield _entry(row)
 
 
-def check(db: Connection) -> Chain:
-    """What the chain shows of itself, all of it read at one moment."""
+def check(db: Connection, noted: tuple[int, str] | None = None) -> Chain:
+    """What the chain shows of itself, all of it read at one moment; and whether a head that was
+    `noted` elsewhere, a row's number and hash, is still in it."""
     own = not db.in_transaction
     if own:
         db.execute("BEGIN")
     try:
-        return _checked(db)
+        chain = _checked(db)
+        why = missing(db, *noted) if noted is not None else None
+        return replace(chain, faults=(*chain.faults, why)) if why else chain
     finally:
         if own:
             db.execute("ROLLBACK")

@@ -61,6 +61,20 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> Con
     return db
 
 
+def glimpse(path: Path) -> Connection:
+    """A connection to an existing, migrated database that can only read; the caller closes it.
+
+    Raises DatabaseMissing, DatabaseForeign, SchemaTooNew, SchemaTooOld, DatabaseBusy.
+    """
+    db = connect(path, read_only=True)
+    try:
+        require_schema(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
 def _text(data: bytes) -> str:
     """A text as it is read: other programs write rows too, and SQLite takes any bytes of them.
     One row that can't be read must not keep anybody from the others."""

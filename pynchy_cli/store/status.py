@@ -8,7 +8,7 @@ import sqlite3
 
 from pynchy_cli import clock
 from pynchy_cli.errors import DatabaseMissing
-from pynchy_cli.store import running
+from pynchy_cli.store import asked, running
 from pynchy_cli.store.queue import queue
 from pynchy_cli.store.running import Document
 
@@ -23,6 +23,7 @@ DEPLOY = (
     *("head_sha", "head_commit", "dirty", "unpushed_commits"),
     *("last_deploy_at", "last_deploy_sha"),
 )
+REQUESTS = ("total", "refused", "failed", "unreadable", "waiting")
 QUEUE = ("active_containers", "max_concurrent", "groups_waiting", "per_group")
 
 
@@ -61,6 +62,9 @@ def empty(path: str) -> Document:
         "repos": {},
         "messages": {"total_inbound": 0, "total_outbound": 0, "last_received_at": None}
         | {"last_sent_at": None, "pending_deliveries": 0},
+        "requests": dict.fromkeys(REQUESTS, 0),
+        "approvals": {"pending": 0, "oldest_asked_at": None},
+        "questions": {"pending": 0},
         "tasks": [],
         "host_jobs": [],
         "groups": {"total": 0, "active_sessions": 0},
@@ -115,6 +119,7 @@ def _document(
     limit = running.max_concurrent(alive, settings)
     told["queue"] = queue(db, {row["id"] for row in alive}, limit)
     told["messages"] = _messages(db)
+    told |= asked.asked(db)
     told["tasks"] = _tasks(db)
     told["groups"] = {
         "total": _number(db, "SELECT count(*) FROM registered_groups"),

@@ -15,6 +15,7 @@ SERVICES = {
     "gateway": "The agents' only way to a model.",
     "route": "Messages become runs.",
     "run-agent": "Runs become answers.",
+    "ipc-watch": "What agents ask for is carried out, as far as they may.",
 }
 """Every stage that runs for ever, in the order of starting, and what it is for."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -192,3 +195,114 @@ def test_without_a_list_no_mount_is_allowed(pynchy: Pynchy, home: Path, tmp_path
     (answer,) = ask(pynchy, "mount", {"id": 1, "host_path": str(tmp_path), "container_path": "x"})
     assert answer["allowed"] is False
     assert "mount-allowlist.toml does not exist" in answer["reason"]
+
+
+def requested(id: object, payload: object, group: str = "work", admin: object = False) -> Any:
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    return {"id": id, "group": group, "admin": admin, "payload": text}
+
+
+SAY = {"type": "send_message", "text": "hi"}
+
+
+def outcomes(answers: list[Any]) -> list[tuple[Any, str, str]]:
+    assert all(set(one) == {"id", "outcome", "code", "message"} for one in answers)
+    return [(one["id"], one["outcome"], one["code"]) for one in answers]
+
+
+def test_request(pynchy: Pynchy, home: Path) -> None:
+    pynchy("groups", "add", "work")
+    (home / "config.toml").write_text('[groups.work]\ngate = ["handoff"]\n')
+    with closing(sqlite3.connect(home / "data/messages.db")) as db, db:
+        db.execute(
+            "INSERT INTO scheduled_tasks(id, group_folder, prompt, schedule_type, schedule_value,"
+            " created_at) VALUES ('t1', 'main', 'Look', 'once', 'x', 'x')"
+        )
+    before = hashlib.sha256((home / "data/messages.db").read_bytes()).hexdigest()
+    accepted, gated, forbidden = (
+        ("accepted", "ok"),
+        ("gated", "approval_needed"),
+        ("forbidden", "forbidden"),
+    )
+    asked: list[tuple[Any, tuple[str, str]]] = [
+        (requested(1, SAY), accepted),
+        (requested(2, SAY | {"chat_jid": "local:work"}), accepted),
+        (requested(3, SAY | {"chat_jid": "local:main"}), forbidden),
+        (requested(4, SAY | {"chat_jid": "local:main"}, "nobody"), forbidden),
+        (requested(5, SAY | {"chat_jid": "local:work"}, "main", admin=True), accepted),
+        (requested(6, {"type": "pause_task", "task_id": "t1"}), forbidden),
+        (requested(7, {"type": "pause_task", "task_id": "t1"}, "main"), accepted),
+        (requested(8, {"type": "deploy_changes"}), forbidden),
+        (requested(9, {"type": "deploy_changes"}, "main", admin=True), gated),
+        (requested(10, {"type": "handoff", "brief": "x"}), gated),
+        (requested(11, {"type": "handoff", "brief": "x"}, "main"), accepted),
+        (requested("s", {"type": "service", "tool": "x"}), accepted),
+    ]
+    answers = ask(pynchy, "request", *(one for one, _ in asked))
+    assert outcomes(answers) == [(one["id"], *outcome) for one, outcome in asked]
+    assert answers[2]["message"] == "'local:main' is not a chat of this group."
+    assert hashlib.sha256((home / "data/messages.db").read_bytes()).hexdigest() == before
+
+
+def test_a_payload_that_is_no_request_is_invalid(pynchy: Pynchy, home: Path) -> None:
+    asked: list[tuple[Any, str]] = [
+        (requested(1, "rubbish"), "invalid"),
+        (requested(2, ""), "invalid"),
+        (requested(3, "[]"), "invalid"),
+        (requested(4, '{"type": "send_message", "text": "a", "text": "b"}'), "invalid"),
+        (requested(5, '{"type": "send_message", "text": NaN}'), "invalid"),
+        (requested(6, SAY | {"group": "main"}), "invalid"),
+        (requested(7, {"type": "be_admin"}), "type_unknown"),
+        (requested(8, "[" * 100_000), "invalid"),
+        (requested(9, SAY | {"text": "x" * 300_000}), "too_large"),
+        (requested(10, SAY | {"text": "\0"}), "invalid"),
+        (requested(11, '{"type": "send_message", "text": "\ud800"}'), "invalid"),
+        (requested(12, SAY | {"text": "\ud800"}), "invalid"),
+    ]
+    answers = ask(pynchy, "request", *(one for one, _ in asked))
+    assert outcomes(answers) == [(one["id"], "invalid", code) for one, code in asked]
+    assert all(one["message"] for one in answers)
+
+
+def test_a_question_about_a_request_must_be_whole(pynchy: Pynchy, home: Path) -> None:
+    whole = requested(1, SAY, "main")
+    bad = [
+        *({name: value for name, value in whole.items() if name != one} for one in whole),
+        *(whole | {"payload": value} for value in (SAY, None, 5, ["x"])),
+        *(whole | {"group": value} for value in ("", "../main", "Main", "a/b", "\ud800", 7, None)),
+        *(whole | {"admin": value} for value in ("yes", 1, None)),
+    ]
+    answers = ask(pynchy, "request", whole, *bad, whole)
+    assert outcomes([answers[0], answers[-1], answers[1]]) == [
+        (1, "accepted", "ok"),
+        (1, "accepted", "ok"),
+        (None, "accepted", "ok"),
+    ]
+    for answered in answers[2:-1]:
+        assert set(answered) == {"id", "error"}
+        assert answered["id"] == 1
+        assert answered["error"]
+
+
+def test_requests_are_judged_without_a_database(pynchy: Pynchy, tmp_path: Path) -> None:
+    answers = ask(
+        pynchy,
+        "request",
+        requested(1, SAY),
+        requested(2, SAY | {"chat_jid": "local:work"}),
+        requested(3, SAY | {"chat_jid": "local:work"}, admin=True),
+        requested(4, {"type": "cancel_task", "task_id": "t1"}),
+    )
+    assert [one["outcome"] for one in answers] == [
+        *("accepted", "forbidden", "accepted", "forbidden")
+    ]
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_database_that_can_t_be_read_answers_nothing(pynchy: Pynchy, home: Path) -> None:
+    (home / "data/messages.db").write_bytes(b"no database at all, by no means\n" * 200)
+    for left in home.glob("data/messages.db-*"):
+        left.unlink()
+    done = pynchy("check", "request", "--batch", input=json.dumps(requested(1, SAY)), code=100)
+    assert done.stdout == ""
+    assert "is damaged or not a database" in done.stderr

@@ -134,4 +134,4 @@ def test_on_a_terminal_it_is_shown_as_toml(home: Path, environment: dict[str, st
         "git_name": "",
         "git_email": "",
     }
-    assert shown["supervise"] == {"stages": ["gateway", "route", "run-agent"]}
+    assert shown["supervise"] == {"stages": ["gateway", "route", "run-agent", "ipc-watch"]}

@@ -78,11 +78,11 @@ def test_a_wrong_call_is_answered_in_one_line_of_sentences(pynchy: Pynchy) -> No
     for arguments, words in (
         (
             "check",
-            "Missing argument 'KIND'. Choose from: trigger, transcript, mount. `pynchy check",
+            "Missing argument 'KIND'. Choose from: trigger, transcript, mount, request. `pynchy",
         ),
         (
             "check x",
-            "Invalid value for 'KIND': 'x' is not one of 'trigger', 'transcript', 'mount'.",
+            "Invalid value for 'KIND': 'x' is not one of 'trigger', 'transcript', 'mount', ",
         ),
         ("tail --what", "No such option: --what. `pynchy tail --help` tells more."),
     ):
@@ -148,7 +148,9 @@ def complete(words: str, at: int, environment: dict[str, str]) -> list[str]:
 
 def test_a_shell_completes_verbs_and_options(environment: dict[str, str]) -> None:
     assert complete("pynchy ", 1, environment) == list(VERBS)
-    assert complete("pynchy r", 1, environment) == ["route", "run-agent", "runs", "retry"]
+    assert complete("pynchy r", 1, environment) == [
+        *("route", "run-agent", "runs", "rights", "retry")
+    ]
     assert complete("pynchy groups ", 2, environment) == ["add", "list", "show", "remove"]
     assert complete("pynchy groups add --d", 3, environment) == ["--display-name"]
     assert "--home" in complete("pynchy --", 1, environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import sqlite3
 import subprocess
 import sys
@@ -18,8 +19,9 @@ import pytest
 
 from pynchy_cli import clock, locks, status_quick
 from pynchy_cli.config.paths import choose_home
-from pynchy_cli.store import connection, processes, status
+from pynchy_cli.store import connection, counters, processes, requests, status
 from pynchy_cli.store.connection import Store
+from tests import pending
 
 NOTHING = {
     "service": {"status": "down", "started_at": None, "uptime_seconds": 0},
@@ -55,6 +57,9 @@ NOTHING = {
         "last_sent_at": None,
         "pending_deliveries": 0,
     },
+    "requests": {"total": 0, "refused": 0, "failed": 0, "unreadable": 0, "waiting": 0},
+    "approvals": {"pending": 0, "oldest_asked_at": None},
+    "questions": {"pending": 0},
     "tasks": [],
     "host_jobs": [],
     "groups": {"total": 1, "active_sessions": 0},
@@ -212,6 +217,44 @@ def test_the_table_names_what_was_given_up(home: Path, capsys: pytest.CaptureFix
     lines = capsys.readouterr().out.splitlines()
     assert "given up   1; `pynchy retry SUBJECT` asks once more" in lines
     assert "given up   run:7 of main, 6 attempts: error 7" in lines
+
+
+def test_what_agents_ask_is_counted(
+    home: Path, pynchy: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(pending.store_of(home)) as store:
+        pending.needs_yes(store, "k7m2", 1, asked_at="2026-02-01T08:00:00.000Z")
+        pending.needs_yes(store, "d8e9", 2)
+        pending.needs_answer(store, "b3c4", 3)
+        for number, state in enumerate(("done", "done", "failed", "unknown", "refused"), 4):
+            row = pending.waits(store, number)
+            with store.atomic() as db:
+                requests.answer(db, row.id, state, "{}", clock.now())
+        with store.atomic() as db:
+            counters.bump(db, "requests_unreadable", clock.now(), 7)
+    told = json.loads(pynchy("status", code=4).stdout)
+    assert (told["requests"], told["approvals"], told["questions"]) == (
+        {"total": 8, "refused": 1, "failed": 2, "unreadable": 7, "waiting": 3},
+        {"pending": 2, "oldest_asked_at": pending.ASKED_AT},
+        {"pending": 1},
+    )
+    document = status.read(str(home / "data/messages.db"), str(home / "data/run"), clock.now())
+    status_quick.print_table(document, str(home))
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [one for one in lines if one.startswith("approvals")]
+    assert re.fullmatch(
+        r"approvals  2 to be decided, the oldest for \d+ d \d+ h; "
+        "`pynchy approvals list` shows them",
+        line,
+    )
+    assert "questions  1 question of agents to be answered in the chats" in lines
+    pynchy("approvals", "approve", "d8e9")
+    pynchy("approvals", "deny", "k7m2")
+    told = json.loads(pynchy("status", code=4).stdout)
+    assert told["requests"] == {"total": 8, "refused": 2, "failed": 2, "unreadable": 7} | {
+        "waiting": 1
+    }
+    assert told["approvals"] == {"pending": 0, "oldest_asked_at": None}
 
 
 def test_what_waits_is_counted_by_group(home: Path, pynchy: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pynchy_cli.store import messages, outbound, queue, runs, status
+from pynchy_cli.store import asked, messages, outbound, queue, runs, status
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
 
@@ -41,6 +41,14 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "what status tells of runs that were given up": (
         lambda db: status.given_up(db),
         "runs USING INDEX runs_given_up",
+    ),
+    "what status counts of requests": (
+        lambda db: asked.asked(db),
+        "requests USING INDEX requests_waiting",
+    ),
+    "what status counts of approvals": (
+        lambda db: asked.asked(db),
+        "approvals USING INDEX approvals_pending",
     ),
     "whether anything can be claimed": (
         lambda db: runs.is_any_due(db, NOW),

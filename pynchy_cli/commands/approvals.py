@@ -1,0 +1,199 @@
+"""`pynchy approvals`: shows what agents ask people, and says yes or no to it. What is carried out
+then is the request as it is stored and shown."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pynchy_cli import clock
+from pynchy_cli.commands.app import here, open_store
+from pynchy_cli.errors import ApprovalDecided, ApprovalExpired, ApprovalForbidden, ApprovalUnknown
+from pynchy_cli.output import (
+    print_facts,
+    print_json,
+    print_lines,
+    print_table,
+    print_text,
+    wants_json,
+    width,
+)
+from pynchy_cli.security import senders
+from pynchy_cli.store import approvals, waiting
+from pynchy_cli.store.approvals import Outcome
+from pynchy_cli.store.connection import Connection
+from pynchy_cli.store.waiting import Waiting
+
+app = typer.Typer(
+    help="List, show and decide what waits for a person's yes.\n\nExample: pynchy approvals list"
+)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id that it was asked under.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
+SHELL = f"{senders.OWNER} (shell)"
+"""Who decides here, as the audit log tells it."""
+HEADERS = ("id", "group", "asks for", "asked", "state", "seconds left", "what")
+
+
+@app.command("list")
+def list_approvals(
+    ctx: typer.Context,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what was decided, the newest 200.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List what waits for a person: for a yes, or for an answer.
+
+    The oldest comes first: a table, or one JSON object a line. Questions (kind: question) are
+    answered in their chat.
+
+    Example: pynchy approvals list --all
+    """
+    with open_store(here(ctx)) as store:
+        found = waiting.newest(store.db) if everything else waiting.pending(store.db)
+    now = clock.now()
+    if wants_json(as_json):
+        print_lines(_row(one, now) for one in found)
+    else:
+        print_table(HEADERS, [_cells(one, now) for one in found], width())
+
+
+@app.command()
+def show(ctx: typer.Context, id: Id, as_json: Json = False) -> None:
+    """Show all of what is asked: what would be done, who may decide, where and until when.
+
+    `payload` is the request exactly as it is stored, and `digest` the SHA-256 of its type, a
+    newline and it, by which the audit log knows it.
+
+    Example: pynchy approvals show k7m2
+    """
+    with open_store(here(ctx)) as store:
+        one = waiting.get(store.db, _typed(id))
+    document = _document(one, clock.now())
+    if wants_json(as_json):
+        print_json(document)
+        return
+    print_facts({name: value for name, value in document.items() if name != "summary"}, as_json)
+    # Marked, so that none of it can pass for a line of ours.
+    print_text("\n".join(f"> {line}" for line in one.summary.splitlines()))
+
+
+@app.command()
+def approve(ctx: typer.Context, id: Id, as_json: Json = False) -> None:
+    """Say yes: what was asked is carried out as it is shown.
+
+    Ends with 3 where it is decided or expired already, or where the owner may not decide.
+
+    Example: pynchy approvals approve k7m2
+    """
+    one = _decided(ctx, id, "approved", "")
+    _tell(one, "approved", f"Approved: {one.type} of {one.group_folder} is carried out.", as_json)
+
+
+@app.command()
+def deny(
+    ctx: typer.Context,
+    id: Id,
+    reason: Annotated[
+        str, typer.Argument(metavar="REASON", help="Why not, for the agent to read.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Say no: nothing of it is done, and the agent is told so, with the reason.
+
+    Ends with 3 where it is decided or expired already, or where the owner may not decide.
+
+    Example: pynchy approvals deny k7m2 "Not on a Sunday."
+    """
+    said = reason.encode("utf-8", "replace").decode()
+    one = _decided(ctx, id, "denied", said)
+    _tell(one, "denied", f"Denied: {one.type} of {one.group_folder} is not done.", as_json)
+
+
+def _decided(ctx: typer.Context, id: str, outcome: Outcome, reason: str) -> Waiting:
+    now = clock.now()
+    with open_store(here(ctx)) as store, store.atomic() as db:
+        one = waiting.get(db, _typed(id))
+        _require_open(db, one, now)
+        if not approvals.decide(db, approvals.get(db, one.id), outcome, SHELL, now, reason):
+            raise ApprovalDecided(f"{one.id} can't be decided any more.")
+    return one
+
+
+def _require_open(db: Connection, one: Waiting, now: str) -> None:
+    """Raises where this is nothing for us to decide, now."""
+    if one.kind == "question":
+        where = ", ".join(one.chats)
+        raise ApprovalUnknown(f"{one.id} is a question: it is answered in its chat, {where}.")
+    if one.state == "expired" or (one.state == "pending" and one.expires_at <= now):
+        raise ApprovalExpired(
+            f"{one.id} expired at {one.expires_at}: nobody answered in time, so it is not done. "
+            "The agent can ask again."
+        )
+    if one.state != "pending":
+        raise ApprovalDecided(
+            f"{one.id} was {one.state} by {one.decided_by} at {one.decided_at} already."
+        )
+    if not {senders.OWNER, senders.EVERYONE} & set(one.approvers):
+        raise ApprovalForbidden(
+            f"On {one.id} may decide: {', '.join(one.approvers)}. The owner isn't among them "
+            "([approvals] approvers when it was asked)."
+        )
+
+
+def _typed(id: str) -> str:
+    return id.strip().lower()
+
+
+def _tell(one: Waiting, state: Outcome, words: str, as_json: bool) -> None:
+    if wants_json(as_json):
+        told = {"ok": True, "id": one.id, "state": state, "group": one.group_folder}
+        print_json({**told, "type": one.type, "decided_by": SHELL})
+    else:
+        print_text(words)
+
+
+def _row(one: Waiting, now: str) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "group": one.group_folder,
+        "type": one.type,
+        "state": one.state,
+        "asked_at": one.asked_at,
+        "expires_at": one.expires_at,
+        "seconds_left": _left(one, now),
+        "summary": _first(one),
+        "decided_at": one.decided_at,
+        "decided_by": one.decided_by,
+        "reason": one.reason,
+    }
+
+
+def _document(one: Waiting, now: str) -> dict[str, Any]:
+    row = _row(one, now)
+    more = {"request": one.request, "chats": list(one.chats), "approvers": list(one.approvers)}
+    if one.kind == "question":
+        more["answers"] = one.answers
+    texts = {"digest": one.digest, "payload": one.payload, "summary": one.summary}
+    return {**row, **more, **texts}
+
+
+def _left(one: Waiting, now: str) -> int | None:
+    """Whole seconds in which it can still be answered; None where it was."""
+    if one.state != "pending":
+        return None
+    return max(0, int(clock.seconds_between(now, one.expires_at)))
+
+
+def _cells(one: Waiting, now: str) -> tuple[Any, ...]:
+    asked = clock.parse(one.asked_at).astimezone().strftime("%m-%d %H:%M:%S")
+    return (one.id, one.group_folder, one.type, asked, one.state, _left(one, now), _first(one))
+
+
+def _first(one: Waiting) -> str:
+    """The first line that says more than the type."""
+    first, _, rest = one.summary.partition("\n")
+    return rest.partition("\n")[0] if first == one.type and rest else first
