@@ -158,6 +158,15 @@ class Session:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file of a reply; its bytes lie in the home's folder of files, under their `sha256`."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Reply:
     """A row of the outbound ledger."""
 

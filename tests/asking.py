@@ -86,10 +86,13 @@ class Asking:
         return self.runner.run(self._carry_out(effect, asked))
 
     async def _carry_out(self, effect: Effect[Any], asked: Asked[Any]) -> Mapping[str, Any]:
+        effect.check(asked)
         if effect.outside is not None:
             return await effect.outside(asked)
         assert effect.rows is not None
-        prepared = await effect.prepare(asked) if effect.prepare is not None else None
+        prepared = None
+        if effect.prepare is not None and not effect.is_immediate(asked.request):
+            prepared = await effect.prepare(asked)
         with self.store.atomic() as db:
             told = effect.rows(db, asked, clock.now(), prepared)
         assert not isinstance(told, Waits)

@@ -87,5 +87,10 @@ TABLES = {
         "audit",
     ),
     "todos": Table("something that a group wants done", "ipc-watch, route", "ipc-watch"),
-    "outbound_files": Table("a file that goes with a reply", "ipc-watch", "listen"),
+    "outbound_files": Table(
+        "a file that goes with a reply, in order: its bytes are `data/files/<sha256>`, which is "
+        "there before the row and never changed, so that any channel may read it as it delivers",
+        "ipc-watch",
+        "tail, chat, sessions, ipc-watch",
+    ),
 }

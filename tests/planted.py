@@ -173,3 +173,14 @@ def plant(folder: Path) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     return folder
+
+
+def plant_plugin(place: Path, name: str, source: str) -> None:
+    """A stranger's package in the folder `place`, which brings one plugin. `source` is its module's
+    text, in which `plugin` is the object with the hooks."""
+    module = f"planted_{name}"
+    info = place / f"{module}-1.dist-info"
+    info.mkdir(parents=True)
+    (place / f"{module}.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[pynchy.plugins]\n{name} = {module}:plugin\n")

@@ -10,9 +10,9 @@ import msgspec
 import typer
 
 from pynchy_cli import clock
-from pynchy_cli.commands.app import Context, here, open_store
-from pynchy_cli.config.settings import Word
-from pynchy_cli.errors import EXIT_FAILED, GroupInvalid, HomeUnusable, UsageWrong
+from pynchy_cli.commands.app import here, open_store
+from pynchy_cli.config.home import make_group
+from pynchy_cli.errors import EXIT_FAILED, UsageWrong
 from pynchy_cli.model import Group, TriggerMode
 from pynchy_cli.output import (
     print_facts,
@@ -54,12 +54,12 @@ def add(
     groups.require_folder(name)
     jid = chat or f"local:{name}"
     groups.require_jid(jid)
-    mode, word = _trigger(trigger), _word(pattern)
+    mode, word = _trigger(trigger), groups.trigger_word(pattern) if pattern else None
     users = tuple(dict.fromkeys(_user(one) for one in allow))
-    called = _display_name(display_name) or name.replace("-", " ").capitalize()
+    called = groups.display_name(display_name) or name.replace("-", " ").capitalize()
     with open_store(context) as store:
         groups.require_free(store.db, name, jid)
-        _make_folder(context, name)
+        make_group(context.home, name)
         with store.atomic() as db:
             group = groups.add(
                 db,
@@ -140,14 +140,6 @@ def _confirmed(group: Group) -> bool:
     return typer.confirm(f"Remove the group {group.folder} ({group.jid})?", err=True)
 
 
-def _make_folder(context: Context, name: str) -> None:
-    try:
-        context.home.group(name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        path = context.home.group(name)
-        raise HomeUnusable(f"{path} can't be made: {error.strerror}.") from error
-
-
 def _trigger(text: str) -> TriggerMode:
     if text == "mention":
         return "mention"
@@ -156,25 +148,10 @@ def _trigger(text: str) -> TriggerMode:
     raise UsageWrong(f"--trigger must be mention or always, not {text!r}.")
 
 
-def _word(text: str) -> str | None:
-    if not text:
-        return None
-    try:
-        return msgspec.convert(text.removeprefix("@"), Word)
-    except msgspec.ValidationError as error:
-        raise UsageWrong(f"--pattern must be one word such as jarvis, not {text!r}.") from error
-
-
 def _user(text: str) -> str:
     if not text or any(letter.isspace() or not letter.isprintable() for letter in text):
         raise UsageWrong(f"--allow must be *, owner or a user such as slack:U123, not {text!r}.")
     return text
-
-
-def _display_name(text: str) -> str:
-    if len(text) > 100 or not text.isprintable():
-        raise GroupInvalid("--display-name must be one line of at most 100 characters.")
-    return text.strip()
 
 
 def _answers(row: dict[str, Any]) -> str:

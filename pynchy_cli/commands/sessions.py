@@ -126,15 +126,16 @@ def export(
 
     Example: pynchy sessions export main -o talk.md
     """
-    with open_store(here(ctx)) as store:
+    context = here(ctx)
+    with open_store(context) as store:
         where = groups.get(store.db, group)
-        found = exporting.said(store.db, groups.chats(store.db, group))
+        found = exporting.said(store.db, context.home, groups.chats(store.db, group))
         if file:
             text = exporting.as_markdown(where, found, clock.now())
             exporting.write(Path(file), exporting.as_ndjson(found) if as_json else text)
             say(f"Written to {file}.")
         elif as_json:
-            print_lines(map(as_row, found))
+            print_lines(as_row(*one) for one in found)
         else:
             for piece in exporting.as_markdown(where, found, clock.now()):
                 print_text(piece)

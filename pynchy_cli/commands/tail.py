@@ -15,7 +15,7 @@ from pynchy_cli.output import print_lines, print_text, wants_json
 from pynchy_cli.store import groups, messages
 from pynchy_cli.store.connection import Store
 from pynchy_cli.tui.follow import follow
-from pynchy_cli.tui.lines import as_line, as_row
+from pynchy_cli.tui.lines import as_line, as_row, attached
 
 
 def command(
@@ -35,17 +35,18 @@ def command(
     """
     context = here(ctx)
     with open_store(context) as store:
-        tail = Tail(store, group, wants_json(as_json))
+        tail = Tail(context, store, group, wants_json(as_json))
         tail.begin(number)
         if keep_on:
             with contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(tail.go_on(context))
+                asyncio.run(tail.go_on())
 
 
 class Tail:
     """What was shown already, and how."""
 
-    def __init__(self, store: Store, group: str | None, as_json: bool) -> None:
+    def __init__(self, context: Context, store: Store, group: str | None, as_json: bool) -> None:
+        self.home = context.home
         self.store = store
         self.as_json = as_json
         self.with_chat = group is None
@@ -56,9 +57,9 @@ class Tail:
         """Show the newest."""
         self._show(messages.last(self.store.db, self._jids, number))
 
-    async def go_on(self, context: Context) -> None:
+    async def go_on(self) -> None:
         """Show what comes, until interrupted."""
-        await follow(context.home, self.store, self._look)
+        await follow(self.home, self.store, self._look)
 
     def _look(self) -> bool:
         while found := messages.after(self.store.db, self._jids, self.seen):
@@ -68,7 +69,8 @@ class Tail:
     def _show(self, found: Iterable[Message]) -> None:
         for message in found:
             self.seen = max(self.seen, message.seq)
+            files = attached(self.store.db, self.home, message)
             if self.as_json:
-                print_lines([as_row(message)])
+                print_lines([as_row(message, files)])
             else:
-                print_text(as_line(message, with_chat=self.with_chat))
+                print_text(as_line(message, files, with_chat=self.with_chat))

@@ -4,7 +4,9 @@ nothing that stands but the rights of pynchy's own data folder."""
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pynchy_cli.config.paths import Home, choose_home
@@ -53,6 +55,21 @@ def prepare(home: Home) -> None:
             raise HomeUnusable(f"{home.data} can't be written by you. Check its rights.")
     except (OSError, ValueError) as error:
         raise _unusable(at, error) from error
+
+
+def make_group(home: Home, folder: str) -> Path:
+    """Make a group's own folder, for its owner alone, where it isn't there; its path. Raises
+    HomeUnusable where something else is in its place, be it a link to a folder."""
+    path = home.group(folder)
+    try:
+        home.groups.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise HomeUnusable(f"{path} is no folder. Move it away.")
+    except OSError as error:
+        raise HomeUnusable(f"{path} can't be made: {error.strerror}.") from error
+    return path
 
 
 def _unusable(path: Path, error: OSError | ValueError) -> HomeUnusable:

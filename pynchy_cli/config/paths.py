@@ -56,6 +56,11 @@ class Home:
         return self.data / "ipc"
 
     @property
+    def files(self) -> Path:
+        """What agents have sent: each file once, under the sha256 of what is in it."""
+        return self.data / "files"
+
+    @property
     def directives(self) -> Path:
         """The installation's own directives."""
         return self.root / "directives"

@@ -171,12 +171,20 @@ class Carrying:
         if not mine and row.owner and locks.is_held(lock):
             return False
         effect = self.effects.get(row.type)
-        if effect is not None and effect.is_idempotent:
+        if effect is not None and self._may_repeat(row, effect):
             with self.context.store.atomic() as db:
                 requests.put_back(db, row.id)
         else:
             self._end(row, "unknown", UNKNOWN)
         return True
+
+    def _may_repeat(self, row: Row, effect: Effect[Any]) -> bool:
+        if effect.may_repeat is None:
+            return effect.is_idempotent
+        try:
+            return effect.may_repeat(self._asked(row)[0])
+        except RequestRefused:
+            return False
 
 
 def _request(row: Row) -> msgspec.Struct:

@@ -10,14 +10,15 @@ from typing import Any
 from agent_runner.protocol import Error
 from pynchy_cli import clock
 from pynchy_cli.context import Context
-from pynchy_cli.ipc import applying, approving, handlers, telling
+from pynchy_cli.ipc import applying, approving, attachments, handlers, telling
 from pynchy_cli.ipc.carrying import Carrying
 from pynchy_cli.ipc.effects import Effect
+from pynchy_cli.ipc.handlers import services
 from pynchy_cli.ipc.inbox import InboxLost
 from pynchy_cli.ipc.intake import Intake
 from pynchy_cli.ipc.outbox import Outbox
 from pynchy_cli.ipc.places import Places
-from pynchy_cli.store import approvals, audit, questions, requests
+from pynchy_cli.store import approvals, audit, outbound, questions, requests
 from pynchy_cli.store.requests import Request as Row
 from pynchy_cli.watch import watch_locks
 
@@ -39,6 +40,8 @@ class Desk:
         self._logged: float | None = None
         self._head = (0, "")
         watch_locks(context.watcher, context.home.locks, context.wake)
+        services.report(context)
+        attachments.sweep(context.home, outbound.named_files(context.store.db), time.time())
 
     def drain(self) -> int:
         """Do or begin all that is due now; how much it was."""

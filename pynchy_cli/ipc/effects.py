@@ -44,6 +44,10 @@ instead, and nothing of it is written."""
 class Effect(Generic[R]):
     """How a type of request is carried out: `rows` alone, `prepare` and then `rows`, or `outside`.
 
+    `check`, before it is decided whether a person must approve it, raises RequestRefused for what
+    can't be done anyway; it only reads. `needs_preparation` tells of one request whether it does,
+    and `may_repeat` whether that one may be begun again; without them all are alike.
+
     `rows(db, asked, now, prepared)` writes to the open transaction and must not wait. `prepare`
     may be repeated, and leaves nothing that would do harm. `outside` is begun once, unless
     `is_idempotent`; it ends within `patience` seconds, or it is cancelled and has failed.
@@ -51,15 +55,19 @@ class Effect(Generic[R]):
     request's chat is told when it has ended, if anything.
     """
 
+    check: Callable[[Asked[R]], None] = lambda asked: None
     rows: Callable[[Connection, Asked[R], str, Any], Result] | None = None
     prepare: Callable[[Asked[R]], Awaitable[Any]] | None = None
     outside: Callable[[Asked[R]], Awaitable[Mapping[str, Any]]] | None = None
     summary: Callable[[R], str] | None = None
     said: Callable[[Asked[R], Answer], str | None] | None = None
+    needs_preparation: Callable[[R], bool] = lambda request: True
+    may_repeat: Callable[[Asked[R]], bool] | None = None
     is_idempotent: bool = False
     patience: float = field(default=600.0)
 
-    @property
-    def is_immediate(self) -> bool:
+    def is_immediate(self, request: R) -> bool:
         """Whether it can be carried out in the transaction that accepts the request."""
-        return self.rows is not None and self.prepare is None
+        if self.rows is None:
+            return False
+        return self.prepare is None or not self.needs_preparation(request)

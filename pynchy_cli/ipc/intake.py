@@ -19,6 +19,7 @@ from pynchy_cli.errors import GroupUnknown, RequestRefused
 from pynchy_cli.ipc import applying, approving, authorise, parse
 from pynchy_cli.ipc.effects import Asked, Effect
 from pynchy_cli.ipc.facts import facts
+from pynchy_cli.ipc.handlers import services
 from pynchy_cli.ipc.inbox import Gone
 from pynchy_cli.ipc.offer import role_of
 from pynchy_cli.ipc.outbox import Outbox
@@ -208,20 +209,28 @@ class Intake:
     ) -> Row:
         row = self._add(db, place, group, entry)
         who = authorise.Principal(group.folder, _role(row))
-        decision = authorise.decide(who, request, facts(db, self.context.settings, group.folder))
+        settings = self.context.settings
+        rules = services.rules(settings, group.folder, request, is_admin=who.role == "admin")
+        decision = authorise.decide(who, request, facts(db, settings, group.folder, rules))
         if decision.outcome == "forbidden":
             return self._refused(db, row, decision.code, decision.message, "forbidden")
         effect = self.effects.get(row.type)
         if effect is None:
             self._note(db, row, "unavailable", None)
             return applying.answered(db, row, "refused", UNAVAILABLE, delivered=True)
+        asked = Asked(request, row, group, self.context)
+        try:
+            effect.check(asked)
+        except RequestRefused as refusal:
+            return self._refused(db, row, refusal.code, str(refusal), "invalid")
         if decision.outcome == "gated":
             self._note(db, row, "gated", None)
-            approving.ask(db, self.context.settings, row, request, effect, clock.now())
+            approving.ask(db, settings, row, request, effect, clock.now())
             return applying.again(db, row)
         self._note(db, row, "allowed", None)
-        asked = Asked(request, row, group, self.context)
-        if not effect.is_immediate or requests.is_behind(db, row, applying.outside(self.effects)):
+        if not effect.is_immediate(request) or requests.is_behind(
+            db, row, applying.outside(self.effects)
+        ):
             return row
         return applying.apply(db, asked, effect, None, delivered=True)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from pynchy_cli.errors import PluginBroken, PluginUnknown
 
 if TYPE_CHECKING:
     from pynchy_cli.config.settings import Settings
+    from pynchy_cli.plugins.tools import Tool
 
 GROUP = "pynchy.plugins"
 hookimpl = pluggy.HookimplMarker("pynchy")
@@ -35,10 +37,11 @@ def load(name: str) -> Any:
 def _object(point: EntryPoint) -> Any:
     try:
         return point.load()
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # it may be anybody's
         raise PluginBroken(f"The plugin {point.name!r} can't be loaded: {error}.") from error
 
 
+@cache
 def manager(name: str) -> pluggy.PluginManager:
     """A plugin manager that holds the one plugin, so that its hooks can be called."""
     from pynchy_cli.plugins import hookspecs
@@ -64,6 +67,28 @@ def runtime(name: str, settings: Settings) -> Any:
 def core(name: str) -> Any:
     """What the plugin `name` says of its core. Raises PluginUnknown where it offers none."""
     return _one(name, manager(name).hook.pynchy_core(name=name), "core")
+
+
+def tools_of(name: str, settings: Settings) -> tuple[Tool, ...]:
+    """The tools that the plugin `name` offers. Raises PluginUnknown, and PluginBroken whatever is
+    wrong with it."""
+    from pynchy_cli.plugins.tools import Tool
+
+    held = manager(name)
+    try:
+        offered = held.hook.pynchy_tools(name=name, settings=settings)
+        found = tuple(tool for each in offered for tool in each)
+    except (Exception, SystemExit) as error:  # it may be anybody's
+        raise PluginBroken(f"The plugin {name!r} can't say its tools: {error}.") from error
+    if not found:
+        raise PluginUnknown(f"The plugin {name!r} offers no tools.")
+    for tool in found:
+        if not isinstance(tool, Tool):
+            raise PluginBroken(f"The plugin {name!r} offers {tool!r:.200}, which is no Tool.")
+    named = [tool.name for tool in found]
+    if twice := sorted({one for one in named if named.count(one) > 1}):
+        raise PluginBroken(f"The plugin {name!r} offers {twice[0]!r} twice.")
+    return found
 
 
 def _one(name: str, offered: list[Any], kind: str) -> Any:

@@ -3,6 +3,7 @@ object or None."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from pynchy_cli.agent.cores import Core
     from pynchy_cli.channels.base import Channel
     from pynchy_cli.config.settings import Settings
+    from pynchy_cli.plugins.tools import Tool
     from pynchy_cli.sandbox.base import Runtime
 
 hookspec = pluggy.HookspecMarker("pynchy")
@@ -29,3 +31,9 @@ def pynchy_runtime(name: str, settings: Settings) -> Runtime | None:
 @hookspec
 def pynchy_core(name: str) -> Core | None:
     """What the host must know of the core of this name."""
+
+
+@hookspec
+def pynchy_tools(name: str, settings: Settings) -> Sequence[Tool] | None:
+    """The tools of the host's that the plugin of this name offers to agents. Asked again and
+    again: it should only give what stands ready."""

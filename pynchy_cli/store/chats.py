@@ -16,6 +16,19 @@ def seen(db: Connection, jid: str, name: str | None, now: str) -> None:
     )
 
 
+def of_nobody(db: Connection, limit: int) -> list[tuple[Chat, str | None]]:
+    """The chats that no group lives in, and when something was last said there; those come first
+    in which that was lately."""
+    rows = db.execute(
+        "SELECT jid, name, last_message_at FROM chats"
+        " WHERE jid NOT IN (SELECT jid FROM registered_groups)"
+        " AND jid NOT IN (SELECT jid FROM group_chats)"
+        " ORDER BY last_message_at IS NULL, last_message_at DESC, jid LIMIT ?",
+        (limit,),
+    ).fetchall()
+    return [(Chat(row["jid"], row["name"]), row["last_message_at"]) for row in rows]
+
+
 def get(db: Connection, jid: str) -> Chat | None:
     """The chat of this address, or None where it was never seen."""
     row = db.execute("SELECT jid, name FROM chats WHERE jid = ?", (jid,)).fetchone()

@@ -8,6 +8,9 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+import msgspec
+
+from pynchy_cli.config.settings import Word
 from pynchy_cli.errors import GroupBusy, GroupInvalid, GroupUnknown
 from pynchy_cli.model import Group, TriggerMode
 from pynchy_cli.store import chats as chats_table
@@ -150,6 +153,23 @@ def require_jid(jid: str) -> None:
         raise GroupInvalid(
             f"{jid!r} is not a chat: it must be channel:name without spaces, such as local:work."
         )
+
+
+def trigger_word(text: str) -> str:
+    """A group's own word after the @, which may be given with it. Raises GroupInvalid."""
+    try:
+        return msgspec.convert(text.removeprefix("@"), Word)
+    except msgspec.ValidationError as error:
+        raise GroupInvalid(
+            f"A trigger's pattern must be one word such as jarvis, not {text!r}."
+        ) from error
+
+
+def display_name(text: str) -> str:
+    """How people see a group called. Raises GroupInvalid."""
+    if len(text) > 100 or not text.isprintable():
+        raise GroupInvalid("A group's name must be one line of at most 100 characters.")
+    return text.strip()
 
 
 def require_free(db: Connection, folder: str, jid: str) -> None:

@@ -3,7 +3,9 @@ deliveries and its row among the messages are written together."""
 
 from __future__ import annotations
 
-from pynchy_cli.model import Message, Reply
+from collections.abc import Sequence
+
+from pynchy_cli.model import OWN_ID, Attachment, Message, Reply
 from pynchy_cli.store import counters
 from pynchy_cli.store.connection import Connection, Row
 
@@ -151,6 +153,50 @@ def _remember(
             run_id,
         ),
     )
+
+
+def attach(db: Connection, ledger_id: int, files: Sequence[Attachment]) -> None:
+    """Files go with a reply, in this order. Their bytes are there already."""
+    db.executemany(
+        "INSERT INTO outbound_files(ledger_id, number, name, size, sha256) VALUES (?, ?, ?, ?, ?)",
+        [(ledger_id, number, one.name, one.size, one.sha256) for number, one in enumerate(files)],
+    )
+
+
+def files(db: Connection, ledger_id: int) -> list[Attachment]:
+    """The files that go with a reply, in order."""
+    rows = db.execute(
+        "SELECT name, size, sha256 FROM outbound_files WHERE ledger_id = ? ORDER BY number",
+        (ledger_id,),
+    )
+    return [Attachment(*row) for row in rows]
+
+
+def files_of(db: Connection, message: Message) -> list[Attachment]:
+    """The files that go with what we have said in a chat; none with what others say."""
+    if not message.id.startswith(OWN_ID):
+        return []
+    rows = db.execute(
+        "SELECT name, size, sha256 FROM outbound_files WHERE ledger_id ="
+        " (SELECT id FROM outbound_ledger WHERE key = ?) ORDER BY number",
+        (message.id.removeprefix(OWN_ID),),
+    )
+    return [Attachment(*row) for row in rows]
+
+
+def named_files(db: Connection) -> set[str]:
+    """The sha256 of every file that goes with some reply."""
+    return {str(row[0]) for row in db.execute("SELECT DISTINCT sha256 FROM outbound_files")}
+
+
+def bytes_of_files(db: Connection, group_folder: str, since: str) -> int:
+    """How many bytes of files a group's replies had since then."""
+    row = db.execute(
+        "SELECT coalesce(sum(size), 0) FROM outbound_files JOIN outbound_ledger ON id = ledger_id"
+        " WHERE group_folder = ? AND created_at >= ?",
+        (group_folder, since),
+    ).fetchone()
+    return int(row[0])
 
 
 def of_run(db: Connection, run_id: int) -> list[Reply]:

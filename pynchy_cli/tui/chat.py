@@ -13,7 +13,7 @@ from pynchy_cli.channels.stdin import lines
 from pynchy_cli.model import Message
 from pynchy_cli.output import plain, print_text, say
 from pynchy_cli.tui.follow import follow, missing, not_running
-from pynchy_cli.tui.lines import MARKS, as_said
+from pynchy_cli.tui.lines import MARKS, as_said, attached
 from pynchy_cli.tui.talk import Talk
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ async def in_terminal(talk: Talk, before: list[Message]) -> None:
     from prompt_toolkit.patch_stdout import patch_stdout
 
     session: PromptSession[str] = PromptSession()
-    for message in before:
-        print_text(as_said(message))
+    _print(talk, before)
     with patch_stdout():
         showing = asyncio.create_task(
             follow(talk.home, talk.store, lambda: _show(talk, session)), name="show"
@@ -57,10 +56,14 @@ async def _ask(talk: Talk, session: PromptSession[str]) -> None:
 
 
 def _show(talk: Talk, session: PromptSession[str]) -> bool:
-    for message in talk.news():
-        print_text(as_said(message))
+    _print(talk, talk.news())
     session.app.invalidate()
     return False
+
+
+def _print(talk: Talk, found: list[Message]) -> None:
+    for message in found:
+        print_text(as_said(message, attached(talk.store.db, talk.home, message)))
 
 
 def _above(talk: Talk) -> StyleAndTextTuples:
@@ -89,6 +92,8 @@ async def in_pipe(talk: Talk, descriptor: int = 0) -> None:
         for message in talk.news():
             if message.message_type not in MARKS:
                 print_text(message.content)
+                for file in attached(talk.store.db, talk.home, message):
+                    print_text(str(file))
         return is_over
 
     try:

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pynchy_cli import clock
+from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import UsageWrong
 from pynchy_cli.model import Group, Message
 from pynchy_cli.output import plain
 from pynchy_cli.store import messages
 from pynchy_cli.store.connection import Connection
-from pynchy_cli.tui.lines import as_row, one_line
+from pynchy_cli.tui.lines import Attached, as_row, attached, one_line
 
 PAGE = 50
 SHORT = 160
@@ -24,32 +25,35 @@ PASSED_OVER = ("thinking", "tool_result")
 """Kinds of rows that are told in JSON only."""
 
 
-def said(db: Connection, jids: list[str]) -> Iterator[Message]:
-    """Everything that was said in the chats and that people may see, in order."""
+Said = tuple[Message, tuple[Attached, ...]]
+
+
+def said(db: Connection, home: Home, jids: list[str]) -> Iterator[Said]:
+    """Everything that was said in the chats and that people may see, in order, with its files."""
     seq = 0
     while found := messages.after(db, jids, seq, PAGE):
-        yield from found
+        yield from ((message, attached(db, home, message)) for message in found)
         seq = found[-1].seq
 
 
-def as_markdown(group: Group, found: Iterable[Message], now: str) -> Iterator[str]:
+def as_markdown(group: Group, found: Iterable[Said], now: str) -> Iterator[str]:
     """The conversation as the paragraphs of a Markdown document."""
     yield f"# {one_line(group.name)} ({group.folder}), until {_minute(now)} UTC\n"
-    for message in found:
+    for message, files in found:
         if message.message_type == "tool_use":
             yield f"- tool: {_code(message.content)}\n"
         elif message.message_type not in PASSED_OVER:
             refused = ", not heard" if message.verdict == "refused" else ""
             who = _escaped(one_line(message.sender_name))
             yield f"**{who}**, {_minute(message.received_at)}{refused}\n"
-            lines = plain(message.content).split("\n")
+            lines = [*plain(message.content).split("\n"), *map(str, files)]
             yield "".join(f"> {line}\n" for line in lines)
 
 
-def as_ndjson(found: Iterable[Message]) -> Iterator[str]:
+def as_ndjson(found: Iterable[Said]) -> Iterator[str]:
     """The conversation as JSON objects, one a line."""
-    for message in found:
-        yield json.dumps(as_row(message), ensure_ascii=False)
+    for message, files in found:
+        yield json.dumps(as_row(message, files), ensure_ascii=False)
 
 
 def write(path: Path, pieces: Iterable[str]) -> None:

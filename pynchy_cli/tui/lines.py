@@ -3,11 +3,18 @@ terminal is never given it with control characters in it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pynchy_cli import clock
-from pynchy_cli.model import Message
+from pynchy_cli.agent.weight import size
+from pynchy_cli.config.paths import Home
+from pynchy_cli.model import Attachment, Message
 from pynchy_cli.output import plain
+from pynchy_cli.store import outbound
+from pynchy_cli.store.connection import Connection
 
 MARKS = {"thinking": "~", "tool_use": ">", "tool_result": "<"}
 """What stands before that which an agent does and doesn't say."""
@@ -16,21 +23,38 @@ LENGTH = 240
 """So much is shown of a step of an agent; the whole of it is in the run's log."""
 
 
-def as_line(message: Message, *, with_chat: bool = False) -> str:
+@dataclass(frozen=True)
+class Attached:
+    """A file of a message, and where it lies on this machine."""
+
+    file: Attachment
+    path: Path
+
+    def __str__(self) -> str:
+        return f"📎 {one_line(self.file.name)} ({size(self.file.size)}) {plain(str(self.path))}"
+
+
+def attached(db: Connection, home: Home, message: Message) -> tuple[Attached, ...]:
+    """The files that came with a message, in order."""
+    return tuple(Attached(one, home.files / one.sha256) for one in outbound.files_of(db, message))
+
+
+def as_line(message: Message, files: Sequence[Attached] = (), *, with_chat: bool = False) -> str:
     """For people: local time, who, what; further lines are indented."""
     when = clock.parse(message.received_at).astimezone().strftime("%H:%M:%S")
     where = f" {message.chat_jid}" if with_chat else ""
-    return f"{when}{plain(where)} {as_said(message)}"
+    return f"{when}{plain(where)} {as_said(message, files)}"
 
 
-def as_said(message: Message) -> str:
+def as_said(message: Message, files: Sequence[Attached] = ()) -> str:
     """Who and what: `ann: hello`; or a step of an agent, cut short: `pynchy > Bash ls`. Further
     lines are indented, so that none looks like another message."""
     who = one_line(message.sender_name)
     if mark := MARKS.get(message.message_type):
         return f"{who} {mark} {_indented(_short(message.content))}"
     refused = " (refused)" if message.verdict == "refused" else ""
-    return f"{who}{refused}: {_indented(message.content)}"
+    said = f"{who}{refused}: {_indented(message.content)}"
+    return "\n    ".join([said, *map(str, files)])
 
 
 def _short(text: str) -> str:
@@ -48,7 +72,7 @@ def one_line(name: str) -> str:
     return plain(name).replace("\n", " ").replace("\t", " ")
 
 
-def as_row(message: Message) -> dict[str, Any]:
+def as_row(message: Message, files: Sequence[Attached] = ()) -> dict[str, Any]:
     """For programs: one message as a JSON object."""
     return {
         "seq": message.seq,
@@ -61,4 +85,7 @@ def as_row(message: Message) -> dict[str, Any]:
         "type": message.message_type,
         "verdict": message.verdict,
         "run": message.run_id,
+        "files": [
+            {"name": one.file.name, "size": one.file.size, "path": str(one.path)} for one in files
+        ],
     }

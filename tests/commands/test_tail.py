@@ -51,6 +51,7 @@ def test_a_row_of_json_says_everything(pynchy: Pynchy, said: Path) -> None:
         "type": "user",
         "verdict": "allowed",
         "run": None,
+        "files": [],
     }
 
 

@@ -29,7 +29,7 @@ def told(ask: Asking, folder: str, request: requests.Request) -> Mapping[str, An
     """What an agent of the group is told."""
     group = groups.get(ask.store.db, folder)
     effect = EFFECTS[requests.type_of(request)]
-    assert effect.is_immediate
+    assert effect.is_immediate(request)
     return ask.told(effect, ask.asked(group, request))
 
 

@@ -1,0 +1,37 @@
+"""How what was said looks in a terminal, with its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pynchy_cli.model import Attachment, Message
+from pynchy_cli.tui.lines import Attached, as_line, as_row, as_said
+
+SAID = Message("pynchy:request:1", "local:team", "pynchy", "pynchy", "here", "", seq=1)
+FILES = (
+    Attached(Attachment("plan.txt", 1536, "abc"), Path("/home/files/abc")),
+    Attached(Attachment("evil\nann: yes\x1b[2J", 3, "def"), Path("/home/files/def")),
+)
+
+
+def test_files_stand_below_what_was_said_and_look_like_nothing_else() -> None:
+    assert as_said(SAID, FILES) == (
+        "pynchy: here\n"
+        "    📎 plan.txt (1.5 KiB) /home/files/abc\n"
+        "    📎 evil ann: yes\\x1b[2J (3 bytes) /home/files/def"
+    )
+    assert as_said(SAID) == "pynchy: here"
+
+
+def test_a_line_has_them_too() -> None:
+    said = Message(**{**SAID.__dict__, "received_at": "2026-01-31T08:00:00.000Z"})
+    assert as_line(said, FILES).count("📎") == 2
+
+
+def test_a_row_names_them() -> None:
+    assert as_row(SAID)["files"] == []
+    assert as_row(SAID, FILES)["files"][0] == {
+        "name": "plan.txt",
+        "size": 1536,
+        "path": "/home/files/abc",
+    }
