@@ -29,6 +29,7 @@ def ask(
     request: Request,
     effect: Effect[Any],
     now: str,
+    prepared: Any = None,
 ) -> None:
     """Have a request wait for a person, and ask in the group's chats, and in the admin group's
     where that is wanted."""
@@ -38,7 +39,7 @@ def ask(
     if settings.approvals.in_admin_chat:
         admins = [group.folder for group in groups.all(db) if group.is_admin]
         chats |= {folder: groups.chats(db, folder) for folder in admins}
-    summary = summarised(row, request, effect)
+    summary = summarised(row, request, effect, prepared)
     approval = approvals.ask(
         db,
         id=id,
@@ -61,9 +62,10 @@ def ask(
         )
 
 
-def summarised(row: Row, request: Request, effect: Effect[Any]) -> str:
+def summarised(row: Row, request: Request, effect: Effect[Any], prepared: Any = None) -> str:
     """All that would be done, as a person reads it; nothing in it can hide what follows."""
     text = effect.summary(request) if effect.summary is not None else _fields(request)
+    text += "" if prepared is None else f"\n{effect.pinned(prepared)}"
     return f"{row.type}\n{plain(text)}"
 
 

@@ -14,11 +14,17 @@ import msgspec
 from agent_runner.protocol import Error, read_answer
 from pynchy_cli import clock, locks
 from pynchy_cli.context import Context
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull, GroupUnknown, RequestRefused
-from pynchy_cli.ipc import applying, parse
+from pynchy_cli.errors import (
+    DatabaseBusy,
+    DatabaseFull,
+    DatabaseReplaced,
+    GroupUnknown,
+    RequestRefused,
+)
+from pynchy_cli.ipc import applying, approving, parse
 from pynchy_cli.ipc.effects import Asked, Effect
 from pynchy_cli.ipc.handlers.shell import CHAT_TYPES
-from pynchy_cli.store import groups, outbound, processes, requests
+from pynchy_cli.store import approvals, groups, outbound, processes, requests
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.requests import Request as Row
 
@@ -87,8 +93,8 @@ class Carrying:
         except RequestRefused as refusal:
             settled = True
             self._end(row, "failed", Error(refusal.code, str(refusal)))
-        except asyncio.CancelledError:
-            settled = True
+        except (asyncio.CancelledError, DatabaseBusy, DatabaseFull, DatabaseReplaced):
+            settled = True  # it is as it was, and is done later
             raise
         finally:
             self._doing.discard(row.id)
@@ -109,15 +115,27 @@ class Carrying:
             raise RequestRefused("group_unknown", str(error)) from error
         if row.role == "admin" and not group.is_admin:
             raise RequestRefused("forbidden", f"{group.folder} is no admin group any more.")
-        return Asked(_request(row), row, group, self.context), effect
+        asked = Asked(_request(row), row, group, self.context)
+        if row.gated and not _is_approved(self.context.store.db, asked, effect):
+            raise RequestRefused("forbidden", "No person has approved it.")
+        return asked, effect
 
     async def _prepared(self, asked: Asked[Any], effect: Effect[Any]) -> None:
-        prepared = await effect.prepare(asked) if effect.prepare is not None else None
+        row = asked.row
+        if row.prepared is not None:
+            prepared = msgspec.json.decode(row.prepared, type=effect.pins)
+        else:
+            prepared = await effect.prepare(asked) if effect.prepare is not None else None
         with self.context.store.atomic() as db:
-            now = requests.get(db, asked.row.id)
-            if now is not None and now.state == "accepted":
-                row = applying.apply(db, asked, effect, prepared)
-                _say(db, asked, effect, row)
+            now = requests.get(db, row.id)
+            if now is None or now.state != "accepted":
+                return
+            if now.gated and approvals.of_request(db, row.id) is None:
+                requests.pin(db, row.id, msgspec.json.encode(prepared).decode())
+                settings, at = self.context.settings, clock.now()
+                approving.ask(db, settings, row, asked.request, effect, at, prepared)
+            else:
+                _say(db, asked, effect, applying.apply(db, asked, effect, prepared))
 
     async def _begun(self, asked: Asked[Any], effect: Effect[Any]) -> None:
         assert effect.outside is not None, "an effect outside of the file"
@@ -185,6 +203,14 @@ class Carrying:
             return effect.may_repeat(self._asked(row)[0])
         except RequestRefused:
             return False
+
+
+def _is_approved(db: Connection, asked: Asked[Any], effect: Effect[Any]) -> bool:
+    """Whether a person has approved just this, or is yet to be asked."""
+    row, approval = asked.row, approvals.of_request(db, asked.row.id)
+    if approval is None:
+        return effect.is_pinned(asked.request) and row.prepared is None
+    return approval.state == "approved" and approval.digest == row.digest
 
 
 def _request(row: Row) -> msgspec.Struct:

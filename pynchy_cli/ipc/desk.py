@@ -41,7 +41,9 @@ class Desk:
         self._head = (0, "")
         watch_locks(context.watcher, context.home.locks, context.wake)
         services.report(context)
-        attachments.sweep(context.home, outbound.named_files(context.store.db), time.time())
+        db = context.store.db
+        named = outbound.named_files(db) | requests.pinned_files(db)
+        attachments.sweep(context.home, named, time.time())
 
     def drain(self) -> int:
         """Do or begin all that is due now; how much it was."""

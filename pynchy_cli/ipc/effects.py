@@ -51,6 +51,8 @@ class Effect(Generic[R]):
     `rows(db, asked, now, prepared)` writes to the open transaction and must not wait. `prepare`
     may be repeated, and leaves nothing that would do harm. `outside` is begun once, unless
     `is_idempotent`; it ends within `patience` seconds, or it is cancelled and has failed.
+    `pins` is the type of what `prepare` gives, where that is kept while a person is asked, so that
+    what is done is what was shown; `pinned` tells of it in words.
     `summary` is all of what would be done, for a person who is to approve it; `said` what the
     request's chat is told when it has ended, if anything.
     """
@@ -59,6 +61,8 @@ class Effect(Generic[R]):
     rows: Callable[[Connection, Asked[R], str, Any], Result] | None = None
     prepare: Callable[[Asked[R]], Awaitable[Any]] | None = None
     outside: Callable[[Asked[R]], Awaitable[Mapping[str, Any]]] | None = None
+    pins: Any = None
+    pinned: Callable[[Any], str] = lambda prepared: ""
     summary: Callable[[R], str] | None = None
     said: Callable[[Asked[R], Answer], str | None] | None = None
     needs_preparation: Callable[[R], bool] = lambda request: True
@@ -71,3 +75,7 @@ class Effect(Generic[R]):
         if self.rows is None:
             return False
         return self.prepare is None or not self.needs_preparation(request)
+
+    def is_pinned(self, request: R) -> bool:
+        """Whether something is made ready before a person is asked."""
+        return self.pins is not None and self.needs_preparation(request)

@@ -225,7 +225,9 @@ class Intake:
             return self._refused(db, row, refusal.code, str(refusal), "invalid")
         if decision.outcome == "gated":
             self._note(db, row, "gated", None)
-            approving.ask(db, settings, row, request, effect, clock.now())
+            requests.gate(db, row.id)
+            if not effect.is_pinned(request):
+                approving.ask(db, settings, row, request, effect, clock.now())
             return applying.again(db, row)
         self._note(db, row, "allowed", None)
         if not effect.is_immediate(request) or requests.is_behind(

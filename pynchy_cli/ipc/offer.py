@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_runner.protocol import Offer
+from pynchy_cli.config.settings import Settings
 from pynchy_cli.ipc import authorise
 from pynchy_cli.ipc.effects import Effect
+from pynchy_cli.ipc.handlers import services
 from pynchy_cli.model import CHILD_LANE, Group
 
 
@@ -19,8 +21,13 @@ def role_of(group: Group, lane: str) -> authorise.Role:
     return "admin" if group.is_admin else "group"
 
 
-def offered(group: Group, lane: str, effects: Mapping[str, Effect[Any]]) -> Offer:
-    """What the agent of a group's lane may ask."""
+def offered(
+    group: Group, lane: str, settings: Settings, effects: Mapping[str, Effect[Any]]
+) -> Offer:
+    """What the agent of a group's lane may ask. Raises ConfigInvalid."""
     role = role_of(group, lane)
     may = [kind for kind in authorise.RIGHTS if authorise.rule(role, kind) != "deny"]
-    return Offer(requests=tuple(kind for kind in may if kind in effects and kind != "service"))
+    return Offer(
+        requests=tuple(kind for kind in may if kind in effects and kind != "service"),
+        services=services.offered(settings, group.folder, is_admin=role == "admin"),
+    )

@@ -51,7 +51,7 @@ def make(context: Context, options: dict[str, Any]) -> Stage | Awaitable[Stage]:
         runtime,
         Sandboxes(context, runtime, found, Gateway(context.settings, context.log)),
         int(options.get("concurrency") or context.settings.queue.max_concurrent),
-        partial(offered, effects=effects()),
+        partial(offered, settings=context.settings, effects=effects()),
     )
     if "group" in options:
         return _foreground(context, worker, options)

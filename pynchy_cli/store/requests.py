@@ -21,14 +21,16 @@ COUNTED = {"done": "requests_done", "failed": "requests_failed", "unknown": "req
 
 _COLUMNS = (
     "id, group_folder, session, request_id, lane, role, run_id, chat_jid, type, payload, digest,"
-    " state, child_run, owner, answer, delivered, created_at, decided_at, finished_at"
+    " state, gated, prepared, child_run, owner, answer, delivered, created_at, decided_at,"
+    " finished_at"
 )
 
 
 @dataclass(frozen=True)
 class Request:
     """One request. `role` is what its asker was when it was accepted, and `payload` what it said,
-    as we have read it; `answer` is the envelope as JSON, once there is one."""
+    as we have read it; `gated` whether a person must approve it, and `prepared` what was made
+    ready before one was asked, as JSON; `answer` is the envelope as JSON, once there is one."""
 
     id: int
     group_folder: str
@@ -42,6 +44,8 @@ class Request:
     payload: str
     digest: str
     state: str
+    gated: bool
+    prepared: str | None
     child_run: int | None
     owner: int | None
     answer: str | None
@@ -129,6 +133,26 @@ def accept(db: Connection, id: int, now: str) -> bool:
         (now, id),
     ).fetchone()
     return row is not None
+
+
+def gate(db: Connection, id: int) -> None:
+    """A person must approve the request before it is carried out."""
+    db.execute("UPDATE requests SET gated = 1 WHERE id = ?", (id,))
+
+
+def pin(db: Connection, id: int, prepared: str) -> None:
+    """Keep what was made ready for a request, so that what is approved is what is done."""
+    db.execute("UPDATE requests SET prepared = ? WHERE id = ?", (prepared, id))
+
+
+def pinned_files(db: Connection) -> set[str]:
+    """The sha256 of every file that was made ready for a request which has not ended."""
+    rows = db.execute(
+        "SELECT json_extract(file.value, '$.sha256') FROM requests,"
+        " json_each(requests.prepared) AS file"
+        " WHERE requests.prepared IS NOT NULL AND requests.answer IS NULL"
+    )
+    return {str(row[0]) for row in rows}
 
 
 def start(db: Connection, id: int, owner: int) -> bool:
@@ -243,5 +267,5 @@ def finished_children(db: Connection) -> list[tuple[Request, str, str | None, st
 
 def _request(row: Row | tuple[object, ...]) -> Request:
     values = list(row)
-    values[15] = bool(values[15])
+    values[12], values[17] = bool(values[12]), bool(values[17])
     return Request(*values)

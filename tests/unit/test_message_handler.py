@@ -219,6 +219,5 @@ def test_a_person_is_shown_all_of_it() -> None:
     assert EFFECT.summary is not None
     request = SendMessage(text="hi\nyou", chat_jid="slack:W", files=("a", "b/c"), sender="Tester")
     assert EFFECT.summary(request) == (
-        "Say in slack:W:\nTester: hi\nyou\n"
-        "With these files of its folder, as they are by then:\na\nb/c"
+        "Say in slack:W:\nTester: hi\nyou\nWith these files of its folder:\na\nb/c"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,7 +24,5 @@ def effects() -> dict[str, Effect[Any]]:
     """How each type of request is carried out, for those that can be."""
     found: dict[str, Effect[Any]] = {}
     for family in FAMILIES:
-        if find_spec(f"{__name__}.{family}") is None:
-            continue
         found |= import_module(f"{__name__}.{family}").EFFECTS
     return found

@@ -99,8 +99,13 @@ def _content(request: SendMessage) -> str:
 def _summary(request: SendMessage) -> str:
     lines = [f"Say in {request.chat_jid or 'its own chat'}:", _content(request)]
     if request.files:
-        lines += ["With these files of its folder, as they are by then:", *request.files]
+        lines += ["With these files of its folder:", *request.files]
     return "\n".join(lines)
+
+
+def _pinned(files: Sequence[Attachment]) -> str:
+    """What would be sent of files: the copies that were made, whatever the folder holds by then."""
+    return "\n".join(f"{one.name}: {one.size} bytes, sha256 {one.sha256}" for one in files)
 
 
 EFFECTS: dict[str, Effect[Any]] = {
@@ -109,6 +114,8 @@ EFFECTS: dict[str, Effect[Any]] = {
         rows=_send,
         prepare=_copied,
         needs_preparation=lambda request: bool(request.files),
+        pins=tuple[Attachment, ...],
+        pinned=_pinned,
         summary=_summary,
     )
 }

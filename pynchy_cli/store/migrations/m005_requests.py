@@ -24,6 +24,8 @@ CREATE TABLE requests (
   digest TEXT NOT NULL,
   state TEXT NOT NULL CHECK (
     state IN ('accepted', 'waiting', 'started', 'done', 'failed', 'refused', 'unknown')),
+  gated INTEGER NOT NULL DEFAULT 0 CHECK (gated IN (0, 1)),
+  prepared TEXT,
   child_run INTEGER,
   owner INTEGER,
   answer TEXT,
