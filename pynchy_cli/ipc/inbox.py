@@ -4,6 +4,7 @@ Nothing in it is followed or waited for; what is no plain file of the sandbox's 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from itertools import islice
@@ -14,6 +15,8 @@ from pynchy_cli.errors import RequestRefused
 
 MOST = 100_000
 """Names that are listed at once; more are for the next time."""
+OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Errors that are the host's own want, and say nothing of the file."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -59,13 +62,15 @@ class Inbox:
         )
 
     def read(self, name: str) -> bytes:
-        """A file's content, cut behind the limit where it is larger. Raises Gone, and
-        RequestRefused for what is no plain file."""
+        """A file's content, cut behind the limit where it is larger. Raises Gone, RequestRefused
+        for what is no plain file, and OSError where the host can open nothing just now."""
         try:
             fd = os.open(name, _FILE, dir_fd=self._fd)
         except FileNotFoundError as error:
             raise Gone(name) from error
         except OSError as error:
+            if error.errno in OURS:
+                raise
             reason = f"It can't be opened: {error.strerror}."
             raise RequestRefused("invalid", reason) from error
         try:

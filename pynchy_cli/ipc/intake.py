@@ -36,8 +36,6 @@ UNFINISHED = 10.0
 """Seconds without a change after which what is not whole is taken for what it is."""
 LONGEST = 60.0
 """Seconds after which that is so, whatever changes."""
-LOOK_AGAIN = 0.25
-"""Seconds between looks at what is not whole."""
 RUBBISH = 25
 """How many requests one costs that is none."""
 UNAVAILABLE = Error("unavailable", "This host can't do that yet.")
@@ -70,26 +68,25 @@ class Intake:
 
     def take(self, place: Place) -> int:
         """Deal with the next files of a folder; how many. Raises InboxLost."""
-        if place.unfinished and time.monotonic() >= place.look_again:
+        if place.patience(time.monotonic()) == 0.0:
             place.is_changed = True
         if not place.has_more or not self.pace.may(place.group):
             return 0
         names = place.next_names(BATCH)
-        done = False
-        try:
-            entries = [one for name in names if (one := self._read(place, name)) is not None]
-            if entries:
-                self._decide(place, entries)
-            done = True
-        finally:
-            place.is_changed = place.is_changed or not done  # they lie there still
-        return len(names)
+        known, place.is_changed = place.is_changed, True  # until all is done: it lies there still
+        entries = [one for name in names if (one := self._read(place, name)) is not None]
+        if entries:
+            self._decide(place, entries)
+        place.is_changed = known
+        return len(names) if entries or place.has_more else 0
 
     def deadline(self, place: Place) -> float | None:
         """Seconds until a folder is to be looked at again, or None."""
-        if place.unfinished:
-            return place.look_again - time.monotonic()
-        return self.pace.pause(place.group) or None if place.has_more else None
+        pause = self.pace.pause(place.group)
+        if place.has_more:
+            return pause or None
+        patience = place.patience(time.monotonic())
+        return None if patience is None else max(patience, pause)
 
     def _read(self, place: Place, name: str) -> Entry | None:
         found = NAME.fullmatch(name)
@@ -116,12 +113,11 @@ class Intake:
     def _may_grow(self, place: Place, name: str, size: int) -> bool:
         """Whether a file that is not whole may still become so."""
         now = time.monotonic()
-        known, changed, first = place.unfinished.get(name, (size, now, now))
+        known, until, latest = place.unfinished.get(name, (-1, now, now + LONGEST))
         if known != size:
-            changed = now
-        place.unfinished[name] = (size, changed, first)
-        place.look_again = now + LOOK_AGAIN
-        return now - changed < UNFINISHED and now - first < LONGEST
+            until = min(now + UNFINISHED, latest)
+        place.unfinished[name] = (size, until, latest)
+        return now < until
 
     def _unreadable(
         self, place: Place, name: str, refusal: RequestRefused, data: bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ KEPT = 3600.0
 """Seconds for which answers stay; whoever asked has long read his."""
 TIDIED = 500
 """Answers after which those that are too old are looked for."""
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -28,7 +30,9 @@ class Outbox:
         written now."""
         try:
             folder = os.open(session / RESPONSES, _FOLDER)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
             self._written.pop(session, None)
             return False
         try:

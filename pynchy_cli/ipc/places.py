@@ -49,14 +49,15 @@ class Place:
     is_changed: bool = True
     waiting: deque[str] = field(default_factory=deque)
     """The names that were listed and not dealt with yet."""
-    look_again: float = 0.0
-    """When what is not whole is to be looked at again, by the monotonic clock."""
     unfinished: dict[str, tuple[int, float, float]] = field(default_factory=dict)
-    """What seems not to be whole: its size, when that changed last and when it was seen first."""
+    """What seems not to be whole: its size, until when nobody minds, and the latest that can be, by
+    a monotonic clock."""
 
     def next_names(self, most: int) -> list[str]:
         """The next names to deal with, in order. Raises InboxLost."""
         if not self.waiting and self.is_changed:
+            if not self.inbox.is_current():
+                raise InboxLost(f"{self.path.name} has another folder")
             self.is_changed = False
             names = self.inbox.names()
             self.waiting.extend(names)
@@ -68,6 +69,12 @@ class Place:
     def has_more(self) -> bool:
         """Whether there is something to look at."""
         return self.is_changed or bool(self.waiting)
+
+    def patience(self, now: float) -> float | None:
+        """Seconds until something that isn't whole is taken for what it is; None where there is
+        nothing. What is written to it before is heard."""
+        ends = [until for _, until, _ in self.unfinished.values()]
+        return max(0.0, min(ends) - now) if ends else None
 
 
 class Places:
