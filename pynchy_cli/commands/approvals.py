@@ -136,7 +136,7 @@ def _require_open(db: Connection, one: Waiting, now: str) -> None:
         raise ApprovalDecided(
             f"{one.id} was {one.state} by {one.decided_by} at {one.decided_at} already."
         )
-    if not {senders.OWNER, senders.EVERYONE} & set(one.approvers):
+    if not senders.is_one_of(one.approvers, "local", senders.OWNER):
         raise ApprovalForbidden(
             f"On {one.id} may decide: {', '.join(one.approvers)}. The owner isn't among them "
             "([approvals] approvers when it was asked)."
