@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pynchy_cli.store import messages, outbound, queue, runs, status
+from pynchy_cli.store import messages, outbound, questions, queue, runs, status
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
 
@@ -41,6 +41,14 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "what status tells of runs that were given up": (
         lambda db: status.given_up(db),
         "runs USING INDEX runs_given_up",
+    ),
+    "whether a message answers anything": (
+        lambda db: questions.open_in(db, "team", "local:team", NOW),
+        "questions_pending (group_folder=?)",
+    ),
+    "what has waited too long for an answer": (
+        lambda db: questions.expire(db, NOW),
+        "questions_expiring (expires_at<?)",
     ),
     "whether anything can be claimed": (
         lambda db: runs.is_any_due(db, NOW),
