@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from agent_runner.protocol.requests import Question
 from pynchy_cli.config.home import prepare
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
@@ -15,7 +16,7 @@ from pynchy_cli.context import Context
 from pynchy_cli.model import Group, Message, NewMessage
 from pynchy_cli.owner import present
 from pynchy_cli.pipeline.route import Routed, Router
-from pynchy_cli.store import groups, messages, runs
+from pynchy_cli.store import groups, messages, questions, requests, runs
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.migrate import migrate
 from pynchy_cli.watch import Watcher
@@ -89,6 +90,47 @@ def test_a_group_that_goes_meanwhile_gets_nothing(tmp_path: Path) -> None:
             groups.remove(db, "team")
 
     assert routed(tmp_path, removed) == []
+
+
+def test_what_a_run_for_an_answer_has_read_is_not_asked_again(tmp_path: Path) -> None:
+    """Something is said before that run's message has its place, and is routed after the run."""
+    calls: list[int] = []
+
+    def said_meanwhile(store: Store, other: Router) -> None:
+        calls.append(1)
+        with store.atomic() as db:
+            if len(calls) == 2:
+                run = runs.claim(db, 1, 5, NOW)
+                assert run is not None
+                runs.finish(db, run, "done", NOW)
+            if len(calls) > 1:
+                return
+            request = requests.add(
+                db,
+                group_folder="team",
+                session="gone",
+                request_id="r1",
+                lane="chat",
+                role="group",
+                type="ask_user",
+                payload="{}",
+                state="waiting",
+                now=NOW,
+            )
+            questions.ask(
+                db,
+                id="q2w3",
+                request=request,
+                chat_jid="local:team",
+                questions=[Question(question="Who?")],
+                expires_at="2999-01-01T00:00:00.000Z",
+                now=NOW,
+            )
+            messages.add(db, NewMessage("m2", "local:team", "owner", "owner", "more", NOW), NOW)
+
+    # The answer's message has the place after "more".
+    assert routed(tmp_path, said_meanwhile) == [(3, "done")]
+    assert len(calls) >= 2
 
 
 def test_another_group_of_the_same_name_gets_nothing_either(tmp_path: Path) -> None:
