@@ -330,7 +330,15 @@ def test_a_turn_that_somebody_ended_is_over() -> None:
 
 def test_hostile_texts_cost_no_more_than_their_length() -> None:
     size = 300_000
-    for piece in ("<system-reminder>", "<message ", "<messages><message>", "read a", "run `", "ask me a", "hand `"):
+    for piece in (
+        "<system-reminder>",
+        "<message ",
+        "<messages><message>",
+        "read a",
+        "run `",
+        "ask me a",
+        "hand `",
+    ):
         text = piece * (size // len(piece))
         said_in(text)
         next_step(moment_of([Spoken("user", text)]), frozenset())
