@@ -126,6 +126,28 @@ CORES = {
         exec(Path("/workspace/group/do.py").read_text(), known)
         yield TurnEnded(turn=turn, reply=str(known["said"]))
 """,
+    # Does what its prompt says after `do:`, or else do.py in the group's folder; both may ask the
+    # host for things, and wait for the answers.
+    "handing": """
+        import json
+        numbers = iter(range(1000))
+        def ask(type, **fields):
+            number = next(numbers)
+            place = Path("/workspace/ipc/requests")
+            (place / ".draft").write_text(json.dumps({"type": type, **fields}))
+            (place / ".draft").rename(place / f"{number:08d}-r{number}.json")
+            answer = Path(f"/workspace/ipc/responses/r{number}.json")
+            while not answer.exists():
+                time.sleep(0.01)
+            return json.loads(answer.read_text())
+        def until(path):
+            while not Path(path).exists():
+                time.sleep(0.01)
+        task = document.prompt.partition("do:")[2]
+        known = {"ask": ask, "until": until, "prompt": document.prompt, "Path": Path, "os": os}
+        exec(task or Path("/workspace/group/do.py").read_text(), known)
+        yield TurnEnded(turn=turn, reply=str(known["said"]))
+""",
     # Replaces its own output log.
     "forger": """
         log = Path("/workspace/ipc/output/log")

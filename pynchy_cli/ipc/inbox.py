@@ -38,7 +38,6 @@ class Inbox:
             self._fd = os.open(path, _FOLDER)
         except OSError as error:
             raise InboxLost(f"{path.name}: {error.strerror}") from error
-        self._uid = os.fstat(self._fd).st_uid
         self._stuck: set[str] = set()
 
     def is_current(self) -> bool:
@@ -77,7 +76,8 @@ class Inbox:
             facts = os.fstat(fd)
             if not stat.S_ISREG(facts.st_mode):
                 raise RequestRefused("invalid", "It is no plain file.")
-            if facts.st_nlink != 1 or facts.st_uid != self._uid:
+            # Asked now: the folder may have been seen before it was handed to its sandbox's uid.
+            if facts.st_nlink != 1 or facts.st_uid != os.fstat(self._fd).st_uid:
                 raise RequestRefused("invalid", "It is another one's file.")
             return _read(fd, REQUEST_LIMIT + 1)
         except OSError as error:
