@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
-from pynchy_cli.store import asked, messages, outbound, queue, runs, status
-=======
-from pynchy_cli.store import messages, outbound, questions, queue, runs, status
->>>>>>> 9a997ed68b6d6f4dda563d924023ae46bb7307ac
+from pynchy_cli.store import asked, messages, outbound, questions, queue, runs, status
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
 
@@ -46,7 +42,6 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         lambda db: status.given_up(db),
         "runs USING INDEX runs_given_up",
     ),
-<<<<<<< HEAD
     "what status counts of requests": (
         lambda db: asked.asked(db),
         "requests USING INDEX requests_waiting",
@@ -54,7 +49,7 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "what status counts of approvals": (
         lambda db: asked.asked(db),
         "approvals USING INDEX approvals_pending",
-=======
+    ),
     "whether a message answers anything": (
         lambda db: questions.open_in(db, "team", "local:team", NOW),
         "questions_pending (group_folder=?)",
@@ -62,7 +57,6 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "what has waited too long for an answer": (
         lambda db: questions.expire(db, NOW),
         "questions_expiring (expires_at<?)",
->>>>>>> 9a997ed68b6d6f4dda563d924023ae46bb7307ac
     ),
     "whether anything can be claimed": (
         lambda db: runs.is_any_due(db, NOW),
