@@ -3,8 +3,11 @@ stages write them, and the real `route`."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,13 @@ from agent_runner.protocol import Answer, read_answer
 from agent_runner.protocol.requests import AskUser, Question
 from pynchy_cli import clock
 from pynchy_cli.channels.intake import take
+from pynchy_cli.config.home import prepare
+from pynchy_cli.config.paths import Home
 from pynchy_cli.model import NewMessage
 from pynchy_cli.routing import transcript
 from pynchy_cli.store import approvals, groups, messages, questions, requests, runs, sessions
 from pynchy_cli.store.connection import Store
-from tests.conftest import Pynchy
+from pynchy_cli.store.migrate import migrate
 
 OWNER = 4711
 """A process that owns what is at work; nobody else does."""
@@ -29,10 +34,40 @@ BEFORE = "2001-01-01T00:00:00.000Z"
 class People:
     """What is asked, said and found in one home."""
 
-    def __init__(self, pynchy: Pynchy, home: Path) -> None:
-        self.pynchy = pynchy
-        self.path = home / "data" / "messages.db"
+    def __init__(self, environment: Mapping[str, str], home: Path) -> None:
+        self.environment = environment
+        self.home = Home(home)
+        self.path = self.home.database
         self._number = 0
+
+    @classmethod
+    def moved_in(cls, environment: Mapping[str, str], home: Path) -> People:
+        """A new home, without a group."""
+        prepare(Home(home))
+        migrate(Home(home).database)
+        return cls(environment, home)
+
+    def opened(self, folder: str) -> None:
+        """From now on everybody may speak to the group."""
+        with self.store() as store, store.atomic() as db:
+            db.execute(
+                "UPDATE registered_groups SET allowed_users = '[\"*\"]' WHERE folder = ?", (folder,)
+            )
+
+    def group(self, folder: str, *allowed: str, is_admin: bool = False, jid: str = "") -> None:
+        """A group in which some may speak."""
+        with self.store() as store, store.atomic() as db:
+            groups.add(
+                db,
+                folder=folder,
+                name=folder,
+                jid=jid or f"local:{folder}",
+                is_admin=is_admin,
+                trigger_mode="mention",
+                trigger_pattern=None,
+                allowed_users=allowed,
+                now=clock.now(),
+            )
 
     def store(self) -> Store:
         """The home's database, to be closed."""
@@ -55,9 +90,22 @@ class People:
                 take(db, "stdin", NewMessage(f"m{self._number}", chat, who, who, text, now), now)
 
     def route(self, **settings: str) -> None:
-        """What the stage makes of it."""
-        variables = {f"PYNCHY_{name.upper()}": value for name, value in settings.items()}
-        self.pynchy("route", "--once", env=variables)
+        """What the stage `route` makes of it."""
+        self.stage("route", **settings)
+
+    def stage(self, name: str, **settings: str) -> None:
+        """A stage does what waits now, as its command with `--once`."""
+        variables = {f"PYNCHY_{key.upper()}": value for key, value in settings.items()}
+        document = json.dumps({"home": str(self.home.root), "once": True})
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pynchy_cli.stage", name, document],
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
     def said(self, who: str, text: str, chat: str = "local:team", **settings: str) -> str | None:
         """Say something, and what the host itself answers to it at once."""

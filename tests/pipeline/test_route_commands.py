@@ -9,18 +9,19 @@ import pytest
 
 from pynchy_cli import clock
 from pynchy_cli.store import approvals, audit
-from tests.conftest import Pynchy
 from tests.people import BEFORE, People
 
 SHELL = {"commands__shell": "true"}
 
 
 @pytest.fixture
-def people(pynchy: Pynchy, home: Path) -> People:
+def people(environment: dict[str, str], tmp_path: Path) -> People:
     """A home with the admin group, a team and a desk."""
-    pynchy("groups", "add", "team", "--allow", "owner", "--allow", "ann")
-    pynchy("groups", "add", "desk", "--allow", "*")
-    return People(pynchy, home)
+    made = People.moved_in(environment, tmp_path / "home")
+    made.group("main", "owner", is_admin=True)
+    made.group("team", "owner", "ann")
+    made.group("desk", "*")
+    return made
 
 
 def decisions(people: People) -> list[tuple[str, str, str]]:
@@ -80,7 +81,7 @@ def test_of_two_who_decide_at_once_one_is_heard(people: People) -> None:
 def test_only_those_who_may_decide_and_nobody_who_calls_himself_so(people: People) -> None:
     """Approvals are bound to people: whoever may speak may not therefore decide."""
     request = people.gated("k4m2", "local:team", "slack:C1", approvers=("owner", "slack:U1"))
-    people.pynchy("groups", "add", "net", "--chat", "slack:C1", "--allow", "*")
+    people.group("net", "*", jid="slack:C1")
     yours = "You may not decide on k4m2; that is for: owner, slack:U1."
     assert people.said("ann", "approve k4m2") == yours
     for sender in ("owner", "U2", "u1", "slack:U1", "*"):
@@ -200,8 +201,7 @@ def test_the_owners_shell_command_becomes_a_request_once(people: People) -> None
 def test_elsewhere_and_from_others_it_is_talk(
     people: People, who: str, chat: str, settings: dict[str, str]
 ) -> None:
-    people.pynchy("groups", "remove", "main", "--yes")
-    people.pynchy("groups", "add", "main", "--admin", "--allow", "*")
+    people.opened("main")
     people.say((who, "!id"), (who, "@pynchy hello"), chat=chat)
     people.route(**settings)
     assert people.rows("SELECT count(*) FROM requests") == [(0,)]
@@ -210,8 +210,7 @@ def test_elsewhere_and_from_others_it_is_talk(
 
 
 def test_a_named_approver_may_use_the_shell_of_the_admin_chat(people: People) -> None:
-    people.pynchy("groups", "remove", "main", "--yes")
-    people.pynchy("groups", "add", "main", "--admin", "--allow", "*")
+    people.opened("main")
     answer = people.said(
         "bob", "!id", "local:main", **SHELL, approvals__approvers="owner,local:bob"
     )

@@ -10,7 +10,6 @@ import pytest
 from agent_runner.protocol.requests import Option, Question
 from pynchy_cli import clock
 from pynchy_cli.store import questions
-from tests.conftest import Pynchy
 from tests.people import BEFORE, People
 
 COLOUR = Question(
@@ -20,10 +19,11 @@ NAME = Question(question="What name?")
 
 
 @pytest.fixture
-def people(pynchy: Pynchy, home: Path) -> People:
+def people(environment: dict[str, str], tmp_path: Path) -> People:
     """A team whose agent is at work."""
-    pynchy("groups", "add", "team", "--allow", "owner", "--allow", "ann")
-    made = People(pynchy, home)
+    made = People.moved_in(environment, tmp_path / "home")
+    made.group("main", "owner", is_admin=True)
+    made.group("team", "owner", "ann")
     made.say(("owner", "@pynchy paint it"))
     made.route()
     made.at_work()
@@ -64,7 +64,7 @@ def test_an_answer_is_not_said_to_the_agent_as_well(people: People) -> None:
 
 
 def test_only_who_may_speak_there_answers_and_only_there(people: People) -> None:
-    people.pynchy("groups", "add", "desk", "--allow", "*")
+    people.group("desk", "*")
     asked = people.question("q2w3", COLOUR)
     for who, chat in (("eve", "local:team"), ("owner", "local:desk"), ("owner", "local:main")):
         for text in ("1", "@pynchy red", "q2w3 1", "1: red"):
