@@ -3,6 +3,7 @@ told of them. Nothing is decided by it, but that the same isn't blindly done aga
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,12 @@ SHOWN = 4000
 """Characters of one line in the chat."""
 TOLD = 20
 """Tool calls of a failed attempt that the next one is told of."""
-TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description")
+TELLING = (
+    *("command", "file_path", "path", "pattern", "url", "query", "description"),
+    *("text", "task", "brief", "message", "content"),
+)
+HOST = "mcp__pynchy__"
+"""How the client calls the tools that ask the host; people need not read it."""
 LOST = "(I could not continue our earlier conversation, so I start afresh.)"
 
 
@@ -27,7 +33,7 @@ def store(db: Connection, run: Run, record: protocol.Record, offset: int, now: s
             _add(db, run, "thinking", {"text": text}, text, offset, now)
         case protocol.ToolUse(name=name, input=given, tool_id=tool):
             payload = {"tool_id": tool, "name": name, "input": given}
-            _add(db, run, "tool_use", payload, f"{name} {preview(given)}", offset, now)
+            _add(db, run, "tool_use", payload, called(name, given), offset, now)
         case protocol.ToolResult(tool_id=tool, content=content, is_error=is_error):
             result = {"tool_id": tool, "content": content, "is_error": is_error}
             _add(db, run, "tool_result", result, content, offset, now)
@@ -50,13 +56,18 @@ def keep(db: Connection, run: Run, kind: str, texts: Iterable[str], now: str) ->
         )
 
 
+def called(name: str, given: dict[str, Any]) -> str:
+    """A tool call in a line."""
+    return f"{name.removeprefix(HOST)} {preview(given)}"
+
+
 def preview(given: dict[str, Any]) -> str:
     """The most telling argument of a tool call, in a line."""
     for name in TELLING:
         value = given.get(name)
         if isinstance(value, str):
             return value
-    return str(given)[:150] if given else ""
+    return json.dumps(given, ensure_ascii=False, default=str)[:150] if given else ""
 
 
 def note(db: Connection, run: Run, why: str) -> str | None:
@@ -65,7 +76,7 @@ def note(db: Connection, run: Run, why: str) -> str | None:
     used = events.tools(db, run.id, run.started_at or "", TOLD)
     if not used:
         return None
-    calls = [f"{one.get('name')} {preview(one.get('input') or {})}"[:300] for one in used]
+    calls = [called(str(one.get("name")), one.get("input") or {})[:300] for one in used]
     lines = "\n".join(f"<call>{transcript.text(call)}</call>" for call in calls)
     before = f"{run.note}\n\n" if run.note else ""
     return (

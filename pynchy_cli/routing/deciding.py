@@ -29,7 +29,7 @@ def decide(db: Connection, said: Said, now: str) -> str | None:
     id, is_yes = said.command.id, said.command.name == "approve"
     approval = _asked(db, id)
     if approval is None or said.message.chat_jid not in approval.chats:
-        if not said.is_called:
+        if not is_for_us(said):
             return None
         return (UNKNOWN if approval is None else ELSEWHERE).format(id=id)
     if (why := _refusal(approval, said, now)) is not None:
@@ -40,6 +40,14 @@ def decide(db: Connection, said: Said, now: str) -> str | None:
     if not approvals.decide(db, approval, outcome, who, now, reason):
         return OVER.format(id=id, state="decided", by="")
     return (APPROVED if is_yes else DENIED).format(id=id)
+
+
+def is_for_us(said: Said) -> bool:
+    """Whether nobody else can be meant, even if nothing of that id was asked here: somebody called
+    the assistant, or mistyped what looks like an id of ours where all is for the assistant."""
+    assert said.command is not None, "a command"
+    looks_so = approvals.SHAPE.fullmatch(said.command.id) is not None
+    return said.is_called or (said.is_triggered and looks_so)
 
 
 def is_asked_in(db: Connection, id: str, chat_jid: str) -> bool:

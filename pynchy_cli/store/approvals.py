@@ -4,6 +4,7 @@ where it was asked, before its time is over; what is carried out is the request 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from pynchy_cli.store.connection import Connection, Row
 Outcome = Literal["approved", "denied", "expired", "withdrawn"]
 _LETTERS = "abcdefghjkmnpqrstuvwxyz"
 _DIGITS = "23456789"
+SHAPE = re.compile(rf"(?:[{_LETTERS}][{_DIGITS}]){{2}}")
+"""How our ids look."""
 ID = r"[a-z0-9]{2,36}"
 """What may be an id, as people type it."""
 _COLUMNS = (

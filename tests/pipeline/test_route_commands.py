@@ -136,6 +136,12 @@ def test_what_nobody_asked_is_talk_unless_the_assistant_is_called(people: People
     assert "deny me nothing" in prompt
 
 
+def test_a_mistyped_id_is_answered_where_all_is_for_the_assistant(people: People) -> None:
+    unknown = "Nothing was asked under k4m2."
+    assert people.said("owner", "approve k4m2", "local:main") == unknown
+    assert people.said("owner", "approve k4m2", "local:team") is None
+
+
 def test_pending_and_status_and_help_tell_when_the_assistant_is_meant(people: People) -> None:
     people.gated("k4m2", "local:team")
     people.said("owner", "@pynchy hello")
