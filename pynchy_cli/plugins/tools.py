@@ -70,10 +70,14 @@ class Tool:
         from jsonschema import Draft202012Validator  # a twentieth of a second to load
         from jsonschema.exceptions import best_match
         from referencing import Registry
+        from referencing.exceptions import Unresolvable
 
         # An empty registry fetches nothing, whatever a schema refers to.
         checker = Draft202012Validator(self.schema, registry=Registry())
-        found = best_match(checker.iter_errors(dict(arguments)))
+        try:
+            found = best_match(checker.iter_errors(dict(arguments)))
+        except (Unresolvable, RecursionError) as error:
+            return f"the tool's own schema can't be used: {error}"[:SHOWN]
         if found is None:
             return None
         where = "/".join(str(step) for step in found.absolute_path)

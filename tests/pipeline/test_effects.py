@@ -197,6 +197,10 @@ def test_a_strangers_tools_work_for_the_groups_that_have_them(desk: Desk) -> Non
         "wrong": "arguments_invalid",
         "broken": "service_failed",
     }
+    decided = rows(
+        desk, "SELECT decision FROM audit WHERE kind = 'request' AND group_folder = 'work'"
+    )
+    assert decided == [("allowed",), ("forbidden",), ("invalid",), ("allowed",)]
     assert "there is no such thing" in answers["broken"]()["error"]["message"]
     assert said.count("a plugin's tools can't be used") == 1
     assert "what now?" in said

@@ -317,6 +317,23 @@ def test_a_tool_that_can_not_be_is_refused_when_it_is_made(make: Callable[[], To
         make()
 
 
+@pytest.mark.parametrize("reference", ["#/$defs/nowhere", "#"])
+def test_a_schema_that_leads_nowhere_lets_nothing_through(reference: str) -> None:
+    tool = Tool("add", "", {"type": "object", "$ref": reference}, nothing)
+    assert "own schema" in (tool.fault({}) or "")
+
+
+def test_a_schema_may_refer_to_its_own_parts() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/number"}},
+        "$defs": {"number": {"type": "integer"}},
+    }
+    tool = Tool("add", "", schema, nothing)
+    assert tool.fault({"a": 1}) is None
+    assert tool.fault({"a": "1"}) == "a: '1' is not of type 'integer'"
+
+
 def test_a_person_is_shown_the_tool_and_all_its_arguments() -> None:
     summary = services.EFFECTS["service"].summary
     assert summary is not None
