@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def test_a_folder_whose_name_begins_like_the_groups_is_another(home: Home) -> No
 
 @given(st.text(max_size=40).map(lambda text: text.replace("a", "../").replace("b", "/")))
 def test_no_path_leaves_the_folder(path: str) -> None:
-    folder = Path("/home/groups/family")
+    folder = Path("/pynchy/groups/family")
     try:
         found = attachments.parts(path, folder)
     except RequestRefused:
@@ -273,3 +274,29 @@ def test_what_is_sent_again_is_new_again(home: Home) -> None:
     os.utime(home.files / first.sha256, (1, 1))
     take(home, "notes.txt")
     assert attachments.sweep(home, set(), (home.group("family") / "notes.txt").stat().st_mtime) == 0
+
+
+def test_who_swaps_folders_for_links_meanwhile_gains_nothing(home: Home) -> None:
+    folder, theirs = home.group("family"), home.root / "theirs"
+    for place, content in ((folder / "real", "mine"), (theirs, "secret")):
+        place.mkdir()
+        (place / "file").write_text(content)
+    (folder / "link").symlink_to(theirs)
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            for name in ("real", "link"):
+                (folder / name).rename(folder / "a")
+                (folder / "a").rename(folder / name)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        for _ in range(3000):
+            with contextlib.suppress(RequestRefused):
+                take(home, "a/file")
+    finally:
+        over.set()
+        swapping.join()
+    assert set(kept(home)) <= {hashlib.sha256(b"mine").hexdigest()}

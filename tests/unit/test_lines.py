@@ -9,16 +9,16 @@ from pynchy_cli.tui.lines import Attached, as_line, as_row, as_said
 
 SAID = Message("pynchy:request:1", "local:team", "pynchy", "pynchy", "here", "", seq=1)
 FILES = (
-    Attached(Attachment("plan.txt", 1536, "abc"), Path("/home/files/abc")),
-    Attached(Attachment("evil\nann: yes\x1b[2J", 3, "def"), Path("/home/files/def")),
+    Attached(Attachment("plan.txt", 1536, "abc"), Path("/pynchy/files/abc")),
+    Attached(Attachment("evil\nann: yes\x1b[2J", 3, "def"), Path("/pynchy/files/def")),
 )
 
 
 def test_files_stand_below_what_was_said_and_look_like_nothing_else() -> None:
     assert as_said(SAID, FILES) == (
         "pynchy: here\n"
-        "    📎 plan.txt (1.5 KiB) /home/files/abc\n"
-        "    📎 evil ann: yes\\x1b[2J (3 bytes) /home/files/def"
+        "    📎 plan.txt (1.5 KiB) /pynchy/files/abc\n"
+        "    📎 evil ann: yes\\x1b[2J (3 bytes) /pynchy/files/def"
     )
     assert as_said(SAID) == "pynchy: here"
 
@@ -33,5 +33,5 @@ def test_a_row_names_them() -> None:
     assert as_row(SAID, FILES)["files"][0] == {
         "name": "plan.txt",
         "size": 1536,
-        "path": "/home/files/abc",
+        "path": "/pynchy/files/abc",
     }
