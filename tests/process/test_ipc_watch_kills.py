@@ -204,16 +204,19 @@ def test_so_it_is_at_every_point(sweep: Sweep, part: int) -> None:
 
 
 PLANTS = {
+    # Module, what it says, what it is to say, and the call to kill at.
     "an effect before its beginning is noted": (
         "carrying.py",
         "            if not requests.start(db, asked.row.id, self.context.owner):\n",
         "            if False:\n",
+        "pwrite64",
     ),
     "a file that goes before its row is there": (
         "intake.py",
         "        subject = f\"requests:{place.session}\"\n",
         "        subject = f\"requests:{place.session}\"\n"
         "        for entry in entries:\n            place.inbox.remove(entry.name)\n",
+        "fdatasync",
     ),
 }  # fmt: skip
 
@@ -223,7 +226,7 @@ PLANTS = {
 def test_a_planted_fault_is_found(
     home: Path, environment: dict[str, str], tmp_path: Path, plant: str
 ) -> None:
-    name, sound, planted = PLANTS[plant]
+    name, sound, planted, call = PLANTS[plant]
     copy = plant_effects(tmp_path / "planted")
     module = copy / "pynchy_cli/ipc" / name
     source = module.read_text()
@@ -232,7 +235,8 @@ def test_a_planted_fault_is_found(
     house = House(home, {**environment, "PYTHONPATH": str(copy)})
     made = Sweep(house, tmp_path / "sweep")
     try:
-        for point in [one for one in made.points() if one.call == "fdatasync"]:
+        points = [one for one in made.points() if one.call == call]
+        for point in points if call == "fdatasync" else reversed(points):
             made.kill_at(point)
             if made.found:
                 return
