@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from pynchy_cli.watch import Watcher
-from tests.asking import Agent, House
 from tests.benchmarks.place import Place, place, summary
+from tests.by_hand import Agent, House
 
 GROUPS = 20
 EACH = 25
