@@ -222,6 +222,11 @@ class House:
             self.stage.terminate()
             assert self.stage.wait(LIMIT) == 0, self.said
 
+    def reopen(self) -> None:
+        """Look at the file anew, after it was replaced."""
+        self.store.close()
+        self.store = Store.open(self.home.database)
+
     @property
     def said(self) -> str:
         """What the stage wrote to its log."""

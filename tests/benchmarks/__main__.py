@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import claude, containers, crowd, idle, latency, routing, starting
+from tests.benchmarks import claude, containers, crowd, idle, latency, requests, routing, starting
 
 ALL = {
     "starting": starting,
     "routing": routing,
     "latency": latency,
     "crowd": crowd,
+    "requests": requests,
     "claude": claude,
     "containers": containers,
     "idle": idle,
