@@ -15,7 +15,7 @@ PAGE = 20
 COLUMNS = (
     'id, group_folder AS "group", lane, kind, state, attempts, takeovers, first_seq, last_seq,'
     " told_seq, answered_seq, chat_jid AS chat, created_at, started_at, finished_at, not_before,"
-    " owner, asked, replies, error, note, superseded_by"
+    " owner, asked, replies, error, note, superseded_by, parent, depth, shares"
 )
 
 
@@ -33,7 +33,9 @@ def newest(
 
 def row(db: Connection, run_id: int) -> dict[str, Any]:
     """All that the run's row says. Raises RunUnknown."""
-    found = db.execute(f"SELECT {COLUMNS}, prompt FROM runs WHERE id = ?", (run_id,)).fetchone()
+    found = db.execute(
+        f"SELECT {COLUMNS}, prompt, result FROM runs WHERE id = ?", (run_id,)
+    ).fetchone()
     if found is None:
         raise RunUnknown(f"There is no run {run_id}.")
     return dict(found)

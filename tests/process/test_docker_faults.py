@@ -288,3 +288,32 @@ def test_without_an_engine_messages_wait_and_the_reason_is_said(
     killable.start()
     pipeline.start("run-agent", "slow")
     is_answered_once(pipeline, killable)
+
+
+def test_an_agent_in_a_container_waits_on_for_its_child(
+    pipeline: Pipeline, killable: Engine
+) -> None:
+    """Their worker is killed: the agent goes on waiting, and its child begins again."""
+    folder = pipeline.home / "groups/main"
+    (folder / "do.py").write_text(
+        'task = \'do:until("/workspace/parent/go"); said = "found"\'\n'
+        "said = ask('run_in_sandbox', task=task)['result']['result']\n"
+    )
+    one = {"PYNCHY_QUEUE__MAX_CONCURRENT": "1"}
+    pipeline.start("route")
+    pipeline.start("ipc-watch")
+    worker = pipeline.start("run-agent", "handing", **one)
+    pipeline.run("send", "main", "hello")
+    wait_for(lambda: len(containers(killable)) == 2, "the child's container")
+    worker.kill()
+    worker.wait(30)
+    pipeline.start("run-agent", "handing", **one)
+    go_on(pipeline)
+    wait_for(pipeline.replies, "the answer")
+    assert pipeline.replies() == ["found"]
+    assert pipeline.rows("SELECT kind, state, attempts FROM runs") == [
+        *(("chat", "done", 1), ("child", "done", 1)),
+    ]
+    leave(pipeline)
+    killable.await_empty()
+    assert not list((pipeline.home / "data/ipc").glob("*/*"))

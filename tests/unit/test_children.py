@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ from pynchy_cli import clock
 from pynchy_cli.agent import patience
 from pynchy_cli.agent.specification import PARENT_INSIDE
 from pynchy_cli.config.settings import Agent, Queue, Sandbox, Settings
-from pynchy_cli.errors import DatabaseBusy
+from pynchy_cli.errors import DatabaseBusy, RequestRefused
 from pynchy_cli.ipc.desk import Desk
+from pynchy_cli.ipc.handlers.children import EFFECTS
 from pynchy_cli.sandbox.base import Spec
 from pynchy_cli.store import cancelling, children, runs, sessions
 from pynchy_cli.store import requests as requests_store
+from tests.asking import asking
 from tests.unit.test_worker import Agency, Bench, Place, bench, script
 
 Does = Callable[[Place, str], Awaitable[str]]
@@ -292,6 +295,30 @@ def test_a_stranger_s_child_is_like_none(tmp_path: Path) -> None:
             assert "secret" not in str(said)
 
     script(story)
+
+
+@pytest.mark.parametrize("gone", ["the run", "the sandbox"])
+def test_nobody_starts_what_its_asker_will_not_hear_of(tmp_path: Path, gone: str) -> None:
+    """The request was approved when its turn, or its sandbox, was over."""
+    with asking(tmp_path) as made:
+        group = made.group("team")
+        asked = made.asked(group, requests.RunInSandbox(task="late"))
+        now = clock.now()
+        with made.store.atomic() as db:
+            owner = made.context.owner
+            run = runs.start_now(db, "team", "chat", "chat", "x", owner, now)
+            assert run is not None
+            folder = asked.row.session if gone == "the run" else "another"
+            session = {"folder": folder, "owner": owner, "sandbox": "x", "runtime": "x"}
+            sessions.begin(db, "team", "chat", now=now, **session)  # type: ignore[arg-type]
+            if gone == "the run":
+                runs.finish(db, run, "done", now)
+        late = replace(asked, row=replace(asked.row, run_id=run.id))
+        for wish in (late, replace(late, request=requests.RunInSandbox(task="late", wait=False))):
+            with pytest.raises(RequestRefused) as refusal:
+                made.told(EFFECTS["run_in_sandbox"], wish)
+            assert refusal.value.code == "no_turn"
+        assert children.unfinished(made.store.db, "team") == 0
 
 
 def test_bounds_are_refused_in_a_sentence(tmp_path: Path) -> None:

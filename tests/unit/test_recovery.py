@@ -12,9 +12,11 @@ import pytest
 
 from agent_runner import protocol
 from agent_runner.protocol import RunInput, TurnEnded
+from pynchy_cli import clock
 from pynchy_cli.agent.folder import SessionFolder
 from pynchy_cli.errors import GatewayUnavailable, SandboxUnavailable
 from pynchy_cli.model import Session
+from pynchy_cli.store import conversations
 from tests.unit.test_worker import TURN, Bench, bench, echo, left_behind, script
 
 
@@ -147,5 +149,31 @@ def test_a_takeover_while_the_database_is_locked_leaves_one_watcher(tmp_path: Pa
         assert engine.survivor is not None
         await engine.survivor.stop(0)
         await b.answered("turn 1")
+
+    story(tmp_path, tell)
+
+
+def test_a_sandbox_of_a_forgotten_conversation_hears_nothing_of_the_new_one(
+    tmp_path: Path,
+) -> None:
+    """The worker died after the agent had left a brief, and before its turn was over."""
+
+    async def tell(b: Bench, engine: Engine) -> None:
+        given(b)
+        with b.store.atomic() as db:
+            conversations.begin_with(db, "team", "local:team", "request:1", "go on", clock.now())
+        await b.until(lambda: engine.swept and not b.worker.recovery.is_busy(), "the takeover")
+        for _ in range(20):
+            await b.drained()
+        old = b.home.session("team", "s9999-1")
+        assert [path.name for path in (old / "input").iterdir()] == ["0.json"]
+        (old / "output/log").write_bytes(
+            protocol.write_record(TurnEnded(turn=TURN, reply="old", session_id="one"))
+        )
+        await b.answered("old", "turn 1")
+        begun = b.runtime.places[0].told[0]
+        assert isinstance(begun, RunInput)
+        assert "go on" in begun.prompt
+        assert begun.session_id is None
 
     story(tmp_path, tell)

@@ -9,7 +9,7 @@ from agent_runner.protocol import requests as protocol
 from pynchy_cli.errors import RequestRefused, RunUnknown
 from pynchy_cli.ipc.effects import WAITS, Asked, Effect, Result
 from pynchy_cli.model import Run
-from pynchy_cli.store import children, requests, runs
+from pynchy_cli.store import children, requests, runs, sessions
 from pynchy_cli.store.connection import Connection
 
 SHARES = ("none", "read", "write")
@@ -69,12 +69,14 @@ def _collect(
 
 
 def _asker(db: Connection, asked: Asked[Any]) -> Run:
-    """The run whose agent asks. Raises RequestRefused where none is at work."""
+    """The run whose agent asks. Raises RequestRefused where none is at work, or in another sandbox
+    by now: nobody would hear the answer."""
     try:
         run = runs.get(db, asked.row.run_id or 0)
     except RunUnknown:
         run = None
-    if run is None or run.state != "running":
+    session = sessions.get(db, asked.row.group_folder, asked.row.lane)
+    if run is None or run.state != "running" or session.folder != asked.row.session:
         raise RequestRefused("no_turn", "Only an agent at work on a turn can ask for this.")
     return run
 
