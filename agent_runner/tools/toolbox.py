@@ -3,6 +3,7 @@ that a model reads. What is offered is for its eyes; the host decides each time.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -59,7 +60,13 @@ class Toolbox:
     def command(self) -> tuple[str, ...]:
         """A command that serves these tools as an MCP server on its standard input and output,
         within this sandbox."""
-        return (sys.executable, "-m", "agent_runner.tools", "--ipc", str(self._requests.ipc))
+        python = (sys.executable, "-P", "-S", "-m", "agent_runner.tools")
+        return (*python, "--ipc", str(self._requests.ipc))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What that command must find in its environment; clients give their servers little."""
+        return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Said:
         """Ask the host, and wait for its answer; arguments that don't fit are refused here."""

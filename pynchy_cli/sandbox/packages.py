@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pynchy_cli.errors import SandboxUnavailable
 
-ROOTS = ("claude-agent-sdk", "msgspec", "asyncinotify")
+ROOTS = ("claude-agent-sdk", "mcp", "msgspec", "asyncinotify")
 """What agent_runner imports."""
 MANY = 50
 """Files from which on it is said that they are compiled, and all are flushed at once."""

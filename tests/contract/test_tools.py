@@ -24,6 +24,8 @@ from agent_runner.protocol import (
     write_document,
 )
 from agent_runner.protocol.requests import AskUser, Request, SendMessage
+from agent_runner.requests import Requests
+from agent_runner.tools.toolbox import Toolbox
 from tests.agent_process import LIMIT, Agent, first
 from tests.answering_host import AnsweringHost
 from tests.anthropic_server import AnthropicServer
@@ -89,16 +91,12 @@ async def conversation(server: StdioServerParameters, host: AnsweringHost) -> No
         assert text(await waiting) == '"blue"'
 
 
-def test_any_client_is_served_the_offer_of_the_run(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_any_client_is_served_the_offer_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "input").mkdir()
     (tmp_path / "input" / "0.json").write_bytes(write_document(first("hi", offer=OFFER)))
-    server = StdioServerParameters(
-        command=sys.executable,
-        args=["-m", "agent_runner.tools", "--ipc", str(tmp_path)],
-        env=environment,
-    )
+    toolbox = Toolbox(OFFER, Requests(tmp_path))
+    command, *args = toolbox.command
+    server = StdioServerParameters(command=command, args=args, env=toolbox.variables)
     with AnsweringHost(tmp_path, answering) as host:
         asyncio.run(conversation(server, host))
     assert [type(request).__name__ for request in host.requests()].count("SendMessage") == 2

@@ -37,7 +37,7 @@ def test_it_stands_alone(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == str(made.packages / "agent_runner" / "protocol.py")
+    assert done.stdout.strip() == str(made.packages / "agent_runner" / "protocol" / "__init__.py")
     made.lock.release()
 
 
