@@ -29,7 +29,9 @@ def watched(place: Path) -> Iterator[Wait]:
 
     async def change() -> str | None:
         try:
-            event = await asyncio.wait_for(inotify.get(), NET)
+            # Python 3.11's wait_for forgets that it was cancelled when something comes just then.
+            async with asyncio.timeout(NET):
+                event = await inotify.get()
         except TimeoutError:
             return None
         return None if event.name is None else str(event.name)

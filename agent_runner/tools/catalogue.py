@@ -25,9 +25,8 @@ ENTRIES: Mapping[str, Entry] = {
     "send_message": Entry(
         "Say something in a chat now, before your turn ends: how a long piece of work goes, or a "
         "file. The answer that ends your turn is sent by itself; don't send it twice.",
-        "The host has taken the message and delivers it.",
-        {
-            "chat_jid": "The chat's id. Without it, this group's own chats.",
+        hints={
+            "chat_jid": "The chat's id. Without it, the chat of this conversation.",
             "files": "Files to send along, as paths below /workspace/group.",
             "sender": "A name to say it under, such as that of a helper.",
         },

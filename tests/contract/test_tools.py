@@ -86,6 +86,7 @@ async def conversation(server: StdioServerParameters, host: AnsweringHost) -> No
         assert unknown.is_error
         assert text(await client.call_tool("weather", {})) == '{"asked":"Service"}'
         assert not waiting.done()
+        await asyncio.to_thread(host.wait, 4)
         asked = next(n for n, one in enumerate(host.requests()) if isinstance(one, AskUser))
         host.answer(host.id(asked), Answer(ok=True, result="blue"))
         assert text(await waiting) == '"blue"'

@@ -67,11 +67,16 @@ def test_a_request_is_a_file_and_its_answer_another(ipc: Path) -> None:
 
 
 def test_numbers_go_on_after_the_highest_that_waits(ipc: Path) -> None:
+    async def ask() -> list[str]:
+        task = await asking(Requests(ipc), ListTodos())
+        names = [file.name for file in waiting(ipc)]
+        task.cancel()
+        await asyncio.wait([task])
+        return names
+
     (ipc / "requests" / "00000041-mine.json").write_bytes(b'{"type":"list_todos"}')
     (ipc / "requests" / "no-number.json").write_bytes(b"{}")
-    with AnsweringHost(ipc) as host:
-        asyncio.run(Requests(ipc).ask(ListTodos()))
-    assert host.asked[-1][0].startswith("00000042-")
+    assert asyncio.run(ask())[1].startswith("00000042-")
 
 
 def test_an_id_never_comes_twice(ipc: Path) -> None:
@@ -91,9 +96,8 @@ def test_hundreds_at_once_each_get_their_own_answer_in_order(ipc: Path) -> None:
     with AnsweringHost(ipc) as host:
         answers = asyncio.run(ask())
     assert [answer.result["content"] for answer in answers] == [f"{n}" for n in range(400)]
-    assert [request.content for request in host.requests() if isinstance(request, AddTodo)] == [
-        f"{n}" for n in range(400)
-    ]
+    numbered = [request for _, request in sorted(host.asked, key=lambda pair: pair[0])]
+    assert numbered == [AddTodo(content=f"{n}") for n in range(400)]
 
 
 def test_answers_in_another_order_reach_those_who_asked(ipc: Path) -> None:
@@ -278,6 +282,23 @@ def test_all_share_one_watch_and_it_goes_with_the_last(ipc: Path) -> None:
 
     before = watches()
     assert asyncio.run(ask()) == (before + 1, before)
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_a_watcher_ends_although_something_comes_just_then(ipc: Path, steps: int) -> None:
+    async def ask() -> None:
+        requests = Requests(ipc)
+        task = await asking(requests, ListTodos())
+        await asyncio.sleep(0)
+        (watcher,) = (one for one in asyncio.all_tasks() if one.get_name() == "responses")
+        say(ipc, "other", b'{"ok":true}')
+        for _ in range(steps):  # After one of them it is read, and not yet looked at.
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task, watcher], timeout=LIMIT)
+        assert watcher.done()
+
+    asyncio.run(ask())
 
 
 def test_where_nothing_can_be_watched_it_looks(ipc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
