@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pynchy_cli.config import dotenv, sections, values
+from pynchy_cli.config import dotenv, gates, sections, values
 from pynchy_cli.config.files import read_text
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.sections import PREFIX
@@ -39,7 +39,9 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
     found: Found = {section: {} for section in sections.plain()}
     for given in _given(home, environ, found):
         kind = sections.types(given.section)[given.key]
-        found[given.section][given.key] = values.convert(given, kind)
+        value = found[given.section][given.key] = values.convert(given, kind)
+        if given.key == "gate" and value:
+            gates.require_known(given, value)
     standard = Settings()
     built: Any = {
         section: msgspec.structs.replace(getattr(standard, section), **found[section])

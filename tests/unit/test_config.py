@@ -149,6 +149,10 @@ def test_an_unknown_name_is_said_with_its_place_and_the_nearest(
         ("[gateway]\nmode = 'antropic'\n", ("'antropic'", "auto, anthropic or", "mean anthropic?")),
         ("[gateway]\nupstream = 'x'\n", ("'x'", "https://")),
         ("[gateway]\nupstream = 'http://a:b@c'\n", ("'http://(secret)@c'", "without a login")),
+        ("[defaults]\ngate = ['handoff', 'send_mesage']\n", ("'send_mesage'", "send_message?")),
+        ("[profiles.a]\ngate = ['schedule']\n", ("line 2", "'schedule'", "schedule_task?")),
+        ("[groups.a]\ngate = ['services:x']\n", ("'services:x'",)),
+        ("[groups.a]\ngate = ['zzz']\n", ("'zzz'", "`pynchy rights`")),
     ],
 )
 def test_a_value_that_cant_be_is_said_with_what_can(
@@ -173,6 +177,7 @@ def test_a_wrong_value_is_refused_even_where_a_variable_overrides_it(refused: Re
         ("PYNCHY_QUEUE__MAX_CONCURRENT", "", ("''", "a whole number")),
         ("PYNCHY_SUPERVISE__STAGES", "[1]", ("a list",)),
         ("PYNCHY_SUPERVISE__STAGES", "[oh", ("a list",)),
+        ("PYNCHY_DEFAULTS__GATE", "handof", ("'handof'", "handoff?")),
     ],
 )
 def test_a_variable_that_cant_be_is_named(
