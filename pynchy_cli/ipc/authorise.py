@@ -90,9 +90,8 @@ def rule(role: Role, kind: str) -> Rule:
 
 def effective(role: Role, kind: str, gated: Container[str]) -> Rule:
     """The rule for a kind of request, or a `service:<tool>`, with what needs a yes besides."""
-    family = kind.partition(":")[0]
-    of_kind = rule(role, family)
-    return "gate" if of_kind != "deny" and (kind in gated or family in gated) else of_kind
+    of_kind = rule(role, kind.partition(":")[0])
+    return "gate" if of_kind != "deny" and kind in gated else of_kind
 
 
 def decide(who: Principal, request: Request, facts: Facts) -> Decision:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from pynchy_cli import clock
 from pynchy_cli.store import approvals, audit, requests
 from tests.conftest import Pynchy
 from tests.pending import (
@@ -51,7 +50,7 @@ def rows(text: str) -> list[dict[str, Any]]:
     for row in found:
         left = row.pop("seconds_left")
         assert (left is None) == (row["state"] != "pending")
-        assert left is None or left > 10**9 or row["expires_at"] < clock.now()
+        assert left is None or left > 10**9 or row["expires_at"] != LATER
     return found
 
 
@@ -207,3 +206,49 @@ def test_without_a_home_it_names_init(pynchy: Pynchy, tmp_path: Path, name: str)
     assert not (tmp_path / "home").exists()
     for wrong in ("show", "approve", "deny k7m2 no indeed"):
         pynchy("approvals", *wrong.split(), code=2)
+
+
+def test_from_a_request_s_file_to_its_answer(pynchy: Pynchy, home: Path) -> None:
+    """The same with the stage itself: asked, listed, approved or denied, carried out, answered."""
+    (home / "config.toml").write_text('[groups.main]\ngate = ["add_todo"]\n')
+    session = home / "data/ipc/main/s7-1"
+    for name in ("requests", "responses"):
+        (session / name).mkdir(parents=True)
+    with closing(store_of(home)) as store, store.atomic() as db:
+        db.execute(
+            "INSERT INTO sessions(group_folder, lane, session_id, folder) VALUES"
+            " ('main', 'chat', 's-1', 's7-1')"
+        )
+    for number, id in enumerate(("yes", "no", "late"), 1):
+        said = json.dumps({"type": "add_todo", "content": f"Say {id}"})
+        (session / f"requests/{number:08}-{id}.json").write_text(said)
+    pynchy("ipc-watch", "--once")
+    assert list((session / "requests").iterdir()) == []
+    yes, no, late = rows(pynchy("approvals", "list").stdout)
+    assert [one["summary"] for one in (yes, no, late)] == [
+        *("Note a todo: Say yes", "Note a todo: Say no", "Note a todo: Say late")
+    ]
+    pynchy("approvals", "approve", yes["id"])
+    pynchy("approvals", "deny", no["id"], "No.")
+    with closing(store_of(home)) as store, store.atomic() as db:
+        db.execute("UPDATE approvals SET expires_at = ? WHERE id = ?", (ASKED_AT, late["id"]))
+    pynchy("ipc-watch", "--once")
+    answers = {
+        path.stem: json.loads(path.read_text()) for path in (session / "responses").iterdir()
+    }
+    assert answers["yes"]["ok"] is True
+    assert [answers[id]["error"]["code"] for id in ("no", "late")] == ["denied", "expired"]
+    with closing(store_of(home)) as store:
+        assert [row[0] for row in store.db.execute("SELECT content FROM todos")] == ["Say yes"]
+    decided = [json.loads(line) for line in pynchy("audit").stdout.splitlines()]
+    assert [(one["kind"], one["decision"], one["who"]) for one in decided] == [
+        *[("request", "gated", "admin:main")] * 3,
+        ("approval", "approved", "owner (shell)"),
+        ("approval", "denied", "owner (shell)"),
+        ("approval", "expired", "nobody"),
+    ]
+    assert json.loads(pynchy("audit", "--verify").stdout)["ok"] is True
+    told = json.loads(pynchy("status", code=4).stdout)
+    assert told["requests"] == {"total": 3, "refused": 2, "failed": 0, "unreadable": 0} | {
+        "waiting": 0
+    }
