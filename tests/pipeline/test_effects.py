@@ -3,6 +3,7 @@ stranger's package that brings tools."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -241,3 +242,30 @@ def test_what_no_reply_names_is_swept_away_when_the_stage_begins(desk: Desk) -> 
         outbound.attach(db, id, [Attachment("a.txt", 0, "named")])
     desk.once()
     assert sorted(path.name for path in desk.home.files.iterdir()) == ["named", "new"]
+
+
+def test_what_a_person_approves_is_the_file_that_was_there_when_it_was_asked(
+    desk: Desk, pynchy: Pynchy
+) -> None:
+    desk.env["PYNCHY_GROUPS__WORK__GATE"] = "send_message"
+    notes = desk.home.group("work") / "notes.txt"
+    notes.write_text("harmless")
+    sent = desk.ask("work", "send_message", text="Here.", files=["notes.txt"])
+    desk.once()
+    (waiting,) = [
+        json.loads(line) for line in pynchy("approvals", "list", "--json").stdout.splitlines()
+    ]
+    shown = json.loads(pynchy("approvals", "show", waiting["id"]).stdout)["summary"]
+    digest = hashlib.sha256(b"harmless").hexdigest()
+    assert f"notes.txt: 8 bytes, sha256 {digest}" in shown
+    notes.write_text("something else")
+    old = time.time() - 10 * 3600
+    os.utime(desk.home.files / digest, (old, old))
+    desk.once()  # what is kept for it is not swept away meanwhile
+    pynchy("approvals", "approve", waiting["id"])
+    desk.once()
+    assert sent()["result"]["files"] == [{"name": "notes.txt", "size": 8}]
+    with Store.open(desk.home.database) as store:
+        (row,) = store.db.execute("SELECT sha256 FROM outbound_files").fetchall()
+    assert row[0] == digest
+    assert (desk.home.files / digest).read_text() == "harmless"
