@@ -4,6 +4,7 @@ and a run. Who may speak was decided when the message came in."""
 
 from __future__ import annotations
 
+from pynchy_cli.output import plain
 from pynchy_cli.routing import question_text
 from pynchy_cli.routing.said import Said
 from pynchy_cli.security import senders
@@ -11,6 +12,8 @@ from pynchy_cli.store import messages, questions, requests, runs, sessions
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.questions import Asked
 
+SHOWN = 300
+"""Characters of a question, and of its answer, that are said again."""
 KEPT = "✅ {answers}"
 TOLD_LATER = "✅ {answers}\nThe turn that asked is over; the assistant is told now."
 
@@ -25,7 +28,7 @@ def answer(db: Connection, said: Said, waking: str | None, now: str) -> str | No
     who = senders.name_of(*said.sender)
     kept = questions.note(db, asked, given, who)
     words = "\n".join(
-        f"{kept.questions[number - 1].question.strip()} – {question_text.in_words(one)}"
+        f"{_short(kept.questions[number - 1].question)} – {_short(question_text.in_words(one))}"
         for number, one in given.items()
     )
     if kept.open:
@@ -90,3 +93,8 @@ def _tell_anew(db: Connection, asked: Asked, said: Said, now: str) -> None:
     assert seq is not None, "a question is settled once"
     first = messages.first_unread(db, asked.group_folder, seq)
     runs.queue_chat(db, asked.group_folder, first, seq, said.message.chat_jid, now)
+
+
+def _short(text: str) -> str:
+    line = " ".join(plain(text).split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from agent_runner.protocol.requests import Option, Question
 from pynchy_cli import clock
-from pynchy_cli.store import approvals, audit
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.store import approvals, audit, groups
+from pynchy_cli.tui.talk import Talk
 from tests.people import BEFORE, People
 
 SHELL = {"commands__shell": "true"}
@@ -225,8 +228,6 @@ def test_a_named_approver_may_use_the_shell_of_the_admin_chat(people: People) ->
 
 
 def test_stopping_a_turn_closes_what_it_has_asked(people: People) -> None:
-    from agent_runner.protocol.requests import Question
-
     people.said("owner", "@pynchy hello")
     people.at_work()
     asked = people.question("q2w3", Question(question="Where?"))
@@ -236,6 +237,20 @@ def test_stopping_a_turn_closes_what_it_has_asked(people: People) -> None:
     assert answer.error is not None
     assert answer.error.code == "withdrawn"
     assert people.rows("SELECT state FROM questions") == [("withdrawn",)]
+
+
+def test_whoever_is_about_to_say_something_is_told_whether_it_will_be_heard(
+    people: People,
+) -> None:
+    people.gated("k4m2", "local:team")
+    people.question("q2w3", Question(question="Which?", options=(Option(label="red"),)))
+    with people.store() as store:
+        talk = Talk(store, people.home, Settings(), groups.get(store.db, "team"))
+        for text in ("@pynchy hi", "approve k4m2", "deny k4m2 no", "RED", "reset context"):
+            assert talk.hint(text) is None, text
+        for text in ("approve p7q3", "green", "pending", "todo x", "!ls", "stop", "hi"):
+            assert "@pynchy" in (talk.hint(text) or ""), text
+    assert people.rows("SELECT count(*) FROM outbound_ledger") == [(0,)]
 
 
 def _bring_back(people: People, seq: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from agent_runner.protocol.requests import Option, Question
 from pynchy_cli import clock
-from pynchy_cli.store import questions
+from pynchy_cli.store import chats, messages, questions
 from tests.people import BEFORE, People
 
 COLOUR = Question(
@@ -71,6 +71,19 @@ def test_only_who_may_speak_there_answers_and_only_there(people: People) -> None
             assert people.said(who, text, chat) is None, (who, chat, text)
     assert (people.state(asked), people.answer(asked)) == ("waiting", None)
     assert people.said("ann", "1") == "✅ Which colour? – red", "and not the owner alone"
+
+
+def test_only_people_answer_and_only_in_the_chat_where_it_was_asked(people: People) -> None:
+    asked = people.question("q2w3", COLOUR)
+    with people.store() as store, store.atomic() as db:
+        messages.tell(
+            db, key="x", chat_jid="local:team", content="1", kind="notice", now=clock.now()
+        )
+        chats.seen(db, "local:lounge", None, clock.now())
+        db.execute("INSERT INTO group_chats(jid, group_folder) VALUES ('local:lounge', 'team')")
+    people.route()
+    assert people.said("owner", "1", "local:lounge") is None
+    assert people.state(asked) == "waiting"
 
 
 def test_what_is_answered_in_part_is_kept_and_the_rest_asked_again(people: People) -> None:
