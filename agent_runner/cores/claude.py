@@ -236,7 +236,8 @@ class ClaudeCore:
         while True:
             try:
                 patience = PAUSE if self.session_id is None else None
-                message = await asyncio.wait_for(self._heard.get(), patience)
+                async with asyncio.timeout(patience):
+                    message = await self._heard.get()
             except TimeoutError:
                 yield None
                 continue

@@ -67,8 +67,10 @@ async def _wait(live: Live, turn: Turn, patience: Patience) -> None:
         left = patience.left_after(turn.waited)
         if left <= 0:
             raise SandboxDied(patience.why())
+    # `wait_for` of Python 3.11 forgets that it was cancelled where the change comes just then.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(live.changed.wait(), left)
+        async with asyncio.timeout(left):
+            await live.changed.wait()
 
 
 def _death(live: Live) -> str:

@@ -114,7 +114,8 @@ class ProcessPlace:
         self._let_go()
         # Its last process has gone when nobody can write to us any more.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._silent.wait(), LAST_WORDS)
+            async with asyncio.timeout(LAST_WORDS):
+                await self._silent.wait()
         self._loop.remove_reader(self._output)
         os.close(self._output)
         self._log.close()

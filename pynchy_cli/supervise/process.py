@@ -104,7 +104,8 @@ class Child:
             pause = FIRST_PAUSE if steady else min(LONGEST_PAUSE, pause * 2 or FIRST_PAUSE)
             self._printer.say(f"{name} {how}; starting again in {pause:g} s")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
 
     async def _run(self) -> int:
         """Run it once; how it ended: its exit code, or the signal's number below zero."""

@@ -69,7 +69,8 @@ async def supervise(
 
 async def _settled(child: Child, printer: Printer) -> None:
     try:
-        await asyncio.wait_for(child.settled.wait(), READY_SECONDS)
+        async with asyncio.timeout(READY_SECONDS):
+            await child.settled.wait()
     except TimeoutError:
         printer.say(f"{child.service.name} isn't ready after {READY_SECONDS:g} s; going on")
 

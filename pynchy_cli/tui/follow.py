@@ -37,7 +37,8 @@ async def follow(
                     if look():
                         return True
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(woken.wait(), SAFETY_SECONDS)
+                        async with asyncio.timeout(SAFETY_SECONDS):
+                            await woken.wait()
         except TimeoutError:
             return False
         finally:
