@@ -50,15 +50,22 @@ class Inbox:
         return (facts.st_dev, facts.st_ino) == (own.st_dev, own.st_ino)
 
     def names(self) -> list[str]:
-        """What lies there, in the order of its names; not what begins with a dot."""
+        """What lies there, in the order of its names; not what begins with a dot. What comes while
+        a folder is read may be seen before what came earlier: so it is read once more, up to the
+        last that was seen."""
+        seen = self._listed()
+        if not seen:
+            return []
+        last = max(seen)
+        return sorted(name for name in self._listed() if name <= last)
+
+    def _listed(self) -> list[str]:
         try:
             with os.scandir(self._fd) as entries:
                 found = [entry.name for entry in islice(entries, MOST)]
         except OSError as error:
             raise InboxLost(str(error.strerror)) from error
-        return sorted(
-            name for name in found if not name.startswith(".") and name not in self._stuck
-        )
+        return [name for name in found if not name.startswith(".") and name not in self._stuck]
 
     def read(self, name: str) -> bytes:
         """A file's content, cut behind the limit where it is larger. Raises Gone, RequestRefused

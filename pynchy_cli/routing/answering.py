@@ -82,7 +82,7 @@ def _tell_anew(db: Connection, asked: Asked, said: Said, now: str) -> None:
     content = question_text.restated(asked.questions, asked.answers)
     seq = messages.tell(
         db,
-        key=f"question:{asked.id}",
+        key=f"question:{asked.id}:answered",
         chat_jid=said.message.chat_jid,
         content=content,
         kind="answer",

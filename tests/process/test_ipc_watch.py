@@ -10,8 +10,11 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -284,7 +287,10 @@ def test_twenty_thousand_files_at_once_are_answered_each(house: House) -> None:
         agent.ask(f"r{number}", "add_todo", content=f"{number}")
     other.ask("meanwhile", "list_todos")
     assert other.code("meanwhile") == "ok"
-    wait_for(lambda: len(agent.answers()) == count, "every answer", limit=500)
+    answered = "SELECT count(*) FROM requests WHERE group_folder = 'team' AND answer IS NOT NULL"
+    wait_for(lambda: house.rows(answered) == [count], "every answer", limit=500)
+    wait_for(lambda: left(agent) == [], "the end of all files")
+    assert len(agent.answers()) == count
     assert todos(house) == [str(number) for number in range(count)]
 
 
@@ -452,6 +458,56 @@ def test_a_no_and_no_answer_are_told_and_nothing_is_done_later(house: House) -> 
     agent.ask("after", "list_todos")
     assert agent.code("after") == "ok"
     assert house.outside == []
+
+
+def say(house: House, chat: str, *texts: str, sender: str = "owner", **environ: str) -> None:
+    """Somebody says something in a chat, and `route` hears it."""
+    lines = [
+        json.dumps({"id": uuid.uuid4().hex, "chat": chat, "text": text, "sender": sender})
+        for text in texts
+    ]
+    for arguments in (("listen", "stdin"), ("route", "--once")):
+        done = subprocess.run(
+            [*(sys.executable, "-P", "-m", "pynchy_cli"), *arguments],
+            env={**house.environ, "PYNCHY_HOME": str(house.home.root), **environ},
+            input="\n".join(lines),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_yes_counts_from_whom_and_where_it_was_asked_alone(house: House) -> None:
+    """Lessons 4, 13 and 16: not from a stranger, not in another chat, not from one who may speak
+    there but decides nothing; and a stranger answers no question and runs no command."""
+    agent = house.agent("team")
+    house.agent("club")
+    house.start()
+    agent.ask("gated", "sync_worktree_to_main")
+    agent.ask(
+        "question", "ask_user", questions=[{"question": "Red?", "options": [{"label": "yes"}]}]
+    )
+    wait_for(lambda: house.rows("SELECT 1 FROM approvals"), "the question for a yes")
+    wait_for(lambda: house.rows("SELECT 1 FROM questions"), "the question")
+    (id,) = house.rows("SELECT id FROM approvals")
+    shell = {"PYNCHY_COMMANDS__SHELL": "true"}
+    told = (f"approve {id}", f"@pynchy approve {id}", "1", "!touch pwned")
+    say(house, "local:team", *told, sender="mallory", **shell)
+    say(house, "local:main", *told[:2], sender="mallory", **shell)
+    say(house, "local:main", told[3], sender="mallory", **shell)
+    say(house, "local:club", *told, **shell)
+    agent.ask("after", "list_todos")
+    assert agent.code("after") == "ok"
+    assert agent.answers() == {"after"}
+    assert house.rows("SELECT state FROM approvals") == ["pending"]
+    assert house.rows("SELECT state FROM questions") == ["pending"]
+    assert house.rows("SELECT count(*) FROM requests WHERE type = 'host_shell'") == [0]
+    say(house, "local:team", f"approve {id}", "1")
+    assert agent.code("gated") == agent.code("question") == "ok"
+    assert house.outside == ["approved gated group"]
+    assert not list(house.home.root.rglob("pwned"))
 
 
 def test_a_restart_while_something_waits_changes_nothing(house: House) -> None:
