@@ -93,8 +93,8 @@ class People:
         """What the stage `route` makes of it."""
         self.stage("route", **settings)
 
-    def stage(self, name: str, **settings: str) -> None:
-        """A stage does what waits now, as its command with `--once`."""
+    def stage(self, name: str, code: int = 0, **settings: str) -> None:
+        """A stage does what waits now, as its command with `--once`, and ends with `code`."""
         variables = {f"PYNCHY_{key.upper()}": value for key, value in settings.items()}
         document = json.dumps({"home": str(self.home.root), "once": True})
         done = subprocess.run(
@@ -105,7 +105,7 @@ class People:
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
 
     def said(self, who: str, text: str, chat: str = "local:team", **settings: str) -> str | None:
         """Say something, and what the host itself answers to it at once."""

@@ -4,7 +4,6 @@ group's messages never stop another's; a message that can't be routed is set asi
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -94,13 +93,13 @@ class Router:
         return Routed(message, self.orders.read(message, group))
 
     def _carry_out(self, group: Group, decided: Sequence[Routed]) -> int:
-        try:
+        if len(decided) > 1:
+            subject = f"batch:{group.folder}"
+            if self.context.attempt(subject, partial(self._batch, group, decided)):
+                return len(decided)
+            # One of them can't be carried out. One by one it is found, and the others pass.
             with self.context.store.atomic() as db:
-                self._write(db, group, decided)
-            return len(decided)
-        except sqlite3.Error as error:
-            # One of them can't be written. One by one it is found, and the others pass.
-            self.context.log.warning("batch failed", group=group.folder, error=str(error))
+                failures.clear(db, STAGE, subject)
         for number, routed in enumerate(decided):
             subject = _subject(routed.message)
             if routed.said is None:
@@ -108,6 +107,11 @@ class Router:
             elif self.context.attempt(subject, partial(self._one, group, routed)) is None:
                 return number
         return len(decided)
+
+    def _batch(self, group: Group, decided: Sequence[Routed]) -> bool:
+        with self.context.store.atomic() as db:
+            self._write(db, group, decided)
+        return True
 
     def _one(self, group: Group, routed: Routed) -> bool:
         with self.context.store.atomic() as db:

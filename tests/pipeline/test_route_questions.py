@@ -219,3 +219,15 @@ def test_pending_lists_questions_with_their_ids(people: People) -> None:
     said = people.said("ann", "@pynchy pending")
     assert said is not None
     assert said.startswith("❓ q2w3: What name? (")
+
+
+def test_one_group_s_broken_row_stops_no_other(people: People) -> None:
+    people.group("desk", "owner")
+    people.question("q2w3", COLOUR)
+    with people.store() as store, store.atomic() as db:
+        db.execute("UPDATE questions SET questions = 'rubbish'")
+    people.say(("owner", "@pynchy one"), ("owner", "@pynchy two"))
+    people.say(("owner", "@pynchy three"), chat="local:desk")
+    people.stage("route", code=1)
+    assert people.rows("SELECT state FROM runs WHERE group_folder = 'desk'") == [("queued",)]
+    assert people.rows("SELECT subject FROM failures") == [("message:2",)]
