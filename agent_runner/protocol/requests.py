@@ -19,8 +19,10 @@ RESPONSE = "{id}.json"
 Id = Annotated[str, msgspec.Meta(pattern=ID)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
-Folder = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-Jid = Annotated[str, msgspec.Meta(min_length=3, max_length=240)]
+Folder = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z")]
+Jid = Annotated[
+    str, msgspec.Meta(max_length=240, pattern=r"^[a-z][a-z0-9-]*:[^\s\x00-\x1f\x7f-\x9f]{1,200}\Z")
+]
 Command = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 

@@ -162,7 +162,12 @@ def _inlined(part: Any, definitions: Mapping[str, Any]) -> Any:
     if "$ref" in part:
         return _inlined(definitions[part["$ref"]], definitions)
     return {
-        key: _inlined(value, definitions)
+        key: _pattern(value) if key == "pattern" else _inlined(value, definitions)
         for key, value in part.items()
         if not (key == "title" and isinstance(value, str))
     }
+
+
+def _pattern(value: Any) -> Any:
+    """A pattern as JSON Schema has them, where `$` means the end and nothing before it."""
+    return value.replace("\\Z", "$") if isinstance(value, str) else value

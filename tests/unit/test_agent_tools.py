@@ -77,6 +77,9 @@ def test_a_schema_is_a_plain_objects_and_takes_what_the_type_takes(
     assert not {"type", "request_id"} & set(schema["properties"])
     assert set(schema) == {"type", "properties", "required", "additionalProperties"}
     assert "$ref" not in json.dumps(schema)
+    assert "\\Z" not in json.dumps(schema).replace("\\\\", "\\"), (
+        "no regular expression of the web's"
+    )
     arguments = EXAMPLES.get(name, {})
     jsonschema.validate(arguments, schema)
     said, asked = called(tmp_path, name, arguments)
