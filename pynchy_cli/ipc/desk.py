@@ -33,7 +33,7 @@ class Desk:
     def __init__(self, context: Context, effects: Mapping[str, Effect[Any]] | None = None) -> None:
         self.context = context
         self.outbox = Outbox()
-        self.places = Places(context)
+        self.places = Places(context, self.outbox.forget)
         found = handlers.effects() if effects is None else effects
         self.intake = Intake(context, found, self.outbox)
         self.carrying = Carrying(context, found)
