@@ -6,6 +6,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -98,3 +99,20 @@ def test_what_a_locked_file_keeps_from_being_taken_keeps_its_order(house: House)
     wait_for(lambda: len(agent.answers()) == 51, "every answer")
     contents = house.rows("SELECT content FROM todos ORDER BY id")
     assert contents == [str(number) for number in range(50)]
+
+
+def test_what_is_in_hand_is_not_given_up_because_the_file_is_locked(house: House) -> None:
+    """F08: by a stage that would end by itself."""
+    agent = house.agent("team")
+    agent.ask("slow", "list_tasks")
+    with ThreadPoolExecutor() as threads:
+        stage = threads.submit(house.start, once=True)
+        wait_for(lambda: house.outside or stage.done(), "the beginning of it")
+        with house.store.atomic():
+            agent.ask("quick", "add_todo", content="x")
+            wait_for(lambda: "drain failed" in house.said, "the end of the stage's patience")
+        wait_for(lambda: "quick" in agent.answers() or stage.done(), "the answer")
+        (house.home.data / "go").touch()
+        stage.result()
+    assert agent.code("slow") == agent.code("quick") == "ok"
+    assert house.outside == ["begun slow group", "over slow group"]
