@@ -38,6 +38,9 @@ LONGEST = 60.0
 """Seconds after which that is so, whatever changes."""
 RUBBISH = 25
 """How many requests one costs that is none."""
+UNDONE = 500
+"""Requests of one group that may wait to be carried out; its further ones wait in their folder, or
+all would be slowed down by looking through them."""
 UNAVAILABLE = Error("unavailable", "This host can't do that yet.")
 
 
@@ -82,6 +85,8 @@ class Intake:
         if place.patience(time.monotonic()) == 0.0:
             place.is_changed = True
         if not place.has_more or not self.pace.may(place.group):
+            return 0
+        if requests.are_undone(self.context.store.db, place.group, UNDONE):
             return 0
         names = place.next_names(BATCH)
         try:
@@ -229,6 +234,8 @@ class Intake:
         asked = Asked(request, row, group, self.context)
         try:
             effect.check(asked)
+            if decision.outcome == "gated":
+                approving.require_room(db, group.folder)
         except RequestRefused as refusal:
             return self._refused(db, row, refusal.code, str(refusal), "invalid")
         if decision.outcome == "gated":

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pynchy_cli.ipc import approving, intake
 from tests.by_hand import House, plant_effects, wait_for
 
 
@@ -116,3 +117,40 @@ def test_what_is_in_hand_is_not_given_up_because_the_file_is_locked(house: House
         stage.result()
     assert agent.code("slow") == agent.code("quick") == "ok"
     assert house.outside == ["begun slow group", "over slow group"]
+
+
+def test_people_are_not_asked_without_end(house: House) -> None:
+    agent, other = house.agent("team"), house.agent("club")
+    house.start()
+    ids = [f"r{number}" for number in range(approving.MOST + 3)]
+    for id in ids:
+        agent.ask(id, "sync_worktree_to_main")
+    assert [agent.code(id) for id in ids[approving.MOST :]] == ["too_many"] * 3
+    other.ask("a", "sync_worktree_to_main")
+    assert house.decide("approved", other, "a")
+    assert house.decide("denied", agent, "r0")
+    agent.ask("again", "sync_worktree_to_main")
+    assert house.decide("approved", agent, "again")
+    assert agent.code("again") == other.code("a") == "ok"
+    waits = "SELECT count(*) FROM outbound_ledger WHERE key LIKE 'approval:%'"
+    assert house.rows(waits) == [approving.MOST + 2]
+
+
+def test_what_is_asked_faster_than_it_can_be_done_waits_in_its_folder(house: House) -> None:
+    """Else all would be slowed down by the rows that wait."""
+    agent, other = house.agent("team"), house.agent("club")
+    house.start()
+    agent.ask("slow", "list_tasks")
+    wait_for(lambda: house.outside, "its beginning")
+    ids = [f"r{number}" for number in range(intake.UNDONE + 200)]
+    for id in ids:
+        agent.ask(id, "finished_work")
+    waiting = "SELECT count(*) FROM requests WHERE state = 'accepted'"
+    wait_for(lambda: house.rows(waiting)[0] >= intake.UNDONE, "a queue")
+    for number in range(20):
+        other.ask(f"{number}", "add_todo", content="x")
+        assert other.code(f"{number}") == "ok"
+    assert house.rows(waiting)[0] < intake.UNDONE + intake.BATCH
+    (house.home.data / "go").touch()
+    assert {agent.code(id) for id in ids} == {"ok"}
+    assert house.outside[2:] == [f"once {id} group" for id in ids]
