@@ -147,7 +147,7 @@ class _Loop:
             except Exception as raised:  # noqa: BLE001 - the stage outlives its errors
                 error = context.explained(raised)
                 self._failed(error)
-                if context.once or isinstance(error, FINAL):
+                if isinstance(error, FINAL) or (context.once and not self._outlasts(error)):
                     return error.exit_code if isinstance(error, PynchyError) else EXIT_FAILED
                 await self._sleep(context.stopping, self.pause)
                 continue
@@ -185,6 +185,10 @@ class _Loop:
                 async with asyncio.timeout(min(left, self.context.notifier.interval or left)):
                     await until.wait()
             self.context.notifier.alive()
+
+    def _outlasts(self, error: BaseException) -> bool:
+        """Whether an error passes that must not cost what is in hand."""
+        return isinstance(error, DatabaseBusy | DatabaseFull) and self.stage.is_busy()
 
     def _failed(self, error: BaseException) -> None:
         """Log an error of drain, once for as long as it stays the same, and back off."""

@@ -11,6 +11,7 @@ import msgspec
 from agent_runner.protocol.requests import Request
 from pynchy_cli import clock
 from pynchy_cli.config.settings import Settings
+from pynchy_cli.errors import RequestRefused
 from pynchy_cli.ipc.effects import Effect
 from pynchy_cli.output import plain
 from pynchy_cli.store import approvals, groups, outbound, requests
@@ -19,7 +20,17 @@ from pynchy_cli.store.requests import Request as Row
 
 SHOWN = 12_000
 """Characters of what would be done that a chat is shown; a terminal shows all."""
+MOST = 50
+"""Requests of one group that may wait for people at the same time."""
 EXPIRED = "⌛ Nobody answered {id} in time, so it is not done: {what}"
+
+
+def require_room(db: Connection, group_folder: str) -> None:
+    """Raises RequestRefused where people are asked too much already: nobody would read it all."""
+    if approvals.pending_of(db, group_folder) >= MOST:
+        raise RequestRefused(
+            "too_many", f"{MOST} requests of this group wait for a person already. Wait for them."
+        )
 
 
 def ask(
@@ -32,7 +43,8 @@ def ask(
     prepared: Any = None,
 ) -> None:
     """Have a request wait for a person, and ask in the group's chats, and in the admin group's
-    where that is wanted."""
+    where that is wanted. Raises RequestRefused."""
+    require_room(db, row.group_folder)
     requests.wait(db, row.id)
     id = approvals.new_id(db)
     chats = {row.group_folder: groups.chats(db, row.group_folder)}

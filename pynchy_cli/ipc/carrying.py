@@ -50,6 +50,7 @@ class Carrying:
         self.outside = applying.outside(effects)
         self._at_work: dict[Kind, asyncio.Task[None]] = {}
         self._doing: set[int] = set()
+        self._is_delayed = False
 
     def drain(self) -> int:
         """Take over from the dead, and set to work on what waits; how much was new."""
@@ -79,8 +80,19 @@ class Carrying:
         folder, is_outside = kind
         db = self.context.store.db
         while row := requests.next_to_do(db, folder, self.outside, is_outside=is_outside):
-            await self._one(row)
+            try:
+                await self._one(row)
+                self._is_delayed = False
+            except (DatabaseBusy, DatabaseFull) as error:
+                await self._delay(error)
             await asyncio.sleep(0)
+
+    async def _delay(self, error: Exception) -> None:
+        """Wait until the database can be written, perhaps; it is said once."""
+        if not self._is_delayed:
+            self.context.log.error("a request can't be carried out yet", error=str(error))
+        self._is_delayed = True
+        await asyncio.sleep(PAUSE)
 
     async def _one(self, row: Row) -> None:
         """Bring one request to its end, whatever happens."""

@@ -33,7 +33,7 @@ class Desk:
     def __init__(self, context: Context, effects: Mapping[str, Effect[Any]] | None = None) -> None:
         self.context = context
         self.outbox = Outbox()
-        self.places = Places(context)
+        self.places = Places(context, self.outbox.forget)
         found = handlers.effects() if effects is None else effects
         self.intake = Intake(context, found, self.outbox)
         self.carrying = Carrying(context, found)
@@ -80,7 +80,7 @@ class Desk:
 
     def _take(self) -> int:
         self.places.listen_again()
-        self.intake.is_blocked = False
+        self.intake.begin()
         done = 0
         for place in self.places:
             try:
@@ -118,7 +118,6 @@ class Desk:
         store = self.context.store
         rows = requests.undelivered(store.db)
         given = [row for row in rows if self._given(row)]
-        self.intake.is_blocked = self.intake.is_blocked or len(given) < len(rows)
         if given:
             with store.atomic() as db:
                 for row in given:
@@ -134,7 +133,7 @@ class Desk:
         try:
             self.outbox.write(session, row.request_id, row.answer or "")
         except OSError as error:
-            self.context.log.error("an answer can't be written yet", error=str(error))
+            self.intake.block(error)
             return False
         return True
 

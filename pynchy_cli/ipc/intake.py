@@ -38,6 +38,9 @@ LONGEST = 60.0
 """Seconds after which that is so, whatever changes."""
 RUBBISH = 25
 """How many requests one costs that is none."""
+UNDONE = 500
+"""Requests of one group that may wait to be carried out; its further ones wait in their folder, or
+all would be slowed down by looking through them."""
 UNAVAILABLE = Error("unavailable", "This host can't do that yet.")
 
 
@@ -65,6 +68,17 @@ class Intake:
         self.pace = Pace(time.monotonic)
         self.is_blocked = False
         """Whether an answer could not be written, and is to be tried again."""
+        self._was_blocked = False
+
+    def begin(self) -> None:
+        """Another look at all: what could not be written may be by now."""
+        self._was_blocked, self.is_blocked = self.is_blocked, False
+
+    def block(self, error: OSError) -> None:
+        """An answer can't be written yet, which is said once for as long as that is so."""
+        if not self._was_blocked and not self.is_blocked:
+            self.context.log.error("an answer can't be written yet", error=str(error))
+        self.is_blocked = True
 
     def take(self, place: Place) -> int:
         """Deal with the next files of a folder; how many. Raises InboxLost."""
@@ -72,12 +86,16 @@ class Intake:
             place.is_changed = True
         if not place.has_more or not self.pace.may(place.group):
             return 0
+        if requests.are_undone(self.context.store.db, place.group, UNDONE):
+            return 0
         names = place.next_names(BATCH)
-        known, place.is_changed = place.is_changed, True  # until all is done: it lies there still
-        entries = [one for name in names if (one := self._read(place, name)) is not None]
-        if entries:
-            self._decide(place, entries)
-        place.is_changed = known
+        try:
+            entries = [one for name in names if (one := self._read(place, name)) is not None]
+            if entries:
+                self._decide(place, entries)
+        except BaseException:
+            place.waiting.extendleft(reversed(names))  # they lie there still, and keep their order
+            raise
         return len(names) if entries or place.has_more else 0
 
     def deadline(self, place: Place) -> float | None:
@@ -179,8 +197,7 @@ class Intake:
             if row is not None and row.answer is not None:
                 self.outbox.write(place.path, entry.id, row.answer)
         except OSError as error:
-            self.context.log.error("an answer can't be written yet", error=str(error))
-            self.is_blocked = True
+            self.block(error)
             place.waiting.append(entry.name)
             return
         place.inbox.remove(entry.name)
@@ -217,6 +234,8 @@ class Intake:
         asked = Asked(request, row, group, self.context)
         try:
             effect.check(asked)
+            if decision.outcome == "gated":
+                approving.require_room(db, group.folder)
         except RequestRefused as refusal:
             return self._refused(db, row, refusal.code, str(refusal), "invalid")
         if decision.outcome == "gated":

@@ -52,7 +52,7 @@ class Outbox:
 
 
 def _write(folder: int, name: str, text: str) -> None:
-    draft = f".{name}"
+    draft = f".{name}.{os.getpid()}"  # another process may be writing the same answer
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(draft, flags, 0o644, dir_fd=folder)
     try:

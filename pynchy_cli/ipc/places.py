@@ -9,7 +9,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -80,8 +80,9 @@ class Place:
 class Places:
     """Keeps the open folders equal to those that there are."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, closed: Callable[[Path], None]) -> None:
         self.context = context
+        self._closed = closed
         self._places: dict[Name, Place] = {}
         self._folders: set[Name] = set()
         self._heard: set[Path] = set()
@@ -115,6 +116,7 @@ class Places:
         self._places.pop((place.group, place.session), None)
         self.context.watcher.remove(place.path / REQUESTS)
         place.inbox.close()
+        self._closed(place.path)
 
     def deadline(self) -> float | None:
         """Seconds until folders that can't be heard are looked into."""
@@ -170,16 +172,13 @@ class Places:
     def _sweep(self) -> None:
         self._swept = time.monotonic()
         self._is_moved = True
-        self._heard.clear()  # one may have been made anew; to hear it twice does no harm
-        for path in [self.context.home.ipc, *self._groups()]:
+        for path in self._heard:  # one may have been made anew
             self.context.watcher.remove(path)
+        self._heard.clear()
         for place in list(self._places.values()):
             place.is_changed = True
             if not place.inbox.is_current():
                 self.close(place)
-
-    def _groups(self) -> set[Path]:
-        return {self.context.home.ipc / group for group, _ in self._folders}
 
 
 def _folders(path: Path) -> list[os.DirEntry[str]]:

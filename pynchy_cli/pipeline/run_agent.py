@@ -75,12 +75,13 @@ class Attended:
     def drain(self) -> int:
         """The agents' work, and what they ask."""
         done = self.stage.drain()
-        return done if locks.is_held(self._others) else done + self.desk.drain()
+        return done if self._is_seen_to() else done + self.desk.drain()
 
     def deadline(self) -> float | None:
-        """Seconds until something is due."""
-        due = [one for one in (self.stage.deadline(), self.desk.deadline()) if one is not None]
-        return min(due, default=None)
+        """Seconds until something is due here; what the desk would do is others' as long as they
+        are there, and stays due until they have done it."""
+        due = [self.stage.deadline(), None if self._is_seen_to() else self.desk.deadline()]
+        return min((one for one in due if one is not None), default=None)
 
     def is_busy(self) -> bool:
         """Whether an agent is at work, or something that one has asked for is being done."""
@@ -90,6 +91,9 @@ class Attended:
         """End the agents, then what they have asked."""
         await self.stage.stop()
         await self.desk.stop()
+
+    def _is_seen_to(self) -> bool:
+        return locks.is_held(self._others)
 
 
 def _require_isolation(context: Context, runtime: Runtime, found: dict[str, Core]) -> None:

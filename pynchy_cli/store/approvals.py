@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 from agent_runner.protocol import Answer, Error, write_answer
@@ -18,7 +19,11 @@ from pynchy_cli.store.connection import Connection, Row
 Outcome = Literal["approved", "denied", "expired", "withdrawn"]
 _LETTERS = "abcdefghjkmnpqrstuvwxyz"
 _DIGITS = "23456789"
-SHAPE = re.compile(rf"(?:[{_LETTERS}][{_DIGITS}]){{2}}")
+PAIRS = 2
+"""Letters with a digit each that an id has; more where those are used up."""
+DRAWS = 20
+"""Ids of one length that are tried."""
+SHAPE = re.compile(rf"(?:[{_LETTERS}][{_DIGITS}]){{{PAIRS},6}}")
 """How our ids look."""
 ID = r"[a-z0-9]{2,36}"
 """What may be an id, as people type it."""
@@ -51,16 +56,16 @@ class Approval:
 def new_id(db: Connection) -> str:
     """A short id that is easily typed and told from a word: letters and digits that aren't alike.
     None is given again while its row is there, which is longer than thirty days."""
-    while True:
-        drawn = "".join(
-            secrets.choice(letters) for letters in (_LETTERS, _DIGITS, _LETTERS, _DIGITS)
-        )
+    for draw in count():
+        pairs = PAIRS + draw // DRAWS
+        drawn = "".join(secrets.choice(_LETTERS) + secrets.choice(_DIGITS) for _ in range(pairs))
         taken = db.execute(
             "SELECT 1 FROM approvals WHERE id = ?1 UNION ALL SELECT 1 FROM questions WHERE id = ?1",
             (drawn,),
         ).fetchone()
         if taken is None:
-            return drawn
+            break
+    return drawn
 
 
 def ask(
@@ -108,6 +113,15 @@ def all(db: Connection, *, pending: bool = True, limit: int = 200) -> list[Appro
         (int(pending), limit),
     ).fetchall()
     return [_approval(row) for row in reversed(rows)]
+
+
+def pending_of(db: Connection, group_folder: str) -> int:
+    """How much of a group's waits for an answer."""
+    row = db.execute(
+        "SELECT count(*) FROM approvals WHERE state = 'pending' AND group_folder = ?",
+        (group_folder,),
+    ).fetchone()
+    return int(row[0])
 
 
 def pending_in(db: Connection, chat_jid: str) -> list[Approval]:

@@ -214,6 +214,15 @@ def with_work(db: Connection, outside: Sequence[str]) -> list[tuple[str, bool]]:
     return [(str(row[0]), bool(row[1])) for row in rows]
 
 
+def are_undone(db: Connection, group_folder: str, count: int) -> bool:
+    """Whether so many of a group's requests, or more, are to be carried out."""
+    row = db.execute(
+        "SELECT 1 FROM requests WHERE group_folder = ? AND state = 'accepted' LIMIT 1 OFFSET ?",
+        (group_folder, count - 1),
+    ).fetchone()
+    return row is not None
+
+
 def started(db: Connection) -> list[Request]:
     """What is being carried out, by whomever."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM requests WHERE state = 'started'").fetchall()
