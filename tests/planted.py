@@ -172,6 +172,24 @@ plugin = Planted()
 """
 
 
+PAYING = """
+from pynchy_cli.plugins import hookimpl
+from pynchy_cli.plugins.tools import Tool
+
+async def run(arguments, caller):
+    return {}
+
+class Plugin:
+    @hookimpl
+    def pynchy_tools(self, name, settings):
+        rules = {"look": "allow", "pay": "gate", "wipe": "admin"}
+        return [Tool(name, "Does.", {"type": "object"}, run, rule) for name, rule in rules.items()]
+
+plugin = Plugin()
+"""
+"""A plugin with a tool under each rule."""
+
+
 def plant(folder: Path) -> Path:
     """A copy of both packages in `folder`, and beside them a stranger's package that brings all
     the cores above through the plugins' door; gives the folder."""
