@@ -38,6 +38,9 @@ LONGEST = 60.0
 """Seconds after which that is so, whatever changes."""
 RUBBISH = 25
 """How many requests one costs that is none."""
+MOST_GATED = 50
+"""Requests of a group that may wait for a yes at once: each is a message to people."""
+TOO_MANY = f"{MOST_GATED} requests wait for a person's yes already. Wait for the answers."
 UNAVAILABLE = Error("unavailable", "This host can't do that yet.")
 
 
@@ -219,6 +222,8 @@ class Intake:
             effect.check(asked)
         except RequestRefused as refusal:
             return self._refused(db, row, refusal.code, str(refusal), "invalid")
+        if decision.outcome == "gated" and requests.gated(db, group.folder) >= MOST_GATED:
+            return self._refused(db, row, "too_many", TOO_MANY, "refused")
         if decision.outcome == "gated":
             self._note(db, row, "gated", None)
             requests.gate(db, row.id)

@@ -140,6 +140,17 @@ def gate(db: Connection, id: int) -> None:
     db.execute("UPDATE requests SET gated = 1 WHERE id = ?", (id,))
 
 
+def gated(db: Connection, group_folder: str) -> int:
+    """How many of a group's requests need a person's yes, and have not been carried out."""
+    row = db.execute(
+        "SELECT (SELECT count(*) FROM requests WHERE group_folder = ?1 AND state = 'waiting' AND"
+        " gated = 1) + (SELECT count(*) FROM requests WHERE group_folder = ?1 AND"
+        " state = 'accepted' AND gated = 1)",
+        (group_folder,),
+    ).fetchone()
+    return int(row[0])
+
+
 def pin(db: Connection, id: int, prepared: str) -> None:
     """Keep what was made ready for a request, so that what is approved is what is done."""
     db.execute("UPDATE requests SET prepared = ? WHERE id = ?", (prepared, id))
