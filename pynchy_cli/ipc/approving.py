@@ -34,7 +34,7 @@ def ask(
     """Have a request wait for a person, and ask in the group's chats, and in the admin group's
     where that is wanted."""
     requests.wait(db, row.id)
-    id = approvals.new_id(db)
+    id = approvals.new_id(db, now)
     chats = {row.group_folder: groups.chats(db, row.group_folder)}
     if settings.approvals.in_admin_chat:
         admins = [group.folder for group in groups.all(db) if group.is_admin]

@@ -80,6 +80,13 @@ CREATE TABLE questions (
 CREATE INDEX questions_pending ON questions(group_folder, asked_at) WHERE state = 'pending';
 CREATE INDEX questions_expiring ON questions(expires_at) WHERE state = 'pending';
 
+CREATE TABLE ids_given (
+  id TEXT PRIMARY KEY,
+  at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX ids_given_long_ago ON ids_given(at);
+
 CREATE TABLE audit (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   at TEXT NOT NULL,
