@@ -17,6 +17,7 @@ class Core:
     session_id = None
     async def start(self, run, toolbox):
         self.session_id = run.session_id or "made-up"
+        self.toolbox = toolbox
     async def stop(self):
         pass
     async def steer(self, document):
@@ -147,6 +148,17 @@ CORES = {
         known = {"ask": ask, "until": until, "prompt": document.prompt, "Path": Path, "os": os}
         exec(task or Path("/workspace/group/do.py").read_text(), known)
         yield TurnEnded(turn=turn, reply=str(known["said"]))
+""",
+    # Has a client of its own start the tools' server beside it, and calls one of them.
+    "outward": """
+        from mcp import Client, StdioServerParameters
+        command, *args = self.toolbox.command
+        known = self.toolbox.variables
+        server = StdioServerParameters(command=command, args=args, env=known)
+        async with Client(server) as client:
+            names = [tool.name for tool in (await client.list_tools()).tools]
+            called = await client.call_tool("add_todo", {"content": "by another client"})
+        yield TurnEnded(turn=turn, reply=f"{sorted(names)} {called.content[0].text}")
 """,
     # Replaces its own output log.
     "forger": """

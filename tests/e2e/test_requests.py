@@ -11,7 +11,7 @@ import pytest
 
 from tests.anthropic_server import AnthropicServer
 from tests.engine import BASE, Engine
-from tests.planted import plant_plugin
+from tests.planted import plant, plant_plugin
 from tests.process.test_run_agent import Pipeline, wait_for
 
 HANDY = """
@@ -43,7 +43,8 @@ class Talk:
 
     def ask(self, group: str, tool: str, **fields: object) -> str:
         """Have the group's model call a tool once; its last words, which tell what that gave."""
-        text = f"TOOL mcp__pynchy__{tool} {json.dumps(fields)}"
+        name = tool if tool == "Bash" else f"mcp__pynchy__{tool}"
+        text = f"TOOL {name} {json.dumps(fields)}"
         return self.pipeline.run("run-agent", group, core="claude", input=text)
 
     def offered(self) -> set[str]:
@@ -92,6 +93,8 @@ def test_a_model_s_tools_are_its_group_s_and_do_what_the_host_says(talk: Talk) -
     assert "is not a chat of this group" in refused
     assert "It is noted." in talk.ask("work", "add_todo", content="buy a plinth")
     assert "buy a plinth" in talk.ask("work", "list_todos")
+    serve = "python -P -S -m agent_runner.tools --ipc /workspace/ipc </dev/null; echo ended $?"
+    assert "ended 0" in talk.ask("work", "Bash", command=serve)
     listed = talk.ask("main", "list_groups").replace("\\", "")
     assert talk.offered() >= ADMINS
     assert "mcp__pynchy__whoami" not in talk.offered()
@@ -105,3 +108,15 @@ def test_a_model_s_tools_are_its_group_s_and_do_what_the_host_says(talk: Talk) -
         ("work", "list_todos", "group", "done"),
         ("main", "list_groups", "admin", "done"),
     ]
+
+
+def test_a_core_s_own_client_starts_the_tools_server_in_its_sandbox(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    sources = str(plant(tmp_path / "sources"))
+    pipeline = Pipeline(tmp_path, {**environment, "PYTHONPATH": sources})
+    pipeline.run("init", "--yes")
+    said = pipeline.run("run-agent", "main", core="outward", input="go on")
+    assert "'add_todo', 'ask_user'" in said
+    assert "It is noted." in said
+    assert pipeline.rows("SELECT content FROM todos") == ["by another client"]
