@@ -160,6 +160,17 @@ CORES = {
             called = await client.call_tool("add_todo", {"content": "by another client"})
         yield TurnEnded(turn=turn, reply=f"{sorted(names)} {called.content[0].text}")
 """,
+    # Calls a tool again and again; its answer is how many milliseconds each call took.
+    "timing": """
+        took = []
+        for number in range(300):
+            begun = time.monotonic()
+            called = await self.toolbox.call("add_todo", {"content": f"{number}"})
+            took.append((time.monotonic() - begun) * 1000)
+            assert not called.is_error, called.text
+            await asyncio.sleep(0.01)
+        yield TurnEnded(turn=turn, reply=str(took))
+""",
     # Replaces its own output log.
     "forger": """
         log = Path("/workspace/ipc/output/log")
