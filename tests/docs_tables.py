@@ -87,6 +87,12 @@ TABLES = {
         "audit",
     ),
     "todos": Table("something that a group wants done", "ipc-watch, route", "ipc-watch"),
+    "ids_given": Table(
+        "a short id by which something was asked of people, and when: none is given again for "
+        "thirty days, whatever became of its group",
+        "ipc-watch",
+        "ipc-watch",
+    ),
     "outbound_files": Table(
         "a file that goes with a reply, in order: its bytes are `data/files/<sha256>`, which is "
         "there before the row and never changed, so that any channel may read it as it delivers",

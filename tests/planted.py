@@ -17,6 +17,7 @@ class Core:
     session_id = None
     async def start(self, run, toolbox):
         self.session_id = run.session_id or "made-up"
+        self.toolbox = toolbox
     async def stop(self):
         pass
     async def steer(self, document):
@@ -148,6 +149,28 @@ CORES = {
         exec(task or Path("/workspace/group/do.py").read_text(), known)
         yield TurnEnded(turn=turn, reply=str(known["said"]))
 """,
+    # Has a client of its own start the tools' server beside it, and calls one of them.
+    "outward": """
+        from mcp import Client, StdioServerParameters
+        command, *args = self.toolbox.command
+        known = self.toolbox.variables
+        server = StdioServerParameters(command=command, args=args, env=known)
+        async with Client(server) as client:
+            names = [tool.name for tool in (await client.list_tools()).tools]
+            called = await client.call_tool("add_todo", {"content": "by another client"})
+        yield TurnEnded(turn=turn, reply=f"{sorted(names)} {called.content[0].text}")
+""",
+    # Calls a tool again and again; its answer is how many milliseconds each call took.
+    "timing": """
+        took = []
+        for number in range(300):
+            begun = time.monotonic()
+            called = await self.toolbox.call("add_todo", {"content": f"{number}"})
+            took.append((time.monotonic() - begun) * 1000)
+            assert not called.is_error, called.text
+            await asyncio.sleep(0.01)
+        yield TurnEnded(turn=turn, reply=str(took))
+""",
     # Replaces its own output log.
     "forger": """
         log = Path("/workspace/ipc/output/log")
@@ -170,6 +193,24 @@ class Planted:
 
 plugin = Planted()
 """
+
+
+PAYING = """
+from pynchy_cli.plugins import hookimpl
+from pynchy_cli.plugins.tools import Tool
+
+async def run(arguments, caller):
+    return {}
+
+class Plugin:
+    @hookimpl
+    def pynchy_tools(self, name, settings):
+        rules = {"look": "allow", "pay": "gate", "wipe": "admin"}
+        return [Tool(name, "Does.", {"type": "object"}, run, rule) for name, rule in rules.items()]
+
+plugin = Plugin()
+"""
+"""A plugin with a tool under each rule."""
 
 
 def plant(folder: Path) -> Path:

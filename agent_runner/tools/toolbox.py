@@ -17,6 +17,7 @@ from agent_runner.tools import catalogue
 
 SERVER = "pynchy"
 """What the server of these tools is called."""
+KEPT = ("LD_LIBRARY_PATH",)
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -65,8 +66,10 @@ class Toolbox:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What that command must find in its environment; clients give their servers little."""
-        return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        """What that command must find in its environment; clients give their servers little. Where
+        libraries are looked for belongs to it: a Python may come with its own."""
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        return {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **kept}
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> Said:
         """Ask the host, and wait for its answer; arguments that don't fit are refused here."""

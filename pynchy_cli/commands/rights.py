@@ -10,6 +10,7 @@ import typer
 from pynchy_cli.commands.app import Context, here, open_store
 from pynchy_cli.ipc import authorise
 from pynchy_cli.ipc.facts import facts
+from pynchy_cli.ipc.handlers import services
 from pynchy_cli.model import Group
 from pynchy_cli.output import print_lines, print_table, print_text, wants_json
 from pynchy_cli.store import groups
@@ -36,8 +37,8 @@ def command(
 
     Of an admin group, of any other, and of a child, which is a sandbox that an agent has started.
     allow: for any group's chats and tasks; own: for the group's own; gate: likewise, when a person
-    has approved it; deny: never. With GROUP it is what holds for that one, with the `gate` of its
-    configuration.
+    has approved it; deny: never. With GROUP it is what holds for that one, with the `tools` and the
+    `gate` of its configuration.
 
     Example: pynchy rights work
     """
@@ -64,12 +65,19 @@ def _rules(kind: str) -> dict[str, Any]:
 def _of_group(context: Context, group: Group) -> list[dict[str, Any]]:
     gated = facts(None, context.settings, group.folder).gated
     role: authorise.Role = "admin" if group.is_admin else "group"
-    services = sorted(name for name in gated if name.startswith(SERVICE))
+    of_agent = _services(context, group, is_admin=group.is_admin)
+    of_child = _services(context, group, is_admin=False)
+    named = {name for name in gated if name.startswith(SERVICE)}
     return [
         {
             "type": kind,
-            "agent": authorise.effective(role, kind, gated),
-            "child": authorise.effective("child", kind, gated),
+            "agent": authorise.effective(role, kind, gated, of_agent),
+            "child": authorise.effective("child", kind, gated, of_child),
         }
-        for kind in (*authorise.RIGHTS, *services)
+        for kind in (*authorise.RIGHTS, *sorted(named | of_agent.keys()))
     ]
+
+
+def _services(context: Context, group: Group, *, is_admin: bool) -> dict[str, authorise.Rule]:
+    found = services.rules_of(context.settings, group.folder, is_admin=is_admin)
+    return {SERVICE + name: rule for name, rule in found.items()}

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pynchy_cli import clock
 from pynchy_cli.commands.app import here, open_store
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED
 from pynchy_cli.model import CHAT_LANE, Run
@@ -33,7 +34,7 @@ def command(
     with open_store(context) as store:
         groups.get(store.db, group)
         with store.atomic() as db:
-            run = cancelling.stop(db, group)
+            run = cancelling.stop(db, group, clock.now())
             waiting = steering.waiting(db, group, CHAT_LANE)
         if run is None:
             return _report(_nothing(group, waiting), as_json)

@@ -46,7 +46,7 @@ def ask(
     where that is wanted. Raises RequestRefused."""
     require_room(db, row.group_folder)
     requests.wait(db, row.id)
-    id = approvals.new_id(db)
+    id = approvals.new_id(db, now)
     chats = {row.group_folder: groups.chats(db, row.group_folder)}
     if settings.approvals.in_admin_chat:
         admins = [group.folder for group in groups.all(db) if group.is_admin]

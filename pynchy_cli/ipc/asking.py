@@ -8,6 +8,7 @@ from pynchy_cli.errors import GroupInvalid, RequestRefused
 from pynchy_cli.ipc import authorise, parse
 from pynchy_cli.ipc.authorise import Principal
 from pynchy_cli.ipc.facts import facts
+from pynchy_cli.ipc.handlers import services
 from pynchy_cli.store import groups
 from pynchy_cli.store.connection import Connection
 
@@ -31,5 +32,6 @@ def ask(
     except RequestRefused as error:
         return {"outcome": "invalid", "code": error.code, "message": str(error)}
     who = Principal(group, "admin" if is_admin else "group")
-    decision = authorise.decide(who, request, facts(db, settings, group))
+    rules = services.rules(settings, group, request, is_admin=is_admin)
+    decision = authorise.decide(who, request, facts(db, settings, group, rules))
     return {"outcome": decision.outcome, "code": decision.code, "message": decision.message}

@@ -88,10 +88,18 @@ def rule(role: Role, kind: str) -> Rule:
     return RIGHTS[kind][ROLES.index(role)] if kind in RIGHTS else "deny"
 
 
-def effective(role: Role, kind: str, gated: Container[str]) -> Rule:
-    """The rule for a kind of request, or a `service:<tool>`, with what needs a yes besides."""
-    of_kind = rule(role, kind.partition(":")[0])
-    return "gate" if of_kind != "deny" and kind in gated else of_kind
+def effective(
+    role: Role, kind: str, gated: Container[str], services: Mapping[str, Rule] | None = None
+) -> Rule:
+    """The rule for a kind of request, or for one of the asker's `services`, each a
+    `service:<tool>`, with what needs a yes besides."""
+    of_kind, _, tool = kind.partition(":")
+    applied = rule(role, of_kind)
+    of_tool = (services or {}).get(kind, "deny") if tool else applied
+    if "deny" in (applied, of_tool):
+        return "deny"
+    is_gated = "gate" in (applied, of_tool) or of_kind in gated or kind in gated
+    return "gate" if is_gated else applied
 
 
 def decide(who: Principal, request: Request, facts: Facts) -> Decision:

@@ -146,4 +146,6 @@ class Desk:
         head = audit.head(self.context.store.db)
         if head != self._head:
             self._head = head
-            self.context.log.info("audit head", row=head[0], hash=head[1])
+            # Whoever runs a stage once, in a shell, wants its result alone.
+            tell = self.context.log.debug if self.context.once else self.context.log.info
+            tell("audit head", row=head[0], hash=head[1])

@@ -12,7 +12,6 @@ from pynchy_cli.routing.chat_commands import Words
 from pynchy_cli.routing.said import Said
 from pynchy_cli.security import senders
 from pynchy_cli.store import audit, cancelling, conversations, requests, sessions, todos
-from pynchy_cli.store import questions as questions_table
 from pynchy_cli.store.connection import Connection
 
 ENDED = "👋 See you. The next message takes the conversation up again."
@@ -70,7 +69,8 @@ class Orders:
                 sessions.let_go(db, folder, CHAT_LANE)
                 return ENDED
             case "stop":
-                return _stop(db, folder, now)
+                # Where nothing is at work, it is said to the assistant.
+                return STOPPING if cancelling.stop(db, folder, now) else None
             case "approve" | "deny":
                 return deciding.decide(db, said, now)
             case "pending":
@@ -126,15 +126,6 @@ class Orders:
             detail={"command": command},
         )
         return RUNNING
-
-
-def _stop(db: Connection, folder: str, now: str) -> str | None:
-    run = cancelling.stop(db, folder)
-    if run is None:
-        return None  # nothing is at work: it is said to the assistant
-    for asked in questions_table.of_run(db, folder, run.id):
-        questions_table.withdraw(db, asked, "The turn was stopped.", now)
-    return STOPPING
 
 
 def _note(db: Connection, folder: str, text: str, now: str) -> str:

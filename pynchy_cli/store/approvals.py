@@ -12,6 +12,7 @@ from itertools import count
 from typing import Literal
 
 from agent_runner.protocol import Answer, Error, write_answer
+from pynchy_cli import clock
 from pynchy_cli.errors import ApprovalUnknown
 from pynchy_cli.store import audit, requests
 from pynchy_cli.store.connection import Connection, Row
@@ -19,12 +20,12 @@ from pynchy_cli.store.connection import Connection, Row
 Outcome = Literal["approved", "denied", "expired", "withdrawn"]
 _LETTERS = "abcdefghjkmnpqrstuvwxyz"
 _DIGITS = "23456789"
-PAIRS = 2
-"""Letters with a digit each that an id has; more where those are used up."""
-DRAWS = 20
-"""Ids of one length that are tried."""
-SHAPE = re.compile(rf"(?:[{_LETTERS}][{_DIGITS}]){{{PAIRS},6}}")
+SHAPE = re.compile(rf"(?:[{_LETTERS}][{_DIGITS}]){{2,}}")
 """How our ids look."""
+TRIES = 16
+"""Draws of which one is free, or ids get longer."""
+KEPT = 30 * 86400.0
+"""Seconds for which no id is given again."""
 ID = r"[a-z0-9]{2,36}"
 """What may be an id, as people type it."""
 _COLUMNS = (
@@ -53,19 +54,24 @@ class Approval:
     reason: str | None
 
 
-def new_id(db: Connection) -> str:
+def new_id(db: Connection, now: str) -> str:
     """A short id that is easily typed and told from a word: letters and digits that aren't alike.
-    None is given again while its row is there, which is longer than thirty days."""
-    for draw in count():
-        pairs = PAIRS + draw // DRAWS
-        drawn = "".join(secrets.choice(_LETTERS) + secrets.choice(_DIGITS) for _ in range(pairs))
+    None is given again for thirty days, nor while its row is there, whatever became of its group;
+    where most are taken they get longer.
+    """
+    db.execute("DELETE FROM ids_given WHERE at < ?", (clock.after(now, -KEPT),))
+    for attempt in count():
+        pairs = 2 + attempt // TRIES
+        id = "".join(secrets.choice(each) for each in (_LETTERS, _DIGITS) * pairs)
         taken = db.execute(
-            "SELECT 1 FROM approvals WHERE id = ?1 UNION ALL SELECT 1 FROM questions WHERE id = ?1",
-            (drawn,),
+            "SELECT 1 FROM ids_given WHERE id = ?1 UNION ALL SELECT 1 FROM approvals WHERE id = ?1"
+            " UNION ALL SELECT 1 FROM questions WHERE id = ?1",
+            (id,),
         ).fetchone()
         if taken is None:
-            break
-    return drawn
+            db.execute("INSERT INTO ids_given(id, at) VALUES (?, ?)", (id, now))
+            return id
+    raise AssertionError("one is free")
 
 
 def ask(

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 from pynchy_cli.errors import UsageWrong
 from pynchy_cli.model import CHAT_LANE, Run
-from pynchy_cli.store import groups, history, outbound, runs, steering
+from pynchy_cli.store import groups, history, outbound, questions, runs, steering
 from pynchy_cli.store.connection import Connection
 
 CANCELLED = "(Cancelled.)"
 WHY = "cancelled by hand"
 
 
-def stop(db: Connection, group_folder: str) -> Run | None:
+def stop(db: Connection, group_folder: str, now: str) -> Run | None:
     """Ask for the end of a group's turn at work in its chat; its run, or None where none is."""
     run = steering.at_work(db, group_folder, CHAT_LANE)
     if run is not None:
-        steering.ask(db, run.id, "stop")
+        _stop(db, run, now)
     return run
 
 
@@ -34,17 +34,29 @@ def cancel(db: Connection, run_id: int, now: str) -> Run:
     """
     run = runs.get(db, run_id)
     if run.state == "running":
-        steering.ask(db, run_id, "stop")
+        _stop(db, run, now)
     elif run.state == "queued":
         db.execute(
             "UPDATE runs SET state = 'cancelled', finished_at = ?, error = ? WHERE id = ?",
             (now, WHY, run_id),
         )
+        _close_questions(db, run, now)
         _tell(db, run, now)
         groups.answer_through(db, run.group_folder, run.last_seq)
     else:
         raise UsageWrong(f"Run {run_id} {_ended(db, run)}; there is nothing to cancel.")
     return runs.get(db, run_id)
+
+
+def _stop(db: Connection, run: Run, now: str) -> None:
+    steering.ask(db, run.id, "stop")
+    _close_questions(db, run, now)
+
+
+def _close_questions(db: Connection, run: Run, now: str) -> None:
+    """Nobody waits for the answers to what it has asked."""
+    for asked in questions.of_run(db, run.group_folder, run.id):
+        questions.withdraw(db, asked, "The turn was stopped.", now)
 
 
 def _tell(db: Connection, run: Run, now: str) -> None:

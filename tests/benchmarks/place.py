@@ -30,11 +30,13 @@ class Place:
         }
         self.living: list[subprocess.Popen[bytes]] = []
 
-    def run(self, *arguments: str, input: str = "") -> None:
+    def run(self, *arguments: str, input: str = "") -> str:
+        """What a command prints."""
         command = [sys.executable, "-P", "-m", "pynchy_cli", *arguments]
-        subprocess.run(
-            command, env=self.environ, input=input.encode(), check=True, capture_output=True
+        done = subprocess.run(
+            command, env=self.environ, input=input, check=True, capture_output=True, text=True
         )
+        return done.stdout
 
     def start(self, *stages: str) -> None:
         """Start stages, and wait until they are at work."""

@@ -1,9 +1,11 @@
-"""From a request's file to its answer's, and many of them at once."""
+"""From a tool's call in a sandbox to its answer, from a request's file to its answer's, and many of
+them at once."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import psutil
 from pynchy_cli.watch import Watcher
 from tests.benchmarks.place import Place, place, summary
 from tests.by_hand import Agent, House
+from tests.planted import plant
 
 GROUPS = 20
 EACH = 25
@@ -21,6 +24,7 @@ BURSTS = 8
 
 def figures() -> Iterator[str]:
     """The lines to print."""
+    yield from inside()
     with place() as made:
         house = House(made.home, made.environ)
         try:
@@ -29,6 +33,17 @@ def figures() -> Iterator[str]:
             made.stop(1)
         finally:
             house.close()
+
+
+def inside() -> Iterator[str]:
+    """From within a sandbox, by the agents' own client; the stage serves it."""
+    with tempfile.TemporaryDirectory(prefix="pynchy-bench-") as folder:
+        sources = str(plant(Path(folder)))
+        with place("echo", PYTHONPATH=sources) as made:
+            made.start("ipc-watch")
+            made.environ["PYNCHY_AGENT__CORE"] = "timing"
+            values = json.loads(made.run("run-agent", "main", input="go"))
+            yield f"tool call in bubblewrap to its answer: {summary(values)} (goal 15)"
 
 
 def measured(made: Place, house: House) -> Iterator[str]:

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.conftest import Pynchy
+from tests.planted import PAYING, plant_plugin
 
 
 def ask(pynchy: Pynchy, kind: str, *questions: Any) -> list[Any]:
@@ -236,12 +237,39 @@ def test_request(pynchy: Pynchy, home: Path) -> None:
         (requested(9, {"type": "deploy_changes"}, "main", admin=True), gated),
         (requested(10, {"type": "handoff", "brief": "x"}), gated),
         (requested(11, {"type": "handoff", "brief": "x"}, "main"), accepted),
-        (requested("s", {"type": "service", "tool": "x"}), accepted),
+        (requested("s", {"type": "service", "tool": "x"}), forbidden),
     ]
     answers = ask(pynchy, "request", *(one for one, _ in asked))
     assert outcomes(answers) == [(one["id"], *outcome) for one, outcome in asked]
     assert answers[2]["message"] == "'local:main' is not a chat of this group."
     assert hashlib.sha256((home / "data/messages.db").read_bytes()).hexdigest() == before
+
+
+def test_a_tool_is_judged_as_the_plugins_of_the_group_have_it(
+    pynchy: Pynchy, home: Path, tmp_path: Path
+) -> None:
+    plant_plugin(tmp_path / "site", "handy", PAYING)
+    (home / "config.toml").write_text(
+        '[groups.work]\ntools = ["handy"]\n'
+        '[groups.main]\ntools = ["handy"]\ngate = ["service:look"]\n'
+    )
+    asked = [
+        (name, group, is_admin)
+        for name in ("look", "pay", "wipe", "none")
+        for group, is_admin in (("work", False), ("main", True), ("other", False))
+    ]
+    lines = [
+        json.dumps(requested(name, {"type": "service", "tool": name}, group, admin=is_admin))
+        for name, group, is_admin in asked
+    ]
+    path = {"PYTHONPATH": str(tmp_path / "site")}
+    done = pynchy("check", "request", "--batch", input="\n".join(lines), env=path)
+    assert [json.loads(line)["outcome"] for line in done.stdout.splitlines()] == [
+        *("accepted", "gated", "forbidden"),
+        *("gated", "gated", "forbidden"),
+        *("forbidden", "accepted", "forbidden"),
+        *("forbidden", "forbidden", "forbidden"),
+    ]
 
 
 def test_a_payload_that_is_no_request_is_invalid(pynchy: Pynchy, home: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pynchy_cli.ipc import authorise
 from tests.conftest import Pynchy
 from tests.pending import on_terminal
+from tests.planted import PAYING, plant_plugin
 
 
 def test_the_whole_table_needs_no_home(pynchy: Pynchy, tmp_path: Path) -> None:
@@ -47,10 +48,7 @@ def test_what_holds_for_a_group(pynchy: Pynchy, home: Path) -> None:
         '[groups.work]\ngate = ["send_message", "service:mail", "deploy_changes"]\n'
         '[groups.main]\ngate = ["service"]\n'
     )
-    work, main = (
-        {row.pop("type"): tuple(row.values()) for row in map(json.loads, text.splitlines())}
-        for text in (pynchy("rights", name, "--json").stdout for name in ("work", "main"))
-    )
+    work, main = (held(pynchy, name) for name in ("work", "main"))
     assert list(work) == [*authorise.RIGHTS, "service:mail"]
     assert (
         work
@@ -58,7 +56,7 @@ def test_what_holds_for_a_group(pynchy: Pynchy, home: Path) -> None:
             "send_message": ("gate", "deny"),
             "handoff": ("gate", "deny"),
             "service": ("own", "own"),
-            "service:mail": ("gate", "gate"),
+            "service:mail": ("deny", "deny"),
             "deploy_changes": ("deny", "deny"),
             "list_todos": ("own", "own"),
             "register_group": ("deny", "deny"),
@@ -75,6 +73,37 @@ def test_what_holds_for_a_group(pynchy: Pynchy, home: Path) -> None:
         }
         == main
     )
+
+
+def test_a_group_s_tools_are_listed_with_their_rules(
+    pynchy: Pynchy, home: Path, tmp_path: Path
+) -> None:
+    plant_plugin(tmp_path / "site", "handy", PAYING)
+    pynchy("groups", "add", "work")
+    pynchy("groups", "add", "careful")
+    (home / "config.toml").write_text(
+        '[defaults]\ntools = ["handy"]\n[groups.careful]\ngate = ["service:look"]\n'
+    )
+    path = {"PYTHONPATH": str(tmp_path / "site")}
+    tools = {
+        name: {kind: rule for kind, rule in held(pynchy, name, path).items() if ":" in kind}
+        for name in ("main", "work", "careful")
+    }
+    look, pay = ("own", "own"), ("gate", "gate")
+    assert tools == {
+        "main": {"service:look": look, "service:pay": pay, "service:wipe": ("own", "deny")},
+        "work": {"service:look": look, "service:pay": pay},
+        "careful": {"service:look": ("gate", "gate"), "service:pay": pay},
+    }
+
+
+def held(
+    pynchy: Pynchy, group: str, env: dict[str, str] | None = None
+) -> dict[str, tuple[str, ...]]:
+    """What holds for a group: the rules for its agent and for a child, of each kind."""
+    lines = pynchy("rights", group, "--json", env=env).stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    return {row.pop("type"): tuple(row.values()) for row in rows}
 
 
 def test_a_group_that_there_isnt_is_a_sentence(pynchy: Pynchy, home: Path) -> None:

@@ -12,6 +12,7 @@ from pynchy_cli import clock
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.store import approvals, audit, groups
 from pynchy_cli.tui.talk import Talk
+from tests.conftest import Pynchy
 from tests.people import BEFORE, People
 
 SHELL = {"commands__shell": "true"}
@@ -236,6 +237,34 @@ def test_stopping_a_turn_closes_what_it_has_asked(people: People) -> None:
     assert answer is not None
     assert answer.error is not None
     assert answer.error.code == "withdrawn"
+    assert people.rows("SELECT state FROM questions") == [("withdrawn",)]
+
+
+@pytest.mark.parametrize(
+    "command", [("stop", "team", "--wait=0"), ("runs", "cancel", "1", "--wait=0")]
+)
+def test_so_it_is_when_it_is_stopped_at_the_shell(
+    people: People, pynchy: Pynchy, command: tuple[str, ...]
+) -> None:
+    people.said("owner", "@pynchy hello")
+    people.at_work()
+    asked = people.question("q2w3", Question(question="Where?"))
+    pynchy(*command, code=1)
+    answer = people.answer(asked)
+    assert answer is not None
+    assert answer.error is not None
+    assert answer.error.code == "withdrawn"
+
+
+def test_a_run_that_waits_again_and_is_cancelled_has_no_more_questions(
+    people: People, pynchy: Pynchy
+) -> None:
+    people.said("owner", "@pynchy hello")
+    run = people.at_work()
+    people.question("q2w3", Question(question="Where?"))
+    with people.store() as store, store.atomic() as db:
+        db.execute("UPDATE runs SET state = 'queued', owner = NULL WHERE id = ?", (run,))
+    pynchy("runs", "cancel", str(run))
     assert people.rows("SELECT state FROM questions") == [("withdrawn",)]
 
 

@@ -460,6 +460,20 @@ def test_a_no_and_no_answer_are_told_and_nothing_is_done_later(house: House) -> 
     assert house.outside == []
 
 
+def test_people_are_asked_no_more_than_they_can_answer(house: House) -> None:
+    agent = house.agent("team")
+    for number in range(60):
+        agent.ask(f"g{number}", "sync_worktree_to_main")
+    house.start()
+    assert [agent.code(f"g{number}") for number in range(50, 60)] == ["too_many"] * 10
+    assert house.rows("SELECT count(*) FROM outbound_ledger") == [50]
+    assert house.decide("denied", agent, "g7")
+    assert agent.code("g7") == "denied"
+    agent.ask("again", "sync_worktree_to_main")
+    assert house.decide("approved", agent, "again")
+    assert agent.code("again") == "ok"
+
+
 def say(house: House, chat: str, *texts: str, sender: str = "owner", **environ: str) -> None:
     """Somebody says something in a chat, and `route` hears it."""
     lines = [

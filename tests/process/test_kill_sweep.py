@@ -106,10 +106,9 @@ def test_a_planted_fault_is_found(tmp_path: Path, environment: dict[str, str]) -
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("*.pyc"))
     turn = copy / "pynchy_cli/agent/turn.py"
     source = turn.read_text()
-    sound = '        runs.finish(db, self.run, "done", now)\n        if self.run.is_shell'
-    assert sound in source
-    between = '        db.execute("COMMIT")\n        db.execute("BEGIN IMMEDIATE")\n'
-    planted = sound.replace("        if self", between + "        if self")
+    sound = "if is_child else None\n        )\n"
+    assert source.count(sound) == 1
+    planted = sound + '        db.execute("COMMIT")\n        db.execute("BEGIN IMMEDIATE")\n'
     turn.write_text(source.replace(sound, planted))
     with sweep(tmp_path, environment, "run-agent", "echo", copy) as made:
         # A run ends late: the points that find it are among the last.

@@ -147,10 +147,10 @@ def test_one_at_work_is_asked_to_stop_and_stays_its_worker_s(store: Store) -> No
 def test_only_a_turn_at_work_is_stopped(store: Store) -> None:
     ask(store)
     with store.atomic() as db:
-        assert cancelling.stop(db, "team") is None
+        assert cancelling.stop(db, "team", clock.now()) is None
     claim(store)
     with store.atomic() as db:
-        assert cancelling.stop(db, "team") is not None
+        assert cancelling.stop(db, "team", clock.now()) is not None
     assert [one.id for one in steering.asked(store.db, ME)] == [1]
 
 

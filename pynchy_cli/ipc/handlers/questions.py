@@ -30,7 +30,7 @@ def _ask(db: Connection, asked: Asked[AskUser], now: str, prepared: Any) -> Resu
     settings = asked.context.settings
     found = questions.ask(
         db,
-        id=approvals.new_id(db),
+        id=approvals.new_id(db, now),
         request=asked.row,
         chat_jid=chat_jid,
         questions=asked.request.questions,

@@ -54,6 +54,11 @@ def rules(
     """The rule of each tool that the group has; None where none was asked for."""
     if not isinstance(request, Service):
         return None
+    return rules_of(settings, folder, is_admin=is_admin)
+
+
+def rules_of(settings: Settings, folder: str, *, is_admin: bool) -> dict[str, Rule]:
+    """The rule of each tool that the group has. Raises ConfigInvalid."""
     found = of_group(settings, folder, is_admin=is_admin)
     return {name: "gate" if tool.rule == "gate" else "allow" for name, tool in found.items()}
 

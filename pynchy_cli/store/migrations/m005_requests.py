@@ -80,6 +80,13 @@ CREATE TABLE questions (
 CREATE INDEX questions_pending ON questions(group_folder, asked_at) WHERE state = 'pending';
 CREATE INDEX questions_expiring ON questions(expires_at) WHERE state = 'pending';
 
+CREATE TABLE ids_given (
+  id TEXT PRIMARY KEY,
+  at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX ids_given_long_ago ON ids_given(at);
+
 CREATE TABLE audit (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   at TEXT NOT NULL,
@@ -144,6 +151,8 @@ ALTER TABLE runs ADD COLUMN shares TEXT CHECK (shares IN ('none', 'read', 'write
 ALTER TABLE runs ADD COLUMN result TEXT;
 
 CREATE INDEX runs_of_parent ON runs(parent) WHERE parent IS NOT NULL;
+
+CREATE INDEX messages_of_chat_by_time ON messages(chat_jid, timestamp);
 
 INSERT INTO counters(name, value) VALUES
   ('requests_done', 0), ('requests_refused', 0), ('requests_failed', 0),
