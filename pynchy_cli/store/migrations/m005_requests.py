@@ -1,6 +1,6 @@
 """What agents ask of the host, what waits for a person because of it, the things to do that groups
-keep, files that go with a reply, runs that belong to another run; and the log of all decisions,
-which is only ever added to."""
+keep, files that go with a reply, runs that belong to another run; the log of all decisions, which
+is only ever added to; and an index by which a chat's messages of one moment keep their order."""
 
 from __future__ import annotations
 
