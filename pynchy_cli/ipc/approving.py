@@ -12,7 +12,7 @@ from agent_runner.protocol.requests import Request
 from pynchy_cli import clock
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.ipc.effects import Effect
-from pynchy_cli.output import plain
+from pynchy_cli.output import revealed
 from pynchy_cli.store import approvals, groups, outbound, requests
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.requests import Request as Row
@@ -65,8 +65,9 @@ def ask(
 def summarised(row: Row, request: Request, effect: Effect[Any], prepared: Any = None) -> str:
     """All that would be done, as a person reads it; nothing in it can hide what follows."""
     text = effect.summary(request) if effect.summary is not None else _fields(request)
-    text += "" if prepared is None else f"\n{effect.pinned(prepared)}"
-    return f"{row.type}\n{plain(text)}"
+    if prepared is not None:  # first, for no length of text is to push it out of a chat's view
+        text = f"{effect.pinned(prepared)}\n{text}"
+    return f"{row.type}\n{revealed(text)}"
 
 
 def expire(db: Connection, now: str) -> int:

@@ -18,8 +18,10 @@ from pynchy_cli.store.connection import Connection, Row
 Outcome = Literal["approved", "denied", "expired", "withdrawn"]
 _LETTERS = "abcdefghjkmnpqrstuvwxyz"
 _DIGITS = "23456789"
-SHAPE = re.compile(rf"(?:[{_LETTERS}][{_DIGITS}]){{2}}")
+SHAPE = re.compile(rf"(?:[{_LETTERS}][{_DIGITS}]){{2,}}")
 """How our ids look."""
+TRIES = 20
+"""How many short ids may be found taken, one after another, before a longer one is drawn."""
 ID = r"[a-z0-9]{2,36}"
 """What may be an id, as people type it."""
 _COLUMNS = (
@@ -50,13 +52,16 @@ class Approval:
 
 def new_id(db: Connection) -> str:
     """A short id that is easily typed and told from a word: letters and digits that aren't alike.
-    None is given again while its row is there, which is longer than thirty days."""
+    None is given again while its row is there, which is longer than thirty days, or the chat's
+    word of it; where most are taken, it is longer."""
+    tried = 0
     while True:
-        drawn = "".join(
-            secrets.choice(letters) for letters in (_LETTERS, _DIGITS, _LETTERS, _DIGITS)
-        )
+        pairs, tried = 2 + tried // TRIES, tried + 1
+        drawn = "".join(secrets.choice(_LETTERS) + secrets.choice(_DIGITS) for _ in range(pairs))
         taken = db.execute(
-            "SELECT 1 FROM approvals WHERE id = ?1 UNION ALL SELECT 1 FROM questions WHERE id = ?1",
+            "SELECT 1 FROM approvals WHERE id = ?1 UNION ALL SELECT 1 FROM questions WHERE id = ?1"
+            " UNION ALL SELECT 1 FROM outbound_ledger"
+            " WHERE key IN ('approval:' || ?1, 'question:' || ?1)",
             (drawn,),
         ).fetchone()
         if taken is None:
