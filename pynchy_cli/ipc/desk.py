@@ -133,6 +133,7 @@ class Desk:
         session = self.context.home.session(row.group_folder, row.session)
         try:
             self.outbox.write(session, row.request_id, row.answer or "")
+            self.intake.pace.took(row.group_folder, len(row.answer or ""), 0)
         except OSError as error:
             self.context.log.error("an answer can't be written yet", error=str(error))
             return False

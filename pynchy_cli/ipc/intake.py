@@ -38,6 +38,9 @@ LONGEST = 60.0
 """Seconds after which that is so, whatever changes."""
 RUBBISH = 25
 """How many requests one costs that is none."""
+MOST_GATED = 50
+"""Requests of one group that may wait for a person's yes at the same time."""
+TOO_MANY = f"{MOST_GATED} requests of this group wait for a person already. Wait for answers."
 UNAVAILABLE = Error("unavailable", "This host can't do that yet.")
 
 
@@ -178,6 +181,7 @@ class Intake:
         try:
             if row is not None and row.answer is not None:
                 self.outbox.write(place.path, entry.id, row.answer)
+                self.pace.took(place.group, len(row.answer), 0)  # a few words may ask for a lot
         except OSError as error:
             self.context.log.error("an answer can't be written yet", error=str(error))
             self.is_blocked = True
@@ -220,6 +224,8 @@ class Intake:
         except RequestRefused as refusal:
             return self._refused(db, row, refusal.code, str(refusal), "invalid")
         if decision.outcome == "gated":
+            if requests.gated(db, group.folder) >= MOST_GATED:
+                return self._refused(db, row, "too_many", TOO_MANY, "invalid")
             self._note(db, row, "gated", None)
             requests.gate(db, row.id)
             if not effect.is_pinned(request):
@@ -272,11 +278,13 @@ class Intake:
 
 
 def _group(db: Connection, place: Place) -> Group | None:
-    """The group that a folder is of; None where it was removed."""
+    """The group that a folder is of; None where it was removed, even if there is another of its
+    name since."""
     try:
-        return groups.get(db, place.group)
+        group = groups.get(db, place.group)
     except GroupUnknown:
         return None
+    return group if group.number == place.number else None
 
 
 def _role(row: Row) -> authorise.Role:
