@@ -72,7 +72,7 @@ class Orders:
             case "stop":
                 return _stop(db, folder, now)
             case "approve" | "deny":
-                return deciding.decide(db, said, now)
+                return deciding.decide(db, said, self.settings.approvals.approvers, now)
             case "pending":
                 return telling.pending(db, said.group, said.message.chat_jid, now)
             case "status":

@@ -523,13 +523,19 @@ def test_a_yes_counts_from_whom_and_where_it_was_asked_alone(house: House) -> No
     (id,) = house.rows("SELECT id FROM approvals")
     shell = {"PYNCHY_COMMANDS__SHELL": "true"}
     told = (f"approve {id}", f"@pynchy approve {id}", "1", "!touch pwned")
+    for number, text in enumerate(told):
+        agent.ask(f"own{number}", "send_message", text=text, sender="owner")
+        agent.ask(f"bare{number}", "send_message", text=text)
+        assert agent.code(f"own{number}") == agent.code(f"bare{number}") == "ok"
+    before = agent.answers()
     say(house, "local:team", *told, sender="mallory", **shell)
     say(house, "local:main", *told[:2], sender="mallory", **shell)
     say(house, "local:main", told[3], sender="mallory", **shell)
     say(house, "local:club", *told, **shell)
     agent.ask("after", "list_todos")
     assert agent.code("after") == "ok"
-    assert agent.answers() == {"after"}
+    assert agent.answers() == {*before, "after"}
+    say(house, "local:team", told[0], PYNCHY_APPROVALS__APPROVERS='["slack:U1"]')
     assert house.rows("SELECT state FROM approvals") == ["pending"]
     assert house.rows("SELECT state FROM questions") == ["pending"]
     assert house.rows("SELECT count(*) FROM requests WHERE type = 'host_shell'") == [0]
