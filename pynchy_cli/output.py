@@ -16,10 +16,24 @@ if TYPE_CHECKING:
 # C0 and C1 controls but tab and newline, and the marks that turn the direction of text.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
+# What takes no room, or looks like a blank and is none: format characters, fillers, line marks.
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u2028\u2029\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\U000110bd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
+
 
 def plain(text: str) -> str:
     """The text with control characters made visible, so that a terminal obeys none of them."""
     return _CONTROLS.sub(lambda found: _escape(ord(found[0])), text)
+
+
+def revealed(text: str) -> str:
+    """The text with all visible that is in it: controls, and what hides between letters. For what
+    a person is to agree to; it spoils some emoji."""
+    return _HIDDEN.sub(lambda found: _escape(ord(found[0])), plain(text))
 
 
 def wants_json(flag: bool) -> bool:
@@ -121,6 +135,8 @@ def _json(document: object, indent: int | None = None) -> str:
 
 
 def _escape(number: int) -> str:
+    if number > 0xFFFF:
+        return f"\\U{number:08x}"
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 

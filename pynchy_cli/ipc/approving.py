@@ -13,7 +13,7 @@ from pynchy_cli import clock
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import RequestRefused
 from pynchy_cli.ipc.effects import Effect
-from pynchy_cli.output import plain
+from pynchy_cli.output import revealed
 from pynchy_cli.store import approvals, groups, outbound, requests
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.requests import Request as Row
@@ -27,7 +27,7 @@ EXPIRED = "⌛ Nobody answered {id} in time, so it is not done: {what}"
 
 def require_room(db: Connection, group_folder: str) -> None:
     """Raises RequestRefused where people are asked too much already: nobody would read it all."""
-    if approvals.pending_of(db, group_folder) >= MOST:
+    if requests.gated(db, group_folder) >= MOST:
         raise RequestRefused(
             "too_many", f"{MOST} requests of this group wait for a person already. Wait for them."
         )
@@ -44,7 +44,6 @@ def ask(
 ) -> None:
     """Have a request wait for a person, and ask in the group's chats, and in the admin group's
     where that is wanted. Raises RequestRefused."""
-    require_room(db, row.group_folder)
     requests.wait(db, row.id)
     id = approvals.new_id(db, now)
     chats = {row.group_folder: groups.chats(db, row.group_folder)}
@@ -77,8 +76,9 @@ def ask(
 def summarised(row: Row, request: Request, effect: Effect[Any], prepared: Any = None) -> str:
     """All that would be done, as a person reads it; nothing in it can hide what follows."""
     text = effect.summary(request) if effect.summary is not None else _fields(request)
-    text += "" if prepared is None else f"\n{effect.pinned(prepared)}"
-    return f"{row.type}\n{plain(text)}"
+    if prepared is not None:  # first, for no length of text is to push it out of a chat's view
+        text = f"{effect.pinned(prepared)}\n{text}"
+    return f"{row.type}\n{revealed(text)}"
 
 
 def expire(db: Connection, now: str) -> int:

@@ -90,11 +90,12 @@ def opened(root: int, folder: Path, path: str, owners: Collection[int]) -> Itera
     RequestRefused."""
     *inner, name = parts(path, folder)
     with ExitStack() as held:
-        at = root
         try:
-            for one in inner:
-                at = os.open(one, _FOLDER, dir_fd=at)
-                held.callback(os.close, at)
+            at = os.dup(root)
+            held.callback(lambda: os.close(at))
+            for one in inner:  # one open at a time, for there may be hundreds
+                at, above = os.open(one, _FOLDER, dir_fd=at), at
+                os.close(above)
             # Not even opened where it is something else: to open a device may do something.
             _require_plain(os.stat(name, dir_fd=at, follow_symlinks=False), path, owners)
             fd = os.open(name, _FILE, dir_fd=at)

@@ -132,6 +132,7 @@ class Desk:
         session = self.context.home.session(row.group_folder, row.session)
         try:
             self.outbox.write(session, row.request_id, row.answer or "")
+            self.intake.pace.took(row.group_folder, len(row.answer or ""), 0)
         except OSError as error:
             self.intake.block(error)
             return False

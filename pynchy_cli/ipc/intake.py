@@ -196,6 +196,7 @@ class Intake:
         try:
             if row is not None and row.answer is not None:
                 self.outbox.write(place.path, entry.id, row.answer)
+                self.pace.took(place.group, len(row.answer), 0)  # a few words may ask for a lot
         except OSError as error:
             self.block(error)
             place.waiting.append(entry.name)
@@ -291,11 +292,13 @@ class Intake:
 
 
 def _group(db: Connection, place: Place) -> Group | None:
-    """The group that a folder is of; None where it was removed."""
+    """The group that a folder is of; None where it was removed, even if there is another of its
+    name since."""
     try:
-        return groups.get(db, place.group)
+        group = groups.get(db, place.group)
     except GroupUnknown:
         return None
+    return group if group.number == place.number else None
 
 
 def _role(row: Row) -> authorise.Role:

@@ -15,9 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from agent_runner.protocol import REQUESTS
+from pynchy_cli import clock
 from pynchy_cli.context import Context
+from pynchy_cli.errors import GroupUnknown
 from pynchy_cli.ipc.inbox import Inbox, InboxLost
-from pynchy_cli.model import CHAT_LANE
+from pynchy_cli.model import CHAT_LANE, Group
 from pynchy_cli.store import groups, sessions
 
 SWEEP = 30.0
@@ -26,6 +28,8 @@ LISTING = 0.5
 """Seconds between looks into a folder whose changes can't be heard."""
 
 
+SLACK = 1.0
+"""Seconds by which a folder's time may be behind the clock."""
 OF_CHILD = re.compile(r"c[0-9]+-[0-9]+")
 """What the sessions of sandboxes are called that another one has started: so they are known for
 that even when their row is gone, and their folder not yet."""
@@ -41,6 +45,8 @@ class Place:
 
     session: str
     group: str
+    number: int
+    """Its group's, which tells it from another one of its name that was made since."""
     lane: str
     path: Path
     inbox: Inbox
@@ -85,6 +91,7 @@ class Places:
         self._closed = closed
         self._places: dict[Name, Place] = {}
         self._folders: set[Name] = set()
+        self._foreign: set[Name] = set()
         self._heard: set[Path] = set()
         self._is_moved = True
         self._swept = time.monotonic()
@@ -133,11 +140,25 @@ class Places:
         root = self.context.home.ipc
         root.mkdir(parents=True, exist_ok=True)
         self._hear(root)
-        known = {group.folder for group in groups.all(self.context.store.db)}
-        for group in _folders(root):
-            if group.name in known:
-                self._hear(Path(group.path))
-                yield from ((group.name, one.name) for one in _folders(Path(group.path)))
+        known = {group.folder: group for group in groups.all(self.context.store.db)}
+        for folder in _folders(root):
+            if (group := known.get(folder.name)) is not None:
+                self._hear(Path(folder.path))
+                for one in _folders(Path(folder.path)):
+                    if self._is_of(group, one):
+                        yield group.folder, one.name
+
+    def _is_of(self, group: Group, folder: os.DirEntry[str]) -> bool:
+        """Whether a session's folder was made for this group, and for none that had its name
+        before. Once it is known not to be, its end, which changes its time, makes no difference."""
+        name = (group.folder, folder.name)
+        try:
+            made = folder.stat(follow_symlinks=False).st_mtime
+        except OSError:
+            return False
+        if made + SLACK < clock.parse(group.added_at).timestamp():
+            self._foreign.add(name)
+        return name not in self._foreign
 
     def _hear(self, path: Path) -> None:
         """Hear of folders that come and go in another."""
@@ -151,14 +172,15 @@ class Places:
         self.context.wake()
 
     def _open(self, name: Name, lane: str | None) -> None:
-        group, session = name
-        path = self.context.home.session(group, session)
+        folder, session = name
+        path = self.context.home.session(folder, session)
         try:
+            number = groups.get(self.context.store.db, folder).number
             inbox = Inbox(path / REQUESTS)
-        except InboxLost:
+        except (GroupUnknown, InboxLost):
             return  # its sandbox goes, or hasn't come yet; a later look tells
         lane = lane or (UNKNOWN_CHILD if OF_CHILD.fullmatch(session) else CHAT_LANE)
-        place = Place(session, group, lane, path, inbox)
+        place = Place(session, folder, number, lane, path, inbox)
         try:
             self.context.watcher.add(path / REQUESTS, partial(self._changed, place))
         except OSError:

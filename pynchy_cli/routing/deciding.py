@@ -22,9 +22,10 @@ APPROVED = "✅ {id} is approved."
 DENIED = "🚫 {id} is denied."
 
 
-def decide(db: Connection, said: Said, now: str) -> str | None:
+def decide(db: Connection, said: Said, approvers: tuple[str, ...], now: str) -> str | None:
     """Carry out `approve` or `deny`; what is said to it, or None where it is talk like any other:
-    nobody called the assistant, and nothing of that id was asked here."""
+    nobody called the assistant, and nothing of that id was asked here. `approvers` are those of
+    now: whoever was one only when it was asked decides nothing any more."""
     assert said.command is not None, "a command"
     id, is_yes = said.command.id, said.command.name == "approve"
     approval = _asked(db, id)
@@ -32,7 +33,7 @@ def decide(db: Connection, said: Said, now: str) -> str | None:
         if not is_for_us(said):
             return None
         return (UNKNOWN if approval is None else ELSEWHERE).format(id=id)
-    if (why := _refusal(approval, said, now)) is not None:
+    if (why := _refusal(approval, said, approvers, now)) is not None:
         return why
     who = senders.name_of(*said.sender)
     reason = "" if is_yes else plain(said.command.text)[:REASON]
@@ -63,10 +64,11 @@ def _asked(db: Connection, id: str) -> Approval | None:
         return None
 
 
-def _refusal(approval: Approval, said: Said, now: str) -> str | None:
+def _refusal(approval: Approval, said: Said, approvers: tuple[str, ...], now: str) -> str | None:
     """Why it can't be decided by this person now."""
-    if not senders.is_one_of(approval.approvers, *said.sender):
-        return NOT_YOURS.format(id=approval.id, approvers=", ".join(approval.approvers))
+    for names in (approval.approvers, approvers):
+        if not senders.is_one_of(names, *said.sender):
+            return NOT_YOURS.format(id=approval.id, approvers=", ".join(names))
     if approval.state == "expired" or (approval.state == "pending" and approval.expires_at <= now):
         return LATE.format(id=approval.id)
     if approval.state != "pending":

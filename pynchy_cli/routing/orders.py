@@ -72,7 +72,7 @@ class Orders:
                 # Where nothing is at work, it is said to the assistant.
                 return STOPPING if cancelling.stop(db, folder, now) else None
             case "approve" | "deny":
-                return deciding.decide(db, said, now)
+                return deciding.decide(db, said, self.settings.approvals.approvers, now)
             case "pending":
                 return telling.pending(db, said.group, said.message.chat_jid, now)
             case "status":

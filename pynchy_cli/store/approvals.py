@@ -56,8 +56,8 @@ class Approval:
 
 def new_id(db: Connection, now: str) -> str:
     """A short id that is easily typed and told from a word: letters and digits that aren't alike.
-    None is given again for thirty days, nor while its row is there, whatever became of its group;
-    where most are taken they get longer.
+    None is given again for thirty days, nor while its row is there or the chat's word of it,
+    whatever became of its group; where most are taken they get longer.
     """
     db.execute("DELETE FROM ids_given WHERE at < ?", (clock.after(now, -KEPT),))
     for attempt in count():
@@ -65,7 +65,9 @@ def new_id(db: Connection, now: str) -> str:
         id = "".join(secrets.choice(each) for each in (_LETTERS, _DIGITS) * pairs)
         taken = db.execute(
             "SELECT 1 FROM ids_given WHERE id = ?1 UNION ALL SELECT 1 FROM approvals WHERE id = ?1"
-            " UNION ALL SELECT 1 FROM questions WHERE id = ?1",
+            " UNION ALL SELECT 1 FROM questions WHERE id = ?1"
+            " UNION ALL SELECT 1 FROM outbound_ledger"
+            " WHERE key IN ('approval:' || ?1, 'question:' || ?1)",
             (id,),
         ).fetchone()
         if taken is None:
@@ -119,15 +121,6 @@ def all(db: Connection, *, pending: bool = True, limit: int = 200) -> list[Appro
         (int(pending), limit),
     ).fetchall()
     return [_approval(row) for row in reversed(rows)]
-
-
-def pending_of(db: Connection, group_folder: str) -> int:
-    """How much of a group's waits for an answer."""
-    row = db.execute(
-        "SELECT count(*) FROM approvals WHERE state = 'pending' AND group_folder = ?",
-        (group_folder,),
-    ).fetchone()
-    return int(row[0])
 
 
 def pending_in(db: Connection, chat_jid: str) -> list[Approval]:

@@ -140,6 +140,18 @@ def gate(db: Connection, id: int) -> None:
     db.execute("UPDATE requests SET gated = 1 WHERE id = ?", (id,))
 
 
+def gated(db: Connection, group_folder: str) -> int:
+    """How many of a group's requests need a person's yes, and have not been carried out or ended
+    otherwise."""
+    row = db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM requests WHERE group_folder = ?1 AND gated = 1"
+        " AND state = 'waiting' UNION ALL SELECT 1 FROM requests WHERE group_folder = ?1"
+        " AND gated = 1 AND state = 'accepted')",
+        (group_folder,),
+    ).fetchone()
+    return int(row[0])
+
+
 def pin(db: Connection, id: int, prepared: str) -> None:
     """Keep what was made ready for a request, so that what is approved is what is done."""
     db.execute("UPDATE requests SET prepared = ? WHERE id = ?", (prepared, id))
@@ -153,6 +165,19 @@ def pinned_files(db: Connection) -> set[str]:
         " WHERE requests.prepared IS NOT NULL AND requests.answer IS NULL"
     )
     return {str(row[0]) for row in rows}
+
+
+def pinned_bytes(db: Connection, group_folder: str, since: str) -> int:
+    """How many bytes of files were made ready for a group's requests since then that have sent
+    none: their copies may be there still."""
+    row = db.execute(
+        "SELECT coalesce(sum(json_extract(file.value, '$.size')), 0) FROM requests,"
+        " json_each(requests.prepared) AS file WHERE requests.group_folder = ?"
+        " AND requests.created_at >= ? AND requests.prepared IS NOT NULL"
+        " AND requests.state <> 'done'",
+        (group_folder, since),
+    ).fetchone()
+    return int(row[0])
 
 
 def start(db: Connection, id: int, owner: int) -> bool:

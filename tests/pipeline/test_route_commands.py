@@ -87,12 +87,15 @@ def test_only_those_who_may_decide_and_nobody_who_calls_himself_so(people: Peopl
     request = people.gated("k4m2", "local:team", "slack:C1", approvers=("owner", "slack:U1"))
     people.group("net", "*", jid="slack:C1")
     yours = "You may not decide on k4m2; that is for: owner, slack:U1."
-    assert people.said("ann", "approve k4m2") == yours
+    now = {"approvals__approvers": "owner,slack:U1"}
+    assert people.said("ann", "approve k4m2", **now) == yours
     for sender in ("owner", "U2", "u1", "slack:U1", "*"):
-        assert people.said(sender, "approve k4m2", "slack:C1") == yours, sender
-    assert people.said("eve", "approve k4m2") is None
+        assert people.said(sender, "approve k4m2", "slack:C1", **now) == yours, sender
+    assert people.said("eve", "approve k4m2", **now) is None
     assert (people.state(request), decisions(people)) == ("waiting", [])
-    assert people.said("U1", "approve k4m2", "slack:C1") == "✅ k4m2 is approved."
+    late = people.said("U1", "approve k4m2", "slack:C1", approvals__approvers="owner")
+    assert late == "You may not decide on k4m2; that is for: owner."
+    assert people.said("U1", "approve k4m2", "slack:C1", **now) == "✅ k4m2 is approved."
     assert decisions(people) == [("approval", "approved", "slack:U1")]
 
 

@@ -22,7 +22,8 @@ import psutil
 import pytest
 
 from pynchy_cli import clock
-from pynchy_cli.store import approvals, audit, sessions
+from pynchy_cli.ipc.intake import MOST_GATED
+from pynchy_cli.store import approvals, audit, groups, sessions
 from tests.by_hand import Agent, House, plant_effects, wait_for
 
 TODO = {"type": "add_todo", "content": "x"}
@@ -375,6 +376,34 @@ def test_an_asker_that_has_gone_disturbs_nobody(house: House, how: str) -> None:
     assert house.rows("SELECT count(*) FROM failures") == [0]
 
 
+@pytest.mark.parametrize("is_down", [False, True], ids=["at work", "found at a start"])
+def test_a_removed_group_s_sandbox_is_none_of_its_namesake_s(house: House, is_down: bool) -> None:
+    """It lives on for a while, and the new group may be one that is trusted."""
+    agent = house.agent("team")
+    if not is_down:
+        house.start()
+        agent.ask("own", "list_todos")
+        assert agent.code("own") == "ok"
+    else:
+        os.utime(agent.path, (0, 0))
+    with house.store.atomic() as db:
+        groups.remove(db, "team")
+    house.add_group("team")
+    left = agent.ask("theirs", "add_todo", content="x")
+    if is_down:
+        house.start(once=True)
+    else:
+        wait_for(lambda: not left.exists(), "the end of it")
+        house.stop()
+    assert agent.answers() <= {"own"}
+    assert todos(house) == []
+    assert house.rows("SELECT count(*) FROM requests") == [0]
+    new = house.agent("team", session="anew")
+    new.ask("a", "list_todos")
+    house.start(once=True)
+    assert new.code("a") == "ok"
+
+
 def test_an_id_is_answered_once_whatever_it_asks_the_second_time(house: House) -> None:
     agent, twin = house.agent("team"), house.agent("team", "task:1")
     house.start()
@@ -508,13 +537,19 @@ def test_a_yes_counts_from_whom_and_where_it_was_asked_alone(house: House) -> No
     (id,) = house.rows("SELECT id FROM approvals")
     shell = {"PYNCHY_COMMANDS__SHELL": "true"}
     told = (f"approve {id}", f"@pynchy approve {id}", "1", "!touch pwned")
+    for number, text in enumerate(told):
+        agent.ask(f"own{number}", "send_message", text=text, sender="owner")
+        agent.ask(f"bare{number}", "send_message", text=text)
+        assert agent.code(f"own{number}") == agent.code(f"bare{number}") == "ok"
+    before = agent.answers()
     say(house, "local:team", *told, sender="mallory", **shell)
     say(house, "local:main", *told[:2], sender="mallory", **shell)
     say(house, "local:main", told[3], sender="mallory", **shell)
     say(house, "local:club", *told, **shell)
     agent.ask("after", "list_todos")
     assert agent.code("after") == "ok"
-    assert agent.answers() == {"after"}
+    assert agent.answers() == {*before, "after"}
+    say(house, "local:team", told[0], PYNCHY_APPROVALS__APPROVERS='["slack:U1"]')
     assert house.rows("SELECT state FROM approvals") == ["pending"]
     assert house.rows("SELECT state FROM questions") == ["pending"]
     assert house.rows("SELECT count(*) FROM requests WHERE type = 'host_shell'") == [0]
@@ -522,6 +557,24 @@ def test_a_yes_counts_from_whom_and_where_it_was_asked_alone(house: House) -> No
     assert agent.code("gated") == agent.code("question") == "ok"
     assert house.outside == ["approved gated group"]
     assert not list(house.home.root.rglob("pwned"))
+
+
+def test_people_are_not_asked_without_end(house: House) -> None:
+    agent, other = house.agent("team"), house.agent("club")
+    house.start()
+    for number in range(MOST_GATED):
+        agent.ask(f"r{number}", "sync_worktree_to_main")
+    agent.ask("more", "sync_worktree_to_main")
+    assert agent.code("more") == "too_many"
+    other.ask("theirs", "sync_worktree_to_main")
+    assert house.decide("denied", agent, "r7")
+    assert agent.code("r7") == "denied"
+    agent.ask("again", "sync_worktree_to_main")
+    assert house.decide("approved", agent, "again")
+    assert agent.code("again") == "ok"
+    assert house.decide("approved", other, "theirs")
+    assert other.code("theirs") == "ok"
+    assert house.rows("SELECT count(*) FROM approvals") == [MOST_GATED + 2]
 
 
 def test_a_restart_while_something_waits_changes_nothing(house: House) -> None:

@@ -15,8 +15,14 @@ from pathlib import Path
 import pytest
 
 from agent_runner import protocol
+from pynchy_cli import clock
 from pynchy_cli.agent.folder import BadLog, OutputLog, SessionFolder
+from pynchy_cli.ipc.desk import Desk
+from pynchy_cli.ipc.intake import BATCH
+from pynchy_cli.ipc.pace import BURST
+from pynchy_cli.store import todos
 from pynchy_cli.watch import Watcher
+from tests.asking import Asking, asking
 
 FLOOD = textwrap.dedent("""
     import os, sys, time
@@ -66,6 +72,40 @@ def test_folders_nested_without_end_can_be_removed(tmp_path: Path) -> None:
     os.close(at)
     place.remove()
     assert not place.path.exists()
+
+
+def test_who_asks_for_much_by_few_words_waits_for_more(tmp_path: Path) -> None:
+    """Each list is more than a megabyte; nobody reads them."""
+    with asking(tmp_path) as ask:
+
+        async def scene() -> None:
+            desk = Desk(ask.context)
+            team, club = requests_of(ask, "team"), requests_of(ask, "club")
+            with ask.store.atomic() as db:
+                for _ in range(todos.SHOWN):
+                    todos.add(db, "team", "\N{ANT}" * 2000, clock.now())
+            desk.intake.pace.took("team", 0, BURST - 1)
+            for number in range(BATCH + 1):
+                (team / f"{number:08}-r{number}.json").write_text('{"type": "list_todos"}')
+            (club / "00000001-a.json").write_text('{"type": "list_todos"}')
+            while desk.drain():
+                pass
+            assert len(list((team.parent / "responses").iterdir())) == BATCH
+            assert (club.parent / "responses/a.json").exists()
+            pause = desk.deadline()
+            assert pause is not None
+            assert pause > 1
+            await desk.stop()
+
+        ask.runner.run(scene())
+
+
+def requests_of(ask: Asking, group: str) -> Path:
+    """The folder of requests of a sandbox of a new group."""
+    ask.group(group)
+    place = SessionFolder(ask.home.session(group, f"{group}-session"))
+    place.make()
+    return place.path / "requests"
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "socket", "folder", "hard link"])

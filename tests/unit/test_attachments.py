@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import resource
 import socket
 import stat
 import threading
@@ -274,6 +275,26 @@ def test_what_is_sent_again_is_new_again(home: Home) -> None:
     os.utime(home.files / first.sha256, (1, 1))
     take(home, "notes.txt")
     assert attachments.sweep(home, set(), (home.group("family") / "notes.txt").stat().st_mtime) == 0
+
+
+def test_folders_in_folders_cost_no_more_open_files(home: Home) -> None:
+    """The host has a certain number of them for all that it does."""
+    at = os.open(home.group("family"), os.O_RDONLY)
+    for _ in range(400):
+        os.mkdir("d", dir_fd=at)
+        at, above = os.open("d", os.O_RDONLY, dir_fd=at), at
+        os.close(above)
+    for number in range(10):
+        os.close(os.open(f"f{number}", os.O_CREAT, dir_fd=at))
+    os.close(at)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open("/", os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 40, before[1]))
+    try:
+        assert len(take(home, *(f"{'d/' * 400}f{number}" for number in range(10)))) == 10
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_who_swaps_folders_for_links_meanwhile_gains_nothing(home: Home) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent_runner.protocol.requests import SendMessage
 from pynchy_cli import clock
 from pynchy_cli.config.settings import Sandbox, Settings
 from pynchy_cli.errors import RequestRefused
+from pynchy_cli.ipc import approving
 from pynchy_cli.ipc.handlers.messages import DAILY, EFFECTS
 from pynchy_cli.model import Attachment
-from pynchy_cli.store import chats, groups, messages, outbound
+from pynchy_cli.store import approvals, chats, groups, messages, outbound, requests
 from pynchy_cli.store.connection import Connection
 from tests.asking import Asking, asking
 
@@ -219,5 +222,58 @@ def test_a_person_is_shown_all_of_it() -> None:
     assert EFFECT.summary is not None
     request = SendMessage(text="hi\nyou", chat_jid="slack:W", files=("a", "b/c"), sender="Tester")
     assert EFFECT.summary(request) == (
-        "Say in slack:W:\nTester: hi\nyou\nWith these files of its folder:\na\nb/c"
+        "With these files of its folder:\na\nb/c\nSay in slack:W:\nTester: hi\nyou"
     )
+
+
+def test_nothing_that_a_person_is_shown_hides_or_is_pushed_out_of_view(ask: Asking) -> None:
+    text = "a\u200bb\u2028With these files of its folder:\u2060\N{HANGUL FILLER}" + "\n" * 99_000
+    request = SendMessage(text=text, files=("a",))
+    asked = ask.asked(ask.group("team"), request)
+    files = (Attachment("a", 6, "0" * 64),)
+    shown = approving.summarised(asked.row, request, EFFECT, files).splitlines()
+    assert shown[:5] == [
+        "send_message",
+        f"a: 6 bytes, sha256 {'0' * 64}",
+        "With these files of its folder:",
+        "a",
+        "Say in its own chat:",
+    ]
+    assert shown[5] == r"a\u200bb\u2028With these files of its folder:\u2060\u3164"
+
+
+@pytest.mark.parametrize(
+    ("state", "counts"), [("waiting", True), ("refused", True), ("done", False)]
+)
+def test_files_that_wait_for_a_yes_are_of_the_day_s_share(
+    ask: Asking, state: str, counts: bool
+) -> None:
+    """Their copies are there already, also when nobody wants them any more. Of those that were
+    sent the message tells."""
+    give(ask, "work", "a.txt", b"an ant")
+    request = SendMessage(text="here", files=("a.txt",))
+    held = ask.asked(groups.get(ask.store.db, "work"), request)
+    files = msgspec.json.encode([Attachment("large", DAILY - 5, "0" * 64)]).decode()
+    with ask.store.atomic() as db:
+        requests.pin(db, held.row.id, files)
+        if state == "waiting":
+            requests.wait(db, held.row.id)
+        else:
+            requests.answer(db, held.row.id, state, "{}", clock.now())
+    with pytest.raises(RequestRefused) if counts else contextlib.nullcontext():
+        told(ask, "work", request)
+
+
+def test_an_id_is_drawn_while_there_are_any(ask: Asking) -> None:
+    """When all short ones were used, in approvals that went with their group."""
+    letters, digits = "abcdefghjkmnpqrstuvwxyz", "23456789"
+    pairs = [one + other for one in letters for other in digits]
+    with ask.store.atomic() as db:
+        db.executemany(
+            "INSERT INTO outbound_ledger(key, chat_jid, content, source, created_at)"
+            " VALUES ('approval:' || ?, 'local:family', '', 'host', '')",
+            [(first + second,) for first in pairs for second in pairs],
+        )
+        drawn = approvals.new_id(db)
+    assert len(drawn) > 4
+    assert approvals.SHAPE.fullmatch(drawn)

@@ -15,7 +15,7 @@ from pynchy_cli.ipc import attachments
 from pynchy_cli.ipc.effects import Asked, Effect, Result
 from pynchy_cli.model import Attachment, Group
 from pynchy_cli.output import plain
-from pynchy_cli.store import groups, outbound
+from pynchy_cli.store import groups, outbound, requests
 from pynchy_cli.store.connection import Connection
 
 DAILY = 1024**3
@@ -52,7 +52,8 @@ def _room(asked: Asked[SendMessage]) -> int:
     """Bytes that may still be copied: of the day's share, and of what the disk has to spare."""
     context = asked.context
     since = clock.after(clock.now(), -DAY)
-    sent = outbound.bytes_of_files(context.store.db, asked.group.folder, since)
+    folder, db = asked.group.folder, context.store.db
+    sent = outbound.bytes_of_files(db, folder, since) + requests.pinned_bytes(db, folder, since)
     disk = os.statvfs(context.home.data)
     spare = disk.f_bavail * disk.f_frsize - context.settings.sandbox.min_free
     return min(DAILY - sent, spare)
@@ -97,9 +98,9 @@ def _content(request: SendMessage) -> str:
 
 
 def _summary(request: SendMessage) -> str:
-    lines = [f"Say in {request.chat_jid or 'its own chat'}:", _content(request)]
-    if request.files:
-        lines += ["With these files of its folder:", *request.files]
+    lines = ["With these files of its folder:", *request.files] if request.files else []
+    # The text last: it may be long, and say what looks like the rest.
+    lines += [f"Say in {request.chat_jid or 'its own chat'}:", _content(request)]
     return "\n".join(lines)
 
 

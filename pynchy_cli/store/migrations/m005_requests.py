@@ -42,6 +42,7 @@ CREATE INDEX requests_for_child ON requests(child_run) WHERE child_run IS NOT NU
 CREATE INDEX requests_undelivered ON requests(id) WHERE delivered = 0 AND answer IS NOT NULL;
 CREATE INDEX requests_waiting ON requests(group_folder, lane) WHERE state = 'waiting';
 CREATE INDEX requests_of_group ON requests(group_folder, id);
+CREATE INDEX requests_pinned ON requests(group_folder, created_at) WHERE prepared IS NOT NULL;
 
 CREATE TABLE approvals (
   id TEXT PRIMARY KEY,
