@@ -145,6 +145,25 @@ def test_a_mistyped_id_is_answered_where_all_is_for_the_assistant(people: People
     assert people.said("owner", "approve k4m2", "local:team") is None
 
 
+def test_whoever_names_none_of_what_waits_is_told_what_does(people: People) -> None:
+    """Else the agent is told of it, which can do nothing, and the time runs out."""
+    request = people.gated("p7q3", "local:main", folder="main")
+    told = "Nothing was asked under it. Waiting here: p7q3."
+    assert people.said("owner", "approve it", "local:main") == told
+    assert people.said("owner", "deny it, please", "local:main") == told
+    assert people.said("owner", "approve it", "local:team") is None
+    assert people.state(request) == "waiting"
+    people.gated("k4m2", "local:desk", folder="desk", expires_at=BEFORE)
+    assert people.said("owner", "@pynchy approve it", "local:desk") == "Nothing was asked under it."
+
+
+def test_a_question_is_not_approved(people: People) -> None:
+    people.question("k4m2", Question(question="Tea or coffee?"), folder="main", chat="local:main")
+    told = "k4m2 is a question: answer it by an option, or in words."
+    assert people.said("owner", "approve k4m2", "local:main") == told
+    assert people.said("owner", "@pynchy deny k4m2") == "Nothing was asked under k4m2."
+
+
 def test_pending_and_status_and_help_tell_when_the_assistant_is_meant(people: People) -> None:
     people.gated("k4m2", "local:team")
     people.said("owner", "@pynchy hello")
