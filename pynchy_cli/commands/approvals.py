@@ -33,6 +33,8 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The id that it was asked 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
 SHELL = f"{senders.OWNER} (shell)"
 """Who decides here, as the audit log tells it."""
+SHOWN = 200
+"""Characters of what is asked, in a list."""
 HEADERS = ("id", "group", "asks for", "asked", "state", "seconds left", "what")
 
 
@@ -165,7 +167,7 @@ def _row(one: Waiting, now: str) -> dict[str, Any]:
         "asked_at": one.asked_at,
         "expires_at": one.expires_at,
         "seconds_left": _left(one, now),
-        "summary": _first(one),
+        "summary": _short(one),
         "decided_at": one.decided_at,
         "decided_by": one.decided_by,
         "reason": one.reason,
@@ -190,10 +192,11 @@ def _left(one: Waiting, now: str) -> int | None:
 
 def _cells(one: Waiting, now: str) -> tuple[Any, ...]:
     asked = clock.parse(one.asked_at).astimezone().strftime("%m-%d %H:%M:%S")
-    return (one.id, one.group_folder, one.type, asked, one.state, _left(one, now), _first(one))
+    return (one.id, one.group_folder, one.type, asked, one.state, _left(one, now), _short(one))
 
 
-def _first(one: Waiting) -> str:
-    """The first line that says more than the type."""
+def _short(one: Waiting) -> str:
+    """What is asked besides the type, in one line."""
     first, _, rest = one.summary.partition("\n")
-    return rest.partition("\n")[0] if first == one.type and rest else first
+    line = " ".join((rest if first == one.type and rest else one.summary).split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
