@@ -12,6 +12,7 @@ from pynchy_cli.output import plain
 from pynchy_cli.store import approvals, groups, overview, questions
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.overview import Overview
+from pynchy_cli.store.waiting import Waiting
 
 SHOWN = 200
 """Characters of what waits for a person."""
@@ -32,6 +33,13 @@ def pending(db: Connection, group: Group, chat_jid: str, now: str) -> str:
         for one in questions.open_in(db, group.folder, chat_jid, now)
     ]
     return "\n".join(lines) or NOTHING
+
+
+def asked(one: Waiting) -> str:
+    """What an agent waits for, to somebody in a shell who waits for that agent."""
+    if one.kind == "question":
+        return f"It asks: {_short(one.summary)}. Answer it in `pynchy chat {one.group_folder}`."
+    return f"It needs a yes to {one.type}: `pynchy approvals show {one.id}` tells all of it."
 
 
 def status(db: Connection, group: Group, now: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -270,6 +272,30 @@ def test_whoever_is_about_to_say_something_is_told_whether_it_will_be_heard(
         for text in ("approve p7q3", "green", "pending", "todo x", "!ls", "stop", "hi"):
             assert "@pynchy" in (talk.hint(text) or ""), text
     assert people.rows("SELECT count(*) FROM outbound_ledger") == [(0,)]
+
+
+def test_whoever_waits_for_an_answer_is_told_that_the_agent_waits_for_one(
+    people: People,
+) -> None:
+    people.gated("a2b3", "local:team")  # of nobody who is at work
+    people.said("owner", "@pynchy hello")
+    people.at_work()
+    people.question("q2w3", Question(question="Where?", options=(Option(label="here"),)))
+    people.gated("k4m2", "local:team")
+    command = [sys.executable, "-m", "pynchy_cli", "--home", str(people.home.root), "send", "team"]
+    done = subprocess.run(
+        [*command, "@pynchy hi", "--timeout", "0.1"],
+        env=people.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[:2] == [
+        "It asks: Where? (here). Answer it in `pynchy chat team`.",
+        "It needs a yes to register_group: `pynchy approvals show k4m2` tells all of it.",
+    ]
 
 
 def _bring_back(people: People, seq: int) -> None:
