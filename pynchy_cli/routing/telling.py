@@ -29,7 +29,7 @@ def pending(db: Connection, group: Group, chat_jid: str, now: str) -> str:
     ]
     lines += [
         f"❓ {one.id}: {_short(one.questions[one.open[0] - 1].question)}"
-        f" ({_left(one.expires_at, now)})"
+        f"{_more(len(one.open) - 1)} ({_left(one.expires_at, now)})"
         for one in questions.open_in(db, group.folder, chat_jid, now)
     ]
     return "\n".join(lines) or NOTHING
@@ -111,6 +111,10 @@ def _line(words: str, what: str) -> str:
 def _short(text: str) -> str:
     line = " ".join(plain(text).split())
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count else ""
 
 
 def _left(moment: str, now: str) -> str:

@@ -228,6 +228,9 @@ def test_a_number_that_no_option_has_is_no_answer(people: People) -> None:
 
 def test_pending_lists_questions_with_their_ids(people: People) -> None:
     people.question("q2w3", COLOUR, NAME)
+    said = people.said("ann", "@pynchy pending")
+    assert said is not None
+    assert said.startswith("❓ q2w3: Which colour? and 1 more (")
     people.said("ann", "red")
     said = people.said("ann", "@pynchy pending")
     assert said is not None
