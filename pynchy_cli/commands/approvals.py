@@ -16,14 +16,16 @@ from pynchy_cli.output import (
     print_lines,
     print_table,
     print_text,
+    say,
     wants_json,
     width,
 )
 from pynchy_cli.security import senders
-from pynchy_cli.store import approvals, waiting
+from pynchy_cli.store import approvals, processes, waiting
 from pynchy_cli.store.approvals import Outcome
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.waiting import Waiting
+from pynchy_cli.tui.follow import not_running
 
 app = typer.Typer(
     help="List, show and decide what waits for a person's yes.\n\nExample: pynchy approvals list"
@@ -33,6 +35,9 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The id that it was asked 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
 SHELL = f"{senders.OWNER} (shell)"
 """Who decides here, as the audit log tells it."""
+DESK = "ipc-watch"
+DOERS = frozenset({DESK, "run-agent"})
+"""The stages of which one carries out what is approved: in a shell run-agent does so itself."""
 SHOWN = 200
 """Characters of what is asked, in a list."""
 HEADERS = ("id", "group", "asks for", "asked", "state", "seconds left", "what")
@@ -92,6 +97,11 @@ def approve(ctx: typer.Context, id: Id, as_json: Json = False) -> None:
     """
     one = _decided(ctx, id, "approved", "")
     _tell(one, "approved", f"Approved: {one.type} of {one.group_folder} is carried out.", as_json)
+    context = here(ctx)
+    with open_store(context) as store:
+        alive = {one.stage for one in processes.alive(store.db, context.home.locks)}
+    if not alive & DOERS:
+        say(f"That waits: {not_running([DESK])}.")
 
 
 @app.command()

@@ -119,6 +119,8 @@ def test_a_yes_accepts_the_request_and_is_noted(pynchy: Pynchy, home: Path) -> N
     with closing(store_of(home)) as store:
         asked = needs_yes(store, "k7m2")
     done = pynchy("approvals", "approve", "k7m2")
+    nobody = "That waits: ipc-watch is not running; `pynchy up` starts everything.\n"
+    assert done.stderr == nobody
     assert json.loads(done.stdout) == {
         "ok": True,
         "id": "k7m2",
