@@ -1,14 +1,17 @@
 """What can be said of a configuration that is valid, and yet says what isn't there: directives
-and skills that nobody wrote, sections of groups that don't exist. None of it stops anything."""
+and skills that nobody wrote, sections of groups that don't exist, plugins that bring no tools.
+None of it stops anything."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from pynchy_cli import plugins
 from pynchy_cli.agent import directives, skills
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.config.tiers import for_group
+from pynchy_cli.errors import PluginBroken, PluginUnknown
 from pynchy_cli.model import Group
 
 
@@ -30,6 +33,16 @@ def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> lis
     for folder in sorted({"", *settings.groups, *known}):
         for name in directives.names(settings, folder, is_admin=known.get(folder, False)):
             directives.read(home, name, note)
-        for name in skills.unknown(all_skills, for_group(settings, folder).skills):
+        rules = for_group(settings, folder)
+        for name in skills.unknown(all_skills, rules.skills):
             note(f"There is no skill and no tier of skills called {name}.")
+        for name in rules.tools:
+            _try_tools(name, settings, note)
     return list(found)
+
+
+def _try_tools(name: str, settings: Settings, note: Callable[[str], None]) -> None:
+    try:
+        plugins.tools_of(name, settings)
+    except (PluginUnknown, PluginBroken) as error:
+        note(str(error))

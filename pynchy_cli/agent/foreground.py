@@ -15,7 +15,8 @@ from pynchy_cli.errors import AgentFailed
 from pynchy_cli.loop import Context
 from pynchy_cli.model import SHELL_LANE
 from pynchy_cli.output import hush, print_line, print_text, say
-from pynchy_cli.store import groups, runs
+from pynchy_cli.routing import telling
+from pynchy_cli.store import groups, runs, waiting
 
 
 class Foreground:
@@ -27,7 +28,9 @@ class Foreground:
         self.context = context
         self.worker = worker
         self.as_json = as_json
+        self.group = group
         self._said = False
+        self._told: set[str] = set()
         groups.get(context.store.db, group)
         with context.store.atomic() as db:
             lane = f"{SHELL_LANE}:{context.owner}"
@@ -43,6 +46,7 @@ class Foreground:
     def drain(self) -> int:
         """Say how the run went, once it is over; until then, end it where somebody wants that."""
         if not self._task.done():
+            self._tell_what_is_asked()
             return self.worker.drain_own()
         if self._said:
             return 0
@@ -76,6 +80,13 @@ class Foreground:
         hush()
         self._said = True
         self._task.cancel()
+
+    def _tell_what_is_asked(self) -> None:
+        """Whoever waits in this shell must know that the agent waits, too."""
+        for one in waiting.of_work(self.context.store.db, self.group, self.run_id):
+            if one.id not in self._told:
+                self._told.add(one.id)
+                say(telling.asked(one))
 
     def _say(self) -> None:
         run = runs.get(self.context.store.db, self.run_id)

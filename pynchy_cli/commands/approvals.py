@@ -16,14 +16,16 @@ from pynchy_cli.output import (
     print_lines,
     print_table,
     print_text,
+    say,
     wants_json,
     width,
 )
 from pynchy_cli.security import senders
-from pynchy_cli.store import approvals, waiting
+from pynchy_cli.store import approvals, processes, waiting
 from pynchy_cli.store.approvals import Outcome
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.waiting import Waiting
+from pynchy_cli.tui.follow import not_running
 
 app = typer.Typer(
     help="List, show and decide what waits for a person's yes.\n\nExample: pynchy approvals list"
@@ -33,6 +35,11 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The id that it was asked 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
 SHELL = f"{senders.OWNER} (shell)"
 """Who decides here, as the audit log tells it."""
+DESK = "ipc-watch"
+DOERS = frozenset({DESK, "run-agent"})
+"""The stages of which one carries out what is approved: in a shell run-agent does so itself."""
+SHOWN = 200
+"""Characters of what is asked, in a list."""
 HEADERS = ("id", "group", "asks for", "asked", "state", "seconds left", "what")
 
 
@@ -90,6 +97,11 @@ def approve(ctx: typer.Context, id: Id, as_json: Json = False) -> None:
     """
     one = _decided(ctx, id, "approved", "")
     _tell(one, "approved", f"Approved: {one.type} of {one.group_folder} is carried out.", as_json)
+    context = here(ctx)
+    with open_store(context) as store:
+        alive = {one.stage for one in processes.alive(store.db, context.home.locks)}
+    if not alive & DOERS:
+        say(f"That waits: {not_running([DESK])}.")
 
 
 @app.command()
@@ -165,7 +177,7 @@ def _row(one: Waiting, now: str) -> dict[str, Any]:
         "asked_at": one.asked_at,
         "expires_at": one.expires_at,
         "seconds_left": _left(one, now),
-        "summary": _first(one),
+        "summary": _short(one),
         "decided_at": one.decided_at,
         "decided_by": one.decided_by,
         "reason": one.reason,
@@ -190,10 +202,11 @@ def _left(one: Waiting, now: str) -> int | None:
 
 def _cells(one: Waiting, now: str) -> tuple[Any, ...]:
     asked = clock.parse(one.asked_at).astimezone().strftime("%m-%d %H:%M:%S")
-    return (one.id, one.group_folder, one.type, asked, one.state, _left(one, now), _first(one))
+    return (one.id, one.group_folder, one.type, asked, one.state, _left(one, now), _short(one))
 
 
-def _first(one: Waiting) -> str:
-    """The first line that says more than the type."""
+def _short(one: Waiting) -> str:
+    """What is asked besides the type, in one line."""
     first, _, rest = one.summary.partition("\n")
-    return rest.partition("\n")[0] if first == one.type and rest else first
+    line = " ".join((rest if first == one.type and rest else one.summary).split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"

@@ -29,7 +29,7 @@ def check(
 ) -> None:
     """Read config.toml, .env and the environment, and say what is wrong with them.
 
-    Directives, skills and groups that they name and that aren't there are said, too.
+    Directives, skills, tools and groups that they name and that aren't there are said, too.
 
     Ends with 0 where all is well, with 100 where something can't be used.
 

@@ -29,7 +29,8 @@ def command(
 
     Without a group it claims queued runs, drives each in its group's sandbox and stores what
     the agent says. With one it is the same thing in the foreground: the prompt comes from
-    standard input, the answer goes to standard output, and nothing is sent to a chat.
+    standard input, the answer goes to standard output, and to no chat. Where the agent waits for
+    a person, standard error tells what for.
 
     Example: echo "What is in my folder?" | pynchy run-agent main
     """

@@ -13,8 +13,9 @@ from pynchy_cli.commands.app import here, open_store
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, UsageWrong
 from pynchy_cli.model import Message
 from pynchy_cli.output import print_json, print_text, say
+from pynchy_cli.routing import telling
 from pynchy_cli.routing.answers import Outcome, outcome
-from pynchy_cli.store import groups
+from pynchy_cli.store import groups, waiting
 from pynchy_cli.tui.follow import follow, missing, not_running
 from pynchy_cli.tui.lines import as_row
 from pynchy_cli.tui.talk import Talk
@@ -67,7 +68,13 @@ def _said(text: str | None) -> str:
 async def _answer(talk: Talk, message: Message, timeout: float | None) -> Outcome:
     """What became of the message when it is settled, or when the time is up."""
 
+    told: set[str] = set()
+
     def is_settled() -> bool:
+        for one in waiting.of_work(talk.store.db, talk.group.folder):
+            if one.id not in told:
+                told.add(one.id)
+                say(telling.asked(one))
         return outcome(talk.store.db, message).is_settled
 
     if not is_settled() and (absent := missing(talk.store, talk.home)):

@@ -12,7 +12,8 @@ Share = Annotated[float, msgspec.Meta(ge=0.01, le=4096)]
 Bytes = Annotated[int, msgspec.Meta(ge=1)]
 Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 WordOrAll = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,63})$")]
-Ask = Annotated[str, msgspec.Meta(pattern=r"^(service:)?[a-z][a-z0-9_]{0,63}$")]
+ASKED = r"^(service:)?[a-z][a-z0-9_]{0,63}$"
+Ask = Annotated[str, msgspec.Meta(pattern=ASKED)]
 Line = Annotated[str, msgspec.Meta(min_length=1)]
 Limit = Annotated[float, msgspec.Meta(gt=0, le=600)]
 SPOKEN = r"^[^\s@!][^\s]{0,39}$"

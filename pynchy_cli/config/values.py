@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from pynchy_cli.config.settings import ADDRESS, SPOKEN
+from pynchy_cli.config.settings import ADDRESS, ASKED, SPOKEN
 from pynchy_cli.config.sources import Given
 from pynchy_cli.errors import ConfigInvalid
 from pynchy_cli.log import masked
@@ -47,6 +47,8 @@ def wanted(kind: Any) -> str:
     kind = _required(kind)
     if get_origin(kind) is Annotated:
         base, *metas = get_args(kind)
+        if get_origin(base) is tuple:
+            return f"a list of at least one, each of it {wanted(get_args(base)[0])}"
         return wanted(base) + "".join(_limits(meta) for meta in metas)
     if get_origin(kind) is Literal:
         choices = get_args(kind)
@@ -73,6 +75,8 @@ def _limits(meta: msgspec.Meta) -> str:
         words += " that is an address beginning with https:// or http://, without a login"
     elif meta.pattern == SPOKEN:
         words += " that is a word of at most 40 characters, beginning with neither @ nor !"
+    elif meta.pattern == ASKED:
+        words += " such as send_message or service:NAME"
     elif meta.pattern is not None and meta.pattern.startswith(r"^(\*|"):
         words += " of letters, digits, '_', '.' and '-', or *"
     elif meta.pattern is not None:

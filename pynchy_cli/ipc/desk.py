@@ -30,8 +30,15 @@ RETRY = 1.0
 class Desk:
     """A stage: one process's share of the requests."""
 
-    def __init__(self, context: Context, effects: Mapping[str, Effect[Any]] | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        effects: Mapping[str, Effect[Any]] | None = None,
+        *,
+        tells_head: bool = True,
+    ) -> None:
         self.context = context
+        self.tells_head = tells_head
         self.outbox = Outbox()
         self.places = Places(context, self.outbox.forget)
         found = handlers.effects() if effects is None else effects
@@ -141,6 +148,8 @@ class Desk:
     def _log_head(self) -> None:
         """Tell the log, once an hour, where the audit log stands: what it shows from then on can't
         be rewritten unseen."""
+        if not self.tells_head:
+            return
         if self._logged is not None and time.monotonic() - self._logged < HOUR:
             return
         self._logged = time.monotonic()

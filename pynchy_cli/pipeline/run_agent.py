@@ -69,7 +69,8 @@ class Attended:
 
     def __init__(self, context: Context, stage: Stage) -> None:
         self.stage = stage
-        self.desk = Desk(context)
+        # Whoever waits for one answer has no use for the state of the audit log.
+        self.desk = Desk(context, tells_head=not isinstance(stage, Foreground))
         self._others = context.home.locks / f"{DESK}.lock"
 
     def drain(self) -> int:

@@ -15,6 +15,7 @@ from pynchy_cli.store.questions import Asked
 SHOWN = 300
 """Characters of a question, and of its answer, that are said again."""
 KEPT = "✅ {answers}"
+NO_OPTION = "There is no option {number}: there are 1 to {most}. Something else is said in words."
 TOLD_LATER = "✅ {answers}\nThe turn that asked is over; the assistant is told now."
 
 
@@ -25,6 +26,10 @@ def answer(db: Connection, said: Said, waking: str | None, now: str) -> str | No
     if found is None:
         return None
     asked, given = found
+    for at, text in given.items():
+        if question_text.is_no_option(text, asked.questions[at - 1]):
+            most = len(asked.questions[at - 1].options)
+            return NO_OPTION.format(number=text, most=most)
     who = senders.name_of(*said.sender)
     kept = questions.note(db, asked, given, who)
     words = "\n".join(

@@ -7,13 +7,15 @@ from pynchy_cli.errors import ApprovalUnknown
 from pynchy_cli.output import plain
 from pynchy_cli.routing.said import Said
 from pynchy_cli.security import senders
-from pynchy_cli.store import approvals
+from pynchy_cli.store import approvals, questions
 from pynchy_cli.store.approvals import Approval
 from pynchy_cli.store.connection import Connection
 
 REASON = 1000
 """Characters kept of why somebody said no."""
-UNKNOWN = "Nothing was asked under {id}."
+UNKNOWN = "Nothing was asked under {id}.{waiting}"
+WAITING = " Waiting here: {ids}."
+QUESTION = "{id} is a question: answer it by an option, or in words."
 ELSEWHERE = "{id} was not asked in this chat, and can't be decided here."
 OVER = "{id} was {state} already{by}; nothing is changed."
 LATE = "{id} has expired, and is not done."
@@ -30,9 +32,7 @@ def decide(db: Connection, said: Said, approvers: tuple[str, ...], now: str) -> 
     id, is_yes = said.command.id, said.command.name == "approve"
     approval = _asked(db, id)
     if approval is None or said.message.chat_jid not in approval.chats:
-        if not is_for_us(said):
-            return None
-        return (UNKNOWN if approval is None else ELSEWHERE).format(id=id)
+        return _not_here(db, said, approval, now) if is_for_us(db, said, now) else None
     if (why := _refusal(approval, said, approvers, now)) is not None:
         return why
     who = senders.name_of(*said.sender)
@@ -43,18 +43,39 @@ def decide(db: Connection, said: Said, approvers: tuple[str, ...], now: str) -> 
     return (APPROVED if is_yes else DENIED).format(id=id)
 
 
-def is_for_us(said: Said) -> bool:
+def is_for_us(db: Connection, said: Said, now: str) -> bool:
     """Whether nobody else can be meant, even if nothing of that id was asked here: somebody called
-    the assistant, or mistyped what looks like an id of ours where all is for the assistant."""
+    the assistant; or mistyped an id where all is for the assistant, as it looks like one of ours or
+    something waits here."""
     assert said.command is not None, "a command"
+    if said.is_called or not said.is_triggered:
+        return said.is_called
     looks_so = approvals.SHAPE.fullmatch(said.command.id) is not None
-    return said.is_called or (said.is_triggered and looks_so)
+    return looks_so or bool(_waiting(db, said.message.chat_jid, now))
 
 
 def is_asked_in(db: Connection, id: str, chat_jid: str) -> bool:
     """Whether something of that id was asked in a chat."""
     approval = _asked(db, id)
     return approval is not None and chat_jid in approval.chats
+
+
+def _not_here(db: Connection, said: Said, approval: Approval | None, now: str) -> str:
+    """What is said where nothing of that id can be decided in this chat."""
+    assert said.command is not None, "a command"
+    id, chat_jid = said.command.id, said.message.chat_jid
+    if approval is not None:
+        return ELSEWHERE.format(id=id)
+    asked = questions.get(db, id)
+    if asked is not None and asked.chat_jid == chat_jid and asked.state == "pending":
+        return QUESTION.format(id=id)
+    ids = ", ".join(_waiting(db, chat_jid, now))
+    return UNKNOWN.format(id=id, waiting=WAITING.format(ids=ids) if ids else "")
+
+
+def _waiting(db: Connection, chat_jid: str, now: str) -> list[str]:
+    """The ids of what can be decided in a chat."""
+    return [one.id for one in approvals.pending_in(db, chat_jid) if one.expires_at > now]
 
 
 def _asked(db: Connection, id: str) -> Approval | None:

@@ -51,7 +51,7 @@ class Orders:
             case "stop":
                 return cancelling.is_stoppable(db, said.group.folder)
             case "approve" | "deny":
-                return deciding.is_for_us(said) or deciding.is_asked_in(
+                return deciding.is_for_us(db, said, now) or deciding.is_asked_in(
                     db, said.command.id, said.message.chat_jid
                 )
             case "shell":

@@ -105,6 +105,14 @@ def words_in(text: str, questions: Sequence[Question], open: Sequence[int]) -> A
     return {open[0]: said} if 0 < len(said) <= LONGEST else None
 
 
+def is_no_option(answer: str | list[str], question: Question) -> bool:
+    """Whether an answer in words is but a mistyped number of an option. Where numbers are what is
+    asked for, it is none."""
+    labels = "".join(option.label for option in question.options)
+    is_number = isinstance(answer, str) and re.fullmatch(r"\d{1,2}[.)]?", answer) is not None
+    return is_number and labels != "" and re.search(r"\d", labels) is None
+
+
 def _labelled(text: str, questions: Sequence[Question], open: Sequence[int]) -> Answers | None:
     found: Answers = {}
     for line in text.strip().splitlines():

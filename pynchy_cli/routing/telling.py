@@ -12,6 +12,7 @@ from pynchy_cli.output import plain
 from pynchy_cli.store import approvals, groups, overview, questions
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.overview import Overview
+from pynchy_cli.store.waiting import Waiting
 
 SHOWN = 200
 """Characters of what waits for a person."""
@@ -28,10 +29,17 @@ def pending(db: Connection, group: Group, chat_jid: str, now: str) -> str:
     ]
     lines += [
         f"❓ {one.id}: {_short(one.questions[one.open[0] - 1].question)}"
-        f" ({_left(one.expires_at, now)})"
+        f"{_more(len(one.open) - 1)} ({_left(one.expires_at, now)})"
         for one in questions.open_in(db, group.folder, chat_jid, now)
     ]
     return "\n".join(lines) or NOTHING
+
+
+def asked(one: Waiting) -> str:
+    """What an agent waits for, to somebody in a shell who waits for that agent."""
+    if one.kind == "question":
+        return f"It asks: {_short(one.summary)}. Answer it in `pynchy chat {one.group_folder}`."
+    return f"It needs a yes to {one.type}: `pynchy approvals show {one.id}` tells all of it."
 
 
 def status(db: Connection, group: Group, now: str) -> str:
@@ -103,6 +111,10 @@ def _line(words: str, what: str) -> str:
 def _short(text: str) -> str:
     line = " ".join(plain(text).split())
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count else ""
 
 
 def _left(moment: str, now: str) -> str:

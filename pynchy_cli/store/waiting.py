@@ -52,6 +52,18 @@ def pending(db: Connection) -> list[Waiting]:
     return [_waiting(row) for row in rows]
 
 
+def of_work(db: Connection, group_folder: str, run_id: int | None = None) -> list[Waiting]:
+    """What a group's runs at work wait for, or one of them, oldest first."""
+    rows = db.execute(
+        f"SELECT * FROM ({_ROWS}) WHERE state = 'pending' AND request IN ("
+        "SELECT requests.id FROM requests JOIN runs ON runs.id = requests.run_id"
+        " WHERE runs.group_folder = ? AND runs.state = 'running' AND runs.id = coalesce(?, runs.id)"
+        ") ORDER BY asked_at, request",
+        (group_folder, run_id),
+    )
+    return [_waiting(row) for row in rows]
+
+
 def newest(db: Connection, limit: int = 200) -> list[Waiting]:
     """The newest of all that was ever asked, oldest first."""
     rows = db.execute(

@@ -13,7 +13,7 @@ from pynchy_cli.config.settings import Settings
 from pynchy_cli.model import Group, Message
 from pynchy_cli.routing.answers import outcome
 from pynchy_cli.routing.orders import Orders
-from pynchy_cli.store import groups, messages, outbound, runs
+from pynchy_cli.store import groups, messages, outbound, runs, waiting
 from pynchy_cli.store.connection import Store
 from pynchy_cli.tui.follow import missing, not_running
 
@@ -77,7 +77,10 @@ class Talk:
         if not at_work and self.is_answered():
             return ""
         absent = missing(self.store, self.home)
-        return f"waiting: {not_running(absent)}" if absent else "thinking…"
+        if absent:
+            return f"waiting: {not_running(absent)}"
+        asks = waiting.of_work(self.store.db, self.group.folder)
+        return "waiting for a person's answer…" if asks else "thinking…"
 
     def _chats(self) -> list[str]:
         return groups.chats(self.store.db, self.group.folder)

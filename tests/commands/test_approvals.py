@@ -30,7 +30,7 @@ ROW = {
     "state": "pending",
     "asked_at": ASKED_AT,
     "expires_at": LATER,
-    "summary": "folder: work",
+    "summary": "folder: work jid: slack:C1",
     "decided_at": None,
     "decided_by": None,
     "reason": None,
@@ -40,7 +40,7 @@ QUESTION = ROW | {
     "kind": "question",
     "type": "ask_user",
     "asked_at": "2026-01-31T08:01:00.000Z",
-    "summary": "Which one? (red / blue)",
+    "summary": "Which one? (red / blue) Why?",
 }
 
 
@@ -88,7 +88,7 @@ def test_a_table_on_a_terminal(pynchy: Pynchy, home: Path, environment: dict[str
     assert first.split()[:3] == ["k7m2", "main", "register_group"]
     assert (len(first), first[-1]) == (100, "…")
     assert "a long text \\u202ea" in first
-    assert second.split()[6:] == ["0", "folder:", "work"]
+    assert second.split()[6:] == ["0", "folder:", "work", "jid:", "slack:C1"]
 
 
 def test_all_of_one_is_shown(pynchy: Pynchy, home: Path, environment: dict[str, str]) -> None:
@@ -119,6 +119,8 @@ def test_a_yes_accepts_the_request_and_is_noted(pynchy: Pynchy, home: Path) -> N
     with closing(store_of(home)) as store:
         asked = needs_yes(store, "k7m2")
     done = pynchy("approvals", "approve", "k7m2")
+    nobody = "That waits: ipc-watch is not running; `pynchy up` starts everything.\n"
+    assert done.stderr == nobody
     assert json.loads(done.stdout) == {
         "ok": True,
         "id": "k7m2",

@@ -76,13 +76,15 @@ def test_secrets_are_never_shown(home: Path, pynchy: Pynchy) -> None:
 
 def test_check_notes_what_is_named_and_isnt_there(home: Path, pynchy: Pynchy) -> None:
     (home / "config.toml").write_text(
-        "[defaults]\nskills = ['lamps']\n[groups.mian]\ndirectives = ['hose']\n[groups.main]\n"
+        "[defaults]\nskills = ['lamps']\n[groups.mian]\ndirectives = ['hose']\n"
+        "[groups.main]\ntools = ['echo']\n"
     )
     done = pynchy("config", "check")
     notes = json.loads(done.stdout)["notes"]
     assert notes == [
         "[groups.mian] is for a group that isn't there: `pynchy groups list`.",
         "There is no skill and no tier of skills called lamps.",
+        "The plugin 'echo' offers no tools.",
         f"There is no directive hose; write {home}/directives/hose.md.",
     ]
     assert done.stderr.splitlines() == notes

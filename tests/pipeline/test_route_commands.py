@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -149,6 +151,25 @@ def test_a_mistyped_id_is_answered_where_all_is_for_the_assistant(people: People
     assert people.said("owner", "approve k4m2", "local:team") is None
 
 
+def test_whoever_names_none_of_what_waits_is_told_what_does(people: People) -> None:
+    """Else the agent is told of it, which can do nothing, and the time runs out."""
+    request = people.gated("p7q3", "local:main", folder="main")
+    told = "Nothing was asked under it. Waiting here: p7q3."
+    assert people.said("owner", "approve it", "local:main") == told
+    assert people.said("owner", "deny it, please", "local:main") == told
+    assert people.said("owner", "approve it", "local:team") is None
+    assert people.state(request) == "waiting"
+    people.gated("k4m2", "local:desk", folder="desk", expires_at=BEFORE)
+    assert people.said("owner", "@pynchy approve it", "local:desk") == "Nothing was asked under it."
+
+
+def test_a_question_is_not_approved(people: People) -> None:
+    people.question("k4m2", Question(question="Tea or coffee?"), folder="main", chat="local:main")
+    told = "k4m2 is a question: answer it by an option, or in words."
+    assert people.said("owner", "approve k4m2", "local:main") == told
+    assert people.said("owner", "@pynchy deny k4m2") == "Nothing was asked under k4m2."
+
+
 def test_pending_and_status_and_help_tell_when_the_assistant_is_meant(people: People) -> None:
     people.gated("k4m2", "local:team")
     people.said("owner", "@pynchy hello")
@@ -283,6 +304,30 @@ def test_whoever_is_about_to_say_something_is_told_whether_it_will_be_heard(
         for text in ("approve p7q3", "green", "pending", "todo x", "!ls", "stop", "hi"):
             assert "@pynchy" in (talk.hint(text) or ""), text
     assert people.rows("SELECT count(*) FROM outbound_ledger") == [(0,)]
+
+
+def test_whoever_waits_for_an_answer_is_told_that_the_agent_waits_for_one(
+    people: People,
+) -> None:
+    people.gated("a2b3", "local:team")  # of nobody who is at work
+    people.said("owner", "@pynchy hello")
+    people.at_work()
+    people.question("q2w3", Question(question="Where?", options=(Option(label="here"),)))
+    people.gated("k4m2", "local:team")
+    command = [sys.executable, "-m", "pynchy_cli", "--home", str(people.home.root), "send", "team"]
+    done = subprocess.run(
+        [*command, "@pynchy hi", "--timeout", "0.1"],
+        env=people.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[:2] == [
+        "It asks: Where? (here). Answer it in `pynchy chat team`.",
+        "It needs a yes to register_group: `pynchy approvals show k4m2` tells all of it.",
+    ]
 
 
 def _bring_back(people: People, seq: int) -> None:

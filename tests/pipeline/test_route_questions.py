@@ -213,8 +213,24 @@ def test_in_a_group_that_needs_no_word_anything_is_an_answer(people: People) -> 
     )
 
 
+def test_a_number_that_no_option_has_is_no_answer(people: People) -> None:
+    """It was mistyped, and nobody could take it back."""
+    asked = people.question("q2w3", COLOUR)
+    wrong = "There is no option 9: there are 1 to 2. Something else is said in words."
+    assert [people.said("ann", text) for text in ("@pynchy 9", "1: 9")] == [wrong, wrong]
+    assert people.said("ann", "9") is None
+    assert (people.state(asked), people.answer(asked)) == ("waiting", None)
+    assert people.said("ann", "@pynchy 9 parts of red") == "✅ Which colour? – 9 parts of red"
+    dozens = Question(question="How many?", options=(Option(label="6"), Option(label="12")))
+    people.question("a4b5", dozens)
+    assert people.said("ann", "@pynchy 9") == "✅ How many? – 9", "numbers are asked for"
+
+
 def test_pending_lists_questions_with_their_ids(people: People) -> None:
     people.question("q2w3", COLOUR, NAME)
+    said = people.said("ann", "@pynchy pending")
+    assert said is not None
+    assert said.startswith("❓ q2w3: Which colour? and 1 more (")
     people.said("ann", "red")
     said = people.said("ann", "@pynchy pending")
     assert said is not None

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +125,42 @@ def test_a_shell_s_agent_has_children_too(pipeline: Pipeline) -> None:
     assert pipeline.rows("SELECT kind, state FROM runs") == [("shell", "done"), ("child", "done")]
     assert pipeline.rows("SELECT lane FROM sessions") == []
     assert pipeline.replies() == []
+
+
+def test_whoever_waits_in_a_shell_is_told_that_the_agent_waits_for_a_person(
+    pipeline: Pipeline,
+) -> None:
+    """Else nobody there knows why nothing comes; and nothing else is told there."""
+    command = [sys.executable, "-P", "-m", "pynchy_cli", "--home", str(pipeline.home)]
+    asked = subprocess.Popen(
+        [*command, "run-agent", "main"],
+        env={
+            **pipeline.environ,
+            "PYNCHY_AGENT__CORE": "handing",
+            "PYNCHY_DEFAULTS__GATE": "add_todo",
+            "PYNCHY_LOG__LEVEL": "info",
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert asked.stdin is not None
+        assert asked.stderr is not None
+        asked.stdin.write('do:said = ask("add_todo", content="beans")["ok"]')
+        asked.stdin.close()
+        asked.stdin = None
+        line = asked.stderr.readline()
+        (id,) = pipeline.rows("SELECT id FROM approvals")
+        assert (
+            line == f"It needs a yes to add_todo: `pynchy approvals show {id}` tells all of it.\n"
+        )
+        pipeline.run("approvals", "approve", id)
+        assert asked.communicate(timeout=60) == ("True\n", "")
+    finally:
+        asked.kill()
+        asked.communicate()
 
 
 CALLS = """

@@ -142,6 +142,8 @@ def test_an_unknown_name_is_said_with_its_place_and_the_nearest(
         ("[queue]\nbase_retry = inf\n", ("inf", "a number")),
         ("[queue]\nbase_retry = nan\n", ("nan", "a number")),
         ("[agent]\nname = 'a b'\n", ("'a b'", "letters, digits")),
+        ("[approvals]\napprovers = []\n", ("a list of at least one, each of it text that is",)),
+        ("[defaults]\ngate = ['service:']\n", ("text such as send_message or service:NAME",)),
         ('[agent]\nname = "a\\n"\n', ("name", "letters, digits")),
         ("[agent]\nname = { a = 1 }\n", ("a table", "text")),
         ("[agent]\ntrigger_aliases = 'bob'\n", ("'bob'", "a list")),
