@@ -22,7 +22,8 @@ just before it lets go of the lock."""
 
 FLOOD = 512
 """Events that are taken in one go. Whoever makes more, such as an agent in its own folder, waits
-for `FLOOD_PAUSE` seconds: the loop must never be kept by one who makes them faster than that."""
+for `FLOOD_PAUSE` seconds: the loop must never be kept by one who makes them faster than that. All
+are called then, for what happened elsewhere stands behind it in the queue."""
 FLOOD_PAUSE = 0.02
 
 
@@ -115,6 +116,7 @@ class _Inotify:
             self._event(event, event.watch)
         self._loop.remove_reader(self._inotify.fd)
         self._pause = self._loop.call_later(FLOOD_PAUSE, self._go_on)
+        self._seen(None, None, False)
 
     def _go_on(self) -> None:
         self._pause = None

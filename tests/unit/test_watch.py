@@ -117,6 +117,26 @@ def test_a_lost_count_calls_everybody(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+def test_whoever_makes_events_without_end_delays_nobody_else(tmp_path: Path) -> None:
+    loud, quiet = tmp_path / "loud", tmp_path / "quiet"
+    loud.mkdir()
+    quiet.mkdir()
+
+    async def scene() -> None:
+        before: list[None] = []
+        other = asyncio.Event()
+        with closing(Watcher()) as watcher:
+            watcher.add(loud, lambda: None if other.is_set() else before.append(None))
+            watcher.add(quiet, other.set)
+            for number in range(watch.FLOOD * 5):
+                (loud / str(number)).touch()
+            (quiet / "file").touch()
+            await heard(other)
+        assert len(before) <= watch.FLOOD + 1
+
+    asyncio.run(scene())
+
+
 @contextmanager
 def rung(home: Home) -> Iterator[tuple[asyncio.Event, Doorbell, Store]]:
     """A doorbell on a new database; the event is set when it wakes somebody."""
