@@ -577,6 +577,27 @@ def test_people_are_not_asked_without_end(house: House) -> None:
     assert house.rows("SELECT count(*) FROM approvals") == [MOST_GATED + 2]
 
 
+def test_the_admin_group_is_asked_too_where_that_is_wanted(house: House) -> None:
+    agent = house.agent("team")
+    house.start(PYNCHY_APPROVALS__IN_ADMIN_CHAT="true")
+    agent.ask("a", "sync_worktree_to_main")
+    wait_for(lambda: house.rows("SELECT 1 FROM approvals"), "the question")
+    asked = "SELECT chat_jid, content FROM outbound_ledger ORDER BY chat_jid"
+    (here, first), (there, second) = house.rows(asked)
+    assert (here, there) == ("local:main", "local:team")
+    assert first == second
+    assert "The agent of team asks for a yes" in first
+    (id,) = house.rows("SELECT id FROM approvals")
+    say(house, "local:main", f"approve {id}")
+    assert agent.code("a") == "ok"
+    assert house.outside == ["approved a group"]
+    assert house.rows("SELECT decided_by, state FROM approvals") == [("owner", "approved")]
+    decided = "SELECT who, decision, at FROM audit WHERE kind = 'approval'"
+    ((who, decision, at),) = house.rows(decided)
+    assert (who, decision) == ("owner", "approved")
+    assert [at] == house.rows("SELECT decided_at FROM approvals")
+
+
 def test_a_restart_while_something_waits_changes_nothing(house: House) -> None:
     """F52: what was decided meanwhile is done at the next start, once."""
     agent = house.agent("team")
