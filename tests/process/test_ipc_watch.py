@@ -472,6 +472,42 @@ def test_what_was_approved_is_done_as_the_one_who_asked(house: House) -> None:
     assert sorted(house.outside) == ["approved a admin", "approved a group"]
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("UPDATE requests SET payload = replace(payload, 'sync', 'sink')", "changed"),
+        ("UPDATE requests SET type = 'deploy_changes'", "changed"),
+        ("UPDATE approvals SET digest = 'of something else'", "forbidden"),
+        ("UPDATE approvals SET state = 'denied'", "forbidden"),
+        ("UPDATE registered_groups SET is_admin = 0", "forbidden"),
+    ],
+)
+def test_what_is_not_what_was_shown_is_not_done(house: House, change: str, code: str) -> None:
+    """The row is asked again before it is carried out, whoever may have written to it since."""
+    agent = house.agent("main")
+    agent.ask("a", "sync_worktree_to_main")
+    house.start(once=True)
+    assert house.decide("approved", agent, "a")
+    with house.store.atomic() as db:
+        db.execute(change)
+    house.start(once=True)
+    assert agent.code("a") == code
+    assert house.outside == []
+
+
+def test_without_a_yes_nothing_is_done_though_it_seems_accepted(house: House) -> None:
+    agent = house.agent("main")
+    agent.ask("a", "sync_worktree_to_main")
+    agent.ask("b", "deploy_changes")
+    house.start(once=True)
+    with house.store.atomic() as db:
+        db.execute("UPDATE requests SET state = 'accepted'")
+    house.start(once=True)
+    assert agent.code("a") == agent.code("b") == "forbidden"
+    assert house.outside == []
+    assert todos(house) == []
+
+
 def test_a_no_and_no_answer_are_told_and_nothing_is_done_later(house: House) -> None:
     """Lesson 14: the answer comes where it was asked for, and a yes after its time is none."""
     agent = house.agent("team")
