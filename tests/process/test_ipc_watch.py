@@ -277,6 +277,18 @@ def test_no_event_need_be_heard(house: House) -> None:
     assert todos(house) == [str(number) for number in range(50)]
 
 
+def test_five_hundred_of_twenty_groups_are_answered_in_each_group_s_order(house: House) -> None:
+    agents = [house.agent(f"team-{number}") for number in range(20)]
+    house.start()
+    for number in range(25):
+        for agent in agents:
+            agent.ask(f"r{number}", "add_todo", content=f"{number}")
+    for agent in agents:
+        assert {agent.code(f"r{number}") for number in range(25)} == {"ok"}
+        noted = f"SELECT content FROM todos WHERE group_folder = '{agent.group}' ORDER BY id"
+        assert house.rows(noted) == [str(number) for number in range(25)]
+
+
 @pytest.mark.chaos
 @pytest.mark.timeout(600)
 def test_twenty_thousand_files_at_once_are_answered_each(house: House) -> None:
