@@ -61,7 +61,7 @@ def id_of(people: People, table: str) -> str:
 
 
 def test_an_answer_comes_to_whoever_asked_from_those_who_may_speak(people: People) -> None:
-    """Lesson 16: answers carry the check of their sender, and the owner's own count."""
+    """Answers carry the check of their sender, and the owner's own count."""
     ask(people, "team", AskUser(questions=(QUESTION,)))
     id = id_of(people, "questions")
     assert answered(people, "team") is None
@@ -93,7 +93,7 @@ def test_a_question_ends_by_time_with_a_word_in_the_chat(people: People) -> None
 
 
 def test_a_yes_counts_from_whom_and_where_it_was_asked(people: People) -> None:
-    """Lesson 13: approvals are bound to people and places."""
+    """Approvals are bound to people and places."""
     ask(people, "team", AddTodo(content="milk"), **GATED)
     id = id_of(people, "approvals")
     refused = f"You may not decide on {id}; that is for: owner."

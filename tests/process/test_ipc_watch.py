@@ -138,7 +138,7 @@ NAMELESS = [
 def test_whatever_lies_there_is_answered_once_and_nothing_outside_is_touched(
     house: House, outside: Path, is_down: bool
 ) -> None:
-    """Lessons 7 and 8: what an agent names or links is neither followed nor written to."""
+    """What an agent names or links is neither followed nor written to."""
     agent, other = house.agent("team"), house.agent("club")
     odd = odd_files(outside)
     if not is_down:
@@ -199,7 +199,7 @@ def test_of_what_can_t_be_read_the_beginning_is_kept(house: House) -> None:
 
 @pytest.mark.parametrize("gap", [0.3, 5.2])
 def test_what_is_written_in_pieces_is_taken_once_it_is_whole(house: House, gap: float) -> None:
-    """F34: without a rename, by one that keeps it open, and by one that comes again."""
+    """Without a rename, by one that keeps it open, and by one that comes again."""
     agent, other = house.agent("team"), house.agent("club")
     stage = house.start()
     spent = busy(stage.pid)
@@ -259,7 +259,7 @@ def test_what_was_asked_while_nothing_could_be_written_is_answered_then(house: H
 
 
 def test_no_event_need_be_heard(house: House) -> None:
-    """F36: so much happens at once that the kernel loses count."""
+    """So much happens at once that the kernel loses count."""
     agent, other = house.agent("team"), house.agent("club")
     stage = house.start()
     other.ask("first", "list_todos")
@@ -292,7 +292,7 @@ def test_five_hundred_of_twenty_groups_are_answered_in_each_group_s_order(house:
 @pytest.mark.chaos
 @pytest.mark.timeout(600)
 def test_twenty_thousand_files_at_once_are_answered_each(house: House) -> None:
-    """F36, and another group is served meanwhile."""
+    """Another group is served meanwhile."""
     agent, other = house.agent("team"), house.agent("club")
     house.start()
     count = 20_000
@@ -325,7 +325,7 @@ def replaced(path: Path, kind: str, outside: Path) -> None:
 def test_a_folder_that_became_something_else_is_left_alone(
     house: House, outside: Path, kind: str
 ) -> None:
-    """F37: others are served, and the group again when it has a folder."""
+    """Others are served, and the group again when it has a folder."""
     agent, other = house.agent("team"), house.agent("club")
     before = seen(outside)
     house.start()
@@ -365,7 +365,7 @@ def test_a_folder_that_was_something_else_at_the_start_is_left_alone(
 
 @pytest.mark.parametrize("how", ["folder gone", "session over"])
 def test_an_asker_that_has_gone_disturbs_nobody(house: House, how: str) -> None:
-    """F38: what it asked is done, and nobody tries to tell it again and again."""
+    """What it asked is done, and nobody tries to tell it again and again."""
     agent, other = house.agent("team"), house.agent("club")
     house.start()
     agent.ask("wait", "sync_worktree_to_main")
@@ -443,7 +443,7 @@ def test_an_id_is_answered_once_whatever_it_asks_the_second_time(house: House) -
 
 
 def test_nothing_that_an_agent_plants_is_an_approval(house: House) -> None:
-    """Lesson 1: not in its own folder, not in one beside it, and not as a request."""
+    """Not in its own folder, not in one beside it, and not as a request."""
     agent = house.agent("team")
     house.start()
     agent.ask("gated", "sync_worktree_to_main")
@@ -469,7 +469,7 @@ def test_nothing_that_an_agent_plants_is_an_approval(house: House) -> None:
 
 
 def test_what_was_approved_is_done_as_the_one_who_asked(house: House) -> None:
-    """Lesson 1: a yes doesn't make an admin of anybody; and what is done is what is stored."""
+    """A yes doesn't make an admin of anybody; and what is done is what is stored."""
     agent, admin = house.agent("team"), house.agent("main")
     house.start()
     for one in (agent, admin):
@@ -521,7 +521,7 @@ def test_without_a_yes_nothing_is_done_though_it_seems_accepted(house: House) ->
 
 
 def test_a_no_and_no_answer_are_told_and_nothing_is_done_later(house: House) -> None:
-    """Lesson 14: the answer comes where it was asked for, and a yes after its time is none."""
+    """The answer comes where it was asked for, and a yes after its time is none."""
     agent = house.agent("team")
     house.start(PYNCHY_APPROVALS__EXPIRY="1.5")
     agent.ask("denied", "sync_worktree_to_main")
@@ -571,7 +571,7 @@ def say(house: House, chat: str, *texts: str, sender: str = "owner", **environ: 
 
 
 def test_a_yes_counts_from_whom_and_where_it_was_asked_alone(house: House) -> None:
-    """Lessons 4, 13 and 16: not from a stranger, not in another chat, not from one who may speak
+    """Not from a stranger, not in another chat, not from one who may speak
     there but decides nothing; and a stranger answers no question and runs no command."""
     agent = house.agent("team")
     house.agent("club")
@@ -647,7 +647,7 @@ def test_the_admin_group_is_asked_too_where_that_is_wanted(house: House) -> None
 
 
 def test_a_restart_while_something_waits_changes_nothing(house: House) -> None:
-    """F52: what was decided meanwhile is done at the next start, once."""
+    """What was decided meanwhile is done at the next start, once."""
     agent = house.agent("team")
     house.start()
     for id in ("yes", "no"):
@@ -678,7 +678,6 @@ def test_a_restart_while_something_waits_changes_nothing(house: House) -> None:
     ids=str,
 )
 def test_nothing_that_is_said_tells_who_asks(house: House, said: dict[str, object]) -> None:
-    """Lessons 2, 7 and 9."""
     agent = house.agent("team")
     agent.write(agent.name("a"), json.dumps(said).encode())
     house.start(once=True)
@@ -718,7 +717,7 @@ def test_nothing_that_is_said_tells_who_asks(house: House, said: dict[str, objec
 def test_a_group_and_its_children_act_on_themselves_alone(
     house: House, said: dict[str, object], lane: str
 ) -> None:
-    """Lesson 9; and each refusal is a row of the audit log."""
+    """Each refusal is a row of the audit log."""
     agent = house.agent("team", lane)
     agent.write(agent.name("a"), json.dumps(said).encode())
     house.start(once=True)
@@ -730,7 +729,6 @@ def test_a_group_and_its_children_act_on_themselves_alone(
 
 
 def test_every_decision_is_kept_and_none_written_over(house: House) -> None:
-    """Lesson 25."""
     agent = house.agent("team")
     house.start()
     agent.ask("a", "sync_worktree_to_main")
@@ -748,7 +746,6 @@ def test_every_decision_is_kept_and_none_written_over(house: House) -> None:
 
 
 def test_nobody_is_told_that_something_was_done_which_wasn_t(house: House) -> None:
-    """Lesson 46."""
     agent = house.agent("team")
     said = {"prompt": "x", "schedule_type": "once", "schedule_value": "tomorrow"}
     agent.ask("a", "schedule_task", **said)
@@ -759,7 +756,7 @@ def test_nobody_is_told_that_something_was_done_which_wasn_t(house: House) -> No
 
 
 def test_a_slow_handler_delays_nobody_else(house: House) -> None:
-    """Lesson 49: not another group, and not what is rows of its own."""
+    """Not another group, and not what is rows of its own."""
     agent, other = house.agent("team"), house.agent("club")
     house.start()
     agent.ask("slow", "list_tasks")
@@ -776,7 +773,7 @@ def test_a_slow_handler_delays_nobody_else(house: House) -> None:
 
 
 def test_a_handler_that_breaks_is_answered_at_once_and_leaves_nothing(house: House) -> None:
-    """Lesson 50; `status` and the log tell of it."""
+    """`status` and the log tell of it."""
     agent = house.agent("main")
     for number in range(3):
         agent.ask(f"a{number}", "add_todo", content=f"{number}")
@@ -792,7 +789,7 @@ def test_a_handler_that_breaks_is_answered_at_once_and_leaves_nothing(house: Hou
 
 
 def test_swapping_files_under_its_hands_leads_nowhere(house: House, outside: Path) -> None:
-    """Lesson 8: one thread goes on with it while the stage reads."""
+    """One thread goes on with it while the stage reads."""
     agent, other = house.agent("team"), house.agent("club")
     before = seen(outside)
     house.start()

@@ -329,7 +329,7 @@ def test_under_load_it_is_killed_at_random_again_and_again(house: House) -> None
 
 
 def test_what_was_begun_when_it_was_killed_is_unknown_and_not_begun_again(house: House) -> None:
-    """F53: between the beginning of an effect outside of the file and its end."""
+    """Between the beginning of an effect outside of the file and its end."""
     agent = house.agent("team")
     stage = house.start()
     agent.ask("slow", "list_tasks")
