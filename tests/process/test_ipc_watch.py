@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from pynchy_cli import clock
-from pynchy_cli.ipc.intake import MOST_GATED
+from pynchy_cli.ipc.approving import MOST
 from pynchy_cli.store import approvals, audit, groups, sessions
 from tests.by_hand import Agent, House, plant_effects, wait_for
 
@@ -537,20 +537,6 @@ def test_a_no_and_no_answer_are_told_and_nothing_is_done_later(house: House) -> 
     assert house.outside == []
 
 
-def test_people_are_asked_no_more_than_they_can_answer(house: House) -> None:
-    agent = house.agent("team")
-    for number in range(60):
-        agent.ask(f"g{number}", "sync_worktree_to_main")
-    house.start()
-    assert [agent.code(f"g{number}") for number in range(50, 60)] == ["too_many"] * 10
-    assert house.rows("SELECT count(*) FROM outbound_ledger") == [50]
-    assert house.decide("denied", agent, "g7")
-    assert agent.code("g7") == "denied"
-    agent.ask("again", "sync_worktree_to_main")
-    assert house.decide("approved", agent, "again")
-    assert agent.code("again") == "ok"
-
-
 def say(house: House, chat: str, *texts: str, sender: str = "owner", **environ: str) -> None:
     """Somebody says something in a chat, and `route` hears it."""
     lines = [
@@ -610,7 +596,7 @@ def test_a_yes_counts_from_whom_and_where_it_was_asked_alone(house: House) -> No
 def test_people_are_not_asked_without_end(house: House) -> None:
     agent, other = house.agent("team"), house.agent("club")
     house.start()
-    for number in range(MOST_GATED):
+    for number in range(MOST):
         agent.ask(f"r{number}", "sync_worktree_to_main")
     agent.ask("more", "sync_worktree_to_main")
     assert agent.code("more") == "too_many"
@@ -622,7 +608,7 @@ def test_people_are_not_asked_without_end(house: House) -> None:
     assert agent.code("again") == "ok"
     assert house.decide("approved", other, "theirs")
     assert other.code("theirs") == "ok"
-    assert house.rows("SELECT count(*) FROM approvals") == [MOST_GATED + 2]
+    assert house.rows("SELECT count(*) FROM approvals") == [MOST + 2]
 
 
 def test_the_admin_group_is_asked_too_where_that_is_wanted(house: House) -> None:

@@ -37,22 +37,33 @@ def repeat(monkeypatch: pytest.MonkeyPatch, first: str, times: int, then: str) -
     monkeypatch.setattr(secrets, "choice", lambda letters: next(said, None) or next(endless))
 
 
-def test_an_id_is_not_given_again_though_its_group_was_removed(
+def test_an_id_is_not_given_again_for_thirty_days(
     ask: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nothing else is left of what was asked under it."""
+    repeat(monkeypatch, "k7m2", 1, "k7m2")
+    assert drawn(ask, NOW) == "k7m2"
+    repeat(monkeypatch, "k7m2", 1, "b3c4")
+    assert drawn(ask, clock.after(NOW, 30 * DAY - 1)) == "b3c4"
+    repeat(monkeypatch, "k7m2", 1, "b3c4")
+    assert drawn(ask, clock.after(NOW, 30 * DAY + 1)) == "k7m2"
+
+
+def test_nor_is_it_while_the_chat_shows_what_was_asked(
+    ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked anew would pass for what was said there, and never be seen."""
     rows = EFFECTS["ask_user"].rows
     assert rows is not None
     request = AskUser(questions=(Question(question="Where?"),))
     asked = ask.asked(groups.get(ask.store.db, "work"), request, "local:work")
-    repeat(monkeypatch, "k7m2", 1, "k7m2b3c4")
+    repeat(monkeypatch, "k7m2", 1, "k7m2")
     with ask.store.atomic() as db:
         rows(db, asked, NOW, None)
         groups.remove(db, "work")
     assert [row[0] for row in ask.store.db.execute("SELECT id FROM questions")] == []
     repeat(monkeypatch, "k7m2", 1, "b3c4")
-    assert drawn(ask, clock.after(NOW, 30 * DAY - 1)) == "b3c4"
-    repeat(monkeypatch, "k7m2", 1, "b3c4")
-    assert drawn(ask, clock.after(NOW, 30 * DAY + 1)) == "k7m2"
+    assert drawn(ask, clock.after(NOW, 31 * DAY)) == "b3c4"
 
 
 def test_where_all_short_ones_are_taken_they_get_longer(ask: Asking) -> None:
