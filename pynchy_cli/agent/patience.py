@@ -52,7 +52,10 @@ class Patience:
         else:
             self._why = f"the agent gave no sign of life for {self._silence:g} s"
         left = min(of_silence, of_all)
-        return max(left, LOOK) if waits else left
+        if not waits:
+            return left
+        self._heard = now  # it isn't silent, whatever becomes of the clock that the file goes by
+        return max(left, LOOK)
 
     def why(self) -> str:
         """What it ended of, in words."""

@@ -214,7 +214,8 @@ def next_to_do(
     """The oldest of a group's requests that is to be carried out; of those whose types are among
     `outside`, or of the others."""
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM requests WHERE group_folder = ? AND state = 'accepted'"
+        f"SELECT {_COLUMNS} FROM requests INDEXED BY requests_to_do"
+        " WHERE group_folder = ? AND state = 'accepted'"
         " AND (type IN (SELECT value FROM json_each(?))) = ? ORDER BY id LIMIT 1",
         (group_folder, json.dumps(list(outside)), int(is_outside)),
     ).fetchone()
@@ -242,7 +243,8 @@ def with_work(db: Connection, outside: Sequence[str]) -> list[tuple[str, bool]]:
 def are_undone(db: Connection, group_folder: str, count: int) -> bool:
     """Whether so many of a group's requests, or more, are to be carried out."""
     row = db.execute(
-        "SELECT 1 FROM requests WHERE group_folder = ? AND state = 'accepted' LIMIT 1 OFFSET ?",
+        "SELECT 1 FROM requests INDEXED BY requests_to_do"
+        " WHERE group_folder = ? AND state = 'accepted' LIMIT 1 OFFSET ?",
         (group_folder, count - 1),
     ).fetchone()
     return row is not None
@@ -288,7 +290,8 @@ def finished_children(db: Connection) -> list[tuple[Request, str, str | None, st
     rows = db.execute(
         f"SELECT {', '.join('r.' + name.strip() for name in _COLUMNS.split(','))},"
         " runs.state, runs.result, runs.error"
-        " FROM requests AS r LEFT JOIN runs ON runs.id = r.child_run"
+        " FROM requests AS r INDEXED BY requests_waiting"
+        " LEFT JOIN runs ON runs.id = r.child_run"
         " WHERE r.child_run IS NOT NULL AND r.state = 'waiting'"
         " AND (runs.id IS NULL OR runs.state IN ('done', 'failed', 'cancelled', 'superseded'))"
         " ORDER BY r.id"

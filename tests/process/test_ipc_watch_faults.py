@@ -69,11 +69,11 @@ def test_an_answer_that_can_t_be_written_is_said_once_and_comes_then(
     house: House, is_late: bool
 ) -> None:
     agent, other = house.agent("team"), house.agent("club")
-    house.start()
     ids = [f"r{number}" for number in range(20)]
     for id in ids:
         (agent.path / f"responses/{id}.json").mkdir()
         agent.ask(id, "finished_work" if is_late else "list_todos")
+    house.start()
     tried = "SELECT count(answer) FROM requests"
     wait_for(lambda: house.rows(tried) == [len(ids)], "their ends")
     other.ask("meanwhile", "list_todos")

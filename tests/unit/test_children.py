@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -523,6 +524,16 @@ def test_time_waited_is_counted_once() -> None:
     assert patience.waited(waits, at(25), at(40)) == 5
     assert patience.waited([], at(5), at(60)) == 0
     assert patience.waited([(at(70), None)], at(5), at(60)) == 0
+
+
+def test_who_waited_while_the_clock_was_set_back_is_not_taken_for_silent() -> None:
+    """F47: by such a clock the wait has not begun yet."""
+    limits = Sandbox(activity_timeout=0.5, run_timeout=600)
+    one = patience.Patience(limits, is_cold=False)
+    while one.left() > 0:
+        time.sleep(0.05)
+    assert one.left_after(lambda seconds: (0.0, True)) > 0
+    assert one.left_after(lambda seconds: (0.0, False)) > 0
 
 
 def test_a_long_answer_is_cut_and_says_so() -> None:

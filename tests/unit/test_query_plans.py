@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pynchy_cli.store import asked, messages, outbound, questions, queue, runs, status
+from pynchy_cli.store import asked, messages, outbound, questions, queue, requests, runs, status
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
 
@@ -57,6 +57,18 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "what has waited too long for an answer": (
         lambda db: questions.expire(db, NOW),
         "questions_expiring (expires_at<?)",
+    ),
+    "what is to be carried out next": (
+        lambda db: requests.next_to_do(db, "team", ["service"], is_outside=True),
+        "requests_to_do (group_folder=?)",
+    ),
+    "whether much is to be carried out": (
+        lambda db: requests.are_undone(db, "team", 500),
+        "requests_to_do (group_folder=?)",
+    ),
+    "who waits for a run that is over": (
+        lambda db: requests.finished_children(db),
+        "r USING INDEX requests_waiting",
     ),
     "whether anything can be claimed": (
         lambda db: runs.is_any_due(db, NOW),
