@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from pynchy_cli import clock
-from pynchy_cli.ipc.intake import MOST_GATED
+from pynchy_cli.ipc.approving import MOST
 from pynchy_cli.store import approvals, audit, groups, sessions
 from tests.by_hand import Agent, House, plant_effects, wait_for
 
@@ -562,7 +562,7 @@ def test_a_yes_counts_from_whom_and_where_it_was_asked_alone(house: House) -> No
 def test_people_are_not_asked_without_end(house: House) -> None:
     agent, other = house.agent("team"), house.agent("club")
     house.start()
-    for number in range(MOST_GATED):
+    for number in range(MOST):
         agent.ask(f"r{number}", "sync_worktree_to_main")
     agent.ask("more", "sync_worktree_to_main")
     assert agent.code("more") == "too_many"
@@ -574,7 +574,7 @@ def test_people_are_not_asked_without_end(house: House) -> None:
     assert agent.code("again") == "ok"
     assert house.decide("approved", other, "theirs")
     assert other.code("theirs") == "ok"
-    assert house.rows("SELECT count(*) FROM approvals") == [MOST_GATED + 2]
+    assert house.rows("SELECT count(*) FROM approvals") == [MOST + 2]
 
 
 def test_a_restart_while_something_waits_changes_nothing(house: House) -> None:

@@ -51,7 +51,11 @@ def test_an_id_is_not_given_again_though_its_group_was_removed(
     assert [row[0] for row in ask.store.db.execute("SELECT id FROM questions")] == []
     repeat(monkeypatch, "k7m2", 1, "b3c4")
     assert drawn(ask, clock.after(NOW, 30 * DAY - 1)) == "b3c4"
-    repeat(monkeypatch, "k7m2", 1, "b3c4")
+    repeat(monkeypatch, "k7m2", 1, "d5e6")
+    assert drawn(ask, clock.after(NOW, 30 * DAY + 1)) == "d5e6"  # the chat shows it still
+    with ask.store.atomic() as db:
+        db.execute("DELETE FROM outbound_ledger")
+    repeat(monkeypatch, "k7m2", 1, "d5e6")
     assert drawn(ask, clock.after(NOW, 30 * DAY + 1)) == "k7m2"
 
 

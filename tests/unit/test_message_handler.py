@@ -274,6 +274,6 @@ def test_an_id_is_drawn_while_there_are_any(ask: Asking) -> None:
             " VALUES ('approval:' || ?, 'local:family', '', 'host', '')",
             [(first + second,) for first in pairs for second in pairs],
         )
-        drawn = approvals.new_id(db)
+        drawn = approvals.new_id(db, clock.now())
     assert len(drawn) > 4
     assert approvals.SHAPE.fullmatch(drawn)
