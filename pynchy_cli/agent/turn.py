@@ -13,7 +13,17 @@ from pynchy_cli.agent import patience, trace
 from pynchy_cli.agent.spoken import internal, spoken
 from pynchy_cli.config.settings import Queue
 from pynchy_cli.model import Run, Session
-from pynchy_cli.store import Store, children, groups, outbound, requests, runs, sessions, steering
+from pynchy_cli.store import (
+    Store,
+    approvals,
+    children,
+    groups,
+    outbound,
+    requests,
+    runs,
+    sessions,
+    steering,
+)
 from pynchy_cli.store.connection import Connection
 
 Found = Sequence[tuple[protocol.Record, int]]
@@ -26,6 +36,7 @@ GIVEN_UP = "Sorry, I could not answer this: {error}"
 UNFINISHED = "Sorry, I could not finish this: {error}"
 STOPPED = "(Stopped.)"
 MORE_SAID = "more was said meanwhile"
+BEGUN_AGAIN = "the turn that asked begins again"
 TOO_LATE = protocol.write_answer(
     protocol.Answer(
         ok=False, error=protocol.Error("cancelled", "The turn that waited for it is over.")
@@ -327,6 +338,7 @@ class Turn:
     ) -> None:
         run = self.run
         children.leave(db, run, TOO_LATE, now)
+        approvals.withdraw(db, run.id, BEGUN_AGAIN, now)
         note = trace.note(db, run, reason)
         waiting = runs.give_back(
             db, run, now=now, not_before=later, error=reason, free=free, note=note

@@ -14,7 +14,7 @@ from typing import Literal
 from agent_runner.protocol import Answer, Error, write_answer
 from pynchy_cli import clock
 from pynchy_cli.errors import ApprovalUnknown
-from pynchy_cli.store import audit, requests
+from pynchy_cli.store import audit, outbound, requests
 from pynchy_cli.store.connection import Connection, Row
 
 Outcome = Literal["approved", "denied", "expired", "withdrawn"]
@@ -26,6 +26,7 @@ TRIES = 16
 """Draws of which one is free, or ids get longer."""
 KEPT = 30 * 86400.0
 """Seconds for which no id is given again."""
+WITHDRAWN = "↩️ {id} is void: {why}."
 ID = r"[a-z0-9]{2,36}"
 """What may be an id, as people type it."""
 _COLUMNS = (
@@ -181,6 +182,27 @@ def decide(
         detail={"approval": approval.id},
     )
     return True
+
+
+def withdraw(db: Connection, run_id: int, why: str, now: str) -> None:
+    """What a run's attempt has asked, and nobody has decided, is asked no more, and told so where
+    it was: its next attempt asks anew, and nothing is to be done twice."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM approvals WHERE state = 'pending'"
+        " AND request IN (SELECT id FROM requests WHERE run_id = ? AND state = 'waiting')",
+        (run_id,),
+    ).fetchall()
+    for approval in map(_approval, rows):
+        decide(db, approval, "withdrawn", "pynchy", now, why)
+        outbound.say(
+            db,
+            key=f"approval:{approval.id}:withdrawn",
+            chat_jid=approval.chats[0],
+            content=WITHDRAWN.format(id=approval.id, why=why),
+            source="host",
+            now=now,
+            group_folder=approval.group_folder,
+        )
 
 
 def _words(outcome: Outcome, who: str, reason: str) -> str:

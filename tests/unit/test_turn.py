@@ -27,7 +27,16 @@ from pynchy_cli.agent.turn import NOTHING, STOPPED, RunLost, Turn
 from pynchy_cli.config.settings import Queue
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull
 from pynchy_cli.model import CHAT_LANE, NewMessage, Reply, Run, Session
-from pynchy_cli.store import groups, messages, outbound, runs, sessions, steering
+from pynchy_cli.store import (
+    approvals,
+    groups,
+    messages,
+    outbound,
+    requests,
+    runs,
+    sessions,
+    steering,
+)
 from pynchy_cli.store.connection import Store, connect
 from pynchy_cli.store.migrate import migrate
 from tests.teams import add_team
@@ -506,3 +515,44 @@ def test_what_was_internal_in_an_answer_that_was_cut_short_is_not_said(
     now.take([(Text(turn=now.run.turn, text="Yes.<internal>she mu"), 10)])
     now.take([(TurnEnded(turn=now.run.turn, is_interrupted=True), 20)])
     assert final(store) == [left]
+
+
+def test_what_an_attempt_has_asked_is_void_when_it_goes_back(store: Store) -> None:
+    """Its next attempt asks anew, and nothing is done twice because both were approved."""
+    ask(store)
+    now = turn(store)
+    with store.atomic() as db:
+        request = requests.add(
+            db,
+            group_folder="team",
+            session="s1-1",
+            request_id="a",
+            lane=CHAT_LANE,
+            role="admin",
+            type="register_group",
+            payload="{}",
+            state="waiting",
+            now=NOW,
+            run_id=now.run.id,
+        )
+        approvals.ask(
+            db,
+            id="k7m2",
+            request=request,
+            chats=[CHAT],
+            summary="",
+            approvers=["owner"],
+            expires_at=FAR,
+            now=NOW,
+        )
+    now.give_back("its worker died")
+    approval = approvals.get(store.db, "k7m2")
+    assert approval.state == "withdrawn"
+    told = outbound.by_key(store.db, "approval:k7m2:withdrawn")
+    assert told is not None
+    assert told.content == "↩️ k7m2 is void: the turn that asked begins again."
+    with store.atomic() as db:
+        assert not approvals.decide(db, approval, "approved", "owner", NOW)
+    row = requests.get(store.db, request.id)
+    assert row is not None
+    assert (row.state, "withdrawn" in str(row.answer)) == ("refused", True)
