@@ -64,7 +64,8 @@ class Facts:
     gated: frozenset[str] = frozenset()
     """Kinds of requests, and `service:<tool>`s, that need a person's yes besides."""
     services: Mapping[str, Rule] | None = None
-    """The rule of each service that the group may use; None where nobody looked."""
+    """The rule of each service that the group may use; None, where nobody
+    looked, is as good as none."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,10 @@ def decide(who: Principal, request: Request, facts: Facts) -> Decision:
     names = {kind}
     if isinstance(request, asked.Service):
         names.add(f"service:{request.tool}")
-        if facts.services is not None:
-            of_tool = facts.services.get(request.tool, "deny")
-            if of_tool == "deny":
-                return _forbidden(f"{_who(who)} has no tool {request.tool!r}.")
-            applied = "gate" if "gate" in (applied, of_tool) else of_tool
+        of_tool = (facts.services or {}).get(request.tool, "deny")
+        if of_tool == "deny":
+            return _forbidden(f"{_who(who)} has no tool {request.tool!r}.")
+        applied = "gate" if "gate" in (applied, of_tool) else of_tool
     if applied == "gate" or names & facts.gated:
         return Decision("gated", "approval_needed", "A person must approve it.")
     return Decision("accepted")

@@ -79,7 +79,7 @@ def test_what_is_gated_comes_from_every_tier() -> None:
 def test_services_are_those_that_were_looked_up() -> None:
     calendar = asked.Service(tool="calendar")
     for services, outcome in (
-        (None, "accepted"),
+        (None, "forbidden"),
         ({"calendar": "own"}, "accepted"),
         ({"calendar": "gate"}, "gated"),
         ({"mail": "own"}, "forbidden"),
