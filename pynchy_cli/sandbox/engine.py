@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -121,6 +122,8 @@ class Engine:
         self.facts = facts
         self.is_podman = is_podman
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="engine")
+        # A runtime that isn't chosen after all is forgotten with its connections.
+        weakref.finalize(self, api.close).atexit = False
 
     @property
     def is_rootless(self) -> bool:

@@ -38,7 +38,7 @@ def kill(made: Sweep, points: Sequence[Point]) -> None:
     for point in points:
         made.kill_at(point)
     assert made.problems == []
-    assert made.tried - made.killed <= 1 + made.tried // 10
+    assert made.tried - made.killed <= 2 + made.tried // 10
 
 
 @pytest.mark.timeout(900)
