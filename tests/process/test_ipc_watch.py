@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -24,24 +24,10 @@ import pytest
 from pynchy_cli import clock
 from pynchy_cli.ipc.approving import MOST
 from pynchy_cli.store import approvals, audit, groups, sessions
-from tests.by_hand import Agent, House, plant_effects, wait_for
+from tests.by_hand import Agent, House, wait_for
 
 TODO = {"type": "add_todo", "content": "x"}
 WHOLE = json.dumps(TODO).encode()
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plant_effects(tmp_path_factory.mktemp("planted"))
-
-
-@pytest.fixture
-def house(home: Path, environment: dict[str, str], sources: Path) -> Iterator[House]:
-    made = House(home, {**environment, "PYTHONPATH": str(sources)})
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 def todos(house: House) -> list[str]:

@@ -5,29 +5,13 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psutil
 import pytest
 
 from pynchy_cli.ipc import approving, intake
-from tests.by_hand import House, plant_effects, wait_for
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plant_effects(tmp_path_factory.mktemp("planted"))
-
-
-@pytest.fixture
-def house(home: Path, environment: dict[str, str], sources: Path) -> Iterator[House]:
-    made = House(home, {**environment, "PYTHONPATH": str(sources)})
-    try:
-        yield made
-    finally:
-        made.close()
+from tests.by_hand import House, wait_for
 
 
 def busy(pid: int) -> float:

@@ -32,20 +32,6 @@ PARTS = 2
 """The whole sweep is cut into so many tests, so that two processors share them."""
 
 
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plant_effects(tmp_path_factory.mktemp("planted"))
-
-
-@pytest.fixture
-def house(home: Path, environment: dict[str, str], sources: Path) -> Iterator[House]:
-    made = House(home, {**environment, "PYTHONPATH": str(sources)})
-    try:
-        yield made
-    finally:
-        made.close()
-
-
 def problems(house: House, agents: Sequence[Agent]) -> Iterator[str]:
     """What is wrong, once all should be answered."""
     for agent in agents:
