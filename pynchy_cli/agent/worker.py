@@ -88,6 +88,10 @@ class Worker:
         over = len(self._driving) - self.concurrency
         return over < 0 or over < runs.yielding(self.context.store.db, self.context.owner)
 
+    def _is_any_busy(self) -> bool:
+        """Whether some run does more than wait for a person, whose answer may take hours."""
+        return len(self._driving) > runs.yielding(self.context.store.db, self.context.owner)
+
     def deadline(self) -> float | None:
         """Seconds until a run that was put off may start."""
         now = clock.now()
@@ -104,7 +108,7 @@ class Worker:
         """Give the working agents their grace, then put their runs back; close the rest."""
         self._stopping = True
         self.warm.stop()
-        if self._driving and not self.runtime.outlives_worker:
+        if self._is_any_busy() and not self.runtime.outlives_worker:
             grace = self.context.settings.sandbox.stop_grace
             self.context.log.info("waiting for agents", runs=len(self._driving), seconds=grace)
             with contextlib.suppress(asyncio.CancelledError):

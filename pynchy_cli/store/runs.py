@@ -22,8 +22,14 @@ _DUE = "(not_before IS NULL OR not_before <= :now OR coalesce(started_at, create
 
 
 # A run whose agent waits for another one gives its place to that one; where several wait for the
-# same, the first of them does.
-_YIELDS = """EXISTS (
+# same, the first of them does. One that waits for a person gives it to anybody: hours may pass, in
+# which nobody else would be answered.
+_YIELDS = """(EXISTS (
+    SELECT 1 FROM requests AS wish JOIN sessions AS its ON its.group_folder = wish.group_folder
+      AND its.lane = wish.lane AND its.folder = wish.session
+    WHERE wish.group_folder = busy.group_folder AND wish.lane = busy.lane
+      AND wish.run_id = busy.id AND wish.state = 'waiting' AND wish.child_run IS NULL)
+  OR EXISTS (
     SELECT 1 FROM requests AS wish JOIN runs AS child ON child.id = wish.child_run
     WHERE wish.group_folder = busy.group_folder AND wish.lane = busy.lane
       AND wish.run_id = busy.id AND wish.state = 'waiting'
@@ -31,7 +37,7 @@ _YIELDS = """EXISTS (
       AND NOT EXISTS (
         SELECT 1 FROM requests AS other JOIN runs AS first ON first.id = other.run_id
         WHERE other.child_run = child.id AND other.state = 'waiting'
-          AND other.run_id < busy.id AND first.state = 'running'))"""
+          AND other.run_id < busy.id AND first.state = 'running')))"""
 
 
 def as_run(row: Row) -> Run:

@@ -231,3 +231,14 @@ else:
     open_rows = "SELECT 1 FROM runs WHERE state IN ('queued', 'running')"
     wait_for(lambda: not pipeline.rows(open_rows), "the end of all runs")
     assert pipeline.replies() == ["new, told 1"]
+
+
+def test_a_stop_waits_for_no_agent_that_waits_for_a_person(pipeline: Pipeline) -> None:
+    script(pipeline, 'said = str(ask("ask_user", questions=[{"question": "Red or blue?"}]))')
+    pipeline.start("ipc-watch")
+    worker = pipeline.start("run-agent", core="handing", PYNCHY_SANDBOX__STOP_GRACE="3600")
+    say(pipeline)
+    wait_for(lambda: pipeline.rows("SELECT 1 FROM questions WHERE state = 'pending'"), "a question")
+    worker.terminate()
+    assert worker.wait(60) == 0
+    assert pipeline.rows("SELECT state, attempts FROM runs") == [("queued", 0)]

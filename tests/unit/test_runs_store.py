@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pynchy_cli import clock
 from pynchy_cli.errors import UsageWrong
 from pynchy_cli.model import CHAT_LANE, NewMessage, Run, Verdict
-from pynchy_cli.store import groups, messages, runs, sessions, steering
+from pynchy_cli.store import groups, messages, requests, runs, sessions, steering
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
 
@@ -372,3 +372,40 @@ TestLane = Lane.TestCase
 TestLane.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, derandomize=True
 )
+
+
+def waits(store: Store, run: Run, session: str) -> requests.Request:
+    """The run's agent has asked something in a session, and waits for a person."""
+    with store.atomic() as db:
+        return requests.add(
+            db,
+            group_folder=run.group_folder,
+            session=session,
+            request_id=session,
+            lane=run.lane,
+            role="group",
+            type="ask_user",
+            payload="{}",
+            state="waiting",
+            now=NOW,
+            run_id=run.id,
+        )
+
+
+def test_a_run_that_waits_for_a_person_keeps_nobody_else_from_theirs(store: Store) -> None:
+    add_group(store, "desk")
+    queued(store)
+    run = sure(claimed(store, limit=1))
+    queued(store, folder="desk")
+    waits(store, run, "of an earlier sandbox")
+    assert claimed(store, limit=1) is None
+    with store.atomic() as db:
+        sessions.begin(
+            db, "team", CHAT_LANE, folder="s1-1", owner=ME, sandbox="x", runtime="r", now=NOW
+        )
+    asked = waits(store, run, "s1-1")
+    assert runs.yielding(store.db, ME) == 1
+    assert sure(claimed(store, limit=1)).group_folder == "desk"
+    with store.atomic() as db:
+        requests.answer(db, asked.id, "done", "{}", NOW)
+    assert runs.yielding(store.db, ME) == 0
