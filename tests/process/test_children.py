@@ -8,35 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pynchy_cli import locks
-from tests.planted import plant
-from tests.process.test_run_agent import Pipeline, wait_for
+from tests.process.test_run_agent import Pipeline, pipeline, sources, wait_for
+
+__all__ = ["pipeline", "sources"]
 
 ONE = {"PYNCHY_QUEUE__MAX_CONCURRENT": "1"}
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return plant(tmp_path_factory.mktemp("planted"))
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path, environment: dict[str, str], sources: Path) -> Iterator[Pipeline]:
-    made = Pipeline(tmp_path, {**environment, "PYTHONPATH": str(sources)})
-    made.run("init", "--yes")
-    try:
-        yield made
-    finally:
-        made.close()
-    wait_for(
-        lambda: not [one for one in (made.home / "data/run").glob("*.lock") if locks.is_held(one)],
-        "the end of every process",
-    )
 
 
 def script(pipeline: Pipeline, text: str) -> Path:
