@@ -162,6 +162,23 @@ class ApprovalForbidden(PynchyError):
     exit_code = EXIT_REFUSED
 
 
+class ScheduleInvalid(PynchyError):
+    """A schedule that can't be, or is never due."""
+
+    exit_code = EXIT_USAGE
+
+
+class TaskUnknown(PynchyError):
+    """No task, or no host job, of that id."""
+
+
+class TaskFixed(PynchyError):
+    """A task or a host job that can't be changed so, because of where it comes from or how it
+    stands."""
+
+    exit_code = EXIT_USAGE
+
+
 class RequestRefused(PynchyError):
     """What an agent asked can't be done: `code` is stable, the message is for the agent."""
 

@@ -15,7 +15,9 @@ CHAT_LANE = "chat"
 SHELL_LANE = "shell"
 CHILD_LANE = "child:"
 """How the lanes of sandboxes begin that another one has started."""
-PASSING = (SHELL_LANE, CHILD_LANE)
+TASK_LANE = "task:"
+"""How the lanes of tasks begin that have conversations of their own."""
+PASSING = (SHELL_LANE, CHILD_LANE, TASK_LANE)
 """Lanes whose names begin so have a conversation that ends with its sandbox."""
 OWN_ID = "pynchy:"
 """Ids of messages that we write ourselves begin so; a network's message may not."""
@@ -119,6 +121,10 @@ class Run:
     """What a child has of its group's folder: none of it, read or write it."""
     apart: bool = False
     """Whether its range is asked again, out of its time, and grows by nothing said later."""
+    task: str | None = None
+    """The task whose firing it is."""
+    quiet: bool = False
+    """Whether its agent has said that there is nothing to be said."""
 
     @property
     def turn(self) -> str:
@@ -134,6 +140,11 @@ class Run:
     def is_child(self) -> bool:
         """Whether the answer goes to the agent that handed it on."""
         return self.kind == "child"
+
+    @property
+    def is_task(self) -> bool:
+        """Whether a clock has started it, and nobody waits for an answer."""
+        return self.kind == "task"
 
     @property
     def is_silent(self) -> bool:
@@ -180,3 +191,73 @@ class Reply:
     is_final: bool
     source: str
     created_at: str
+
+
+Source = Literal["person", "agent", "config"]
+"""Who made a task or a host job: somebody in a shell, a group's agent, or the configuration."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What tasks and host jobs have in common: when they are due, and how they stand.
+
+    `schedule_value` is canonical (see `recurrence`), `anchor` an interval's first due time.
+    `status` is active, paused, completed (nothing more is due) or cancelled.
+    """
+
+    id: str
+    name: str | None
+    schedule_type: str
+    schedule_value: str
+    timezone: str
+    anchor: str | None
+    catch_up: Literal["once", "skip"]
+    status: str
+    paused_by: Source | None
+    source: Source
+    created_by: str
+    created_at: str
+    ended_at: str | None
+    next_run: str | None
+    last_run: str | None
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
+class Task(Timed):
+    """A prompt that a group's agent is given when it is due. `condition` is a command of the host
+    that is run first, for `timeout_seconds` at most; where it fails the firing is left out."""
+
+    group_folder: str
+    chat_jid: str | None
+    prompt: str
+    context_mode: Literal["isolated", "group"]
+    overlap: Literal["skip", "queue"]
+    condition: str | None
+
+
+@dataclass(frozen=True)
+class HostJob(Timed):
+    """A command of the host, for `timeout_seconds` at most."""
+
+    command: str
+    cwd: str | None
+
+
+@dataclass(frozen=True)
+class Firing:
+    """One due time of a task or a host job, and what came of it.
+
+    `status` of a task's firing: checking, fired (its run tells the rest), skipped or missed; of a
+    job's: waiting, running, done, failed, timeout, stopped, unknown, skipped or missed.
+    `missed_since` is the first of the due times that it stands for.
+    """
+
+    id: int
+    of: str
+    due_at: str
+    run_at: str
+    missed_since: str | None
+    by_hand: bool
+    status: str
+    reason: str | None

@@ -24,6 +24,7 @@ STAGES = {
     "route": "route",
     "run-agent": "run_agent",
     "ipc-watch": "ipc_watch",
+    "schedule": "schedule",
     "gateway": "gateway",
 }
 """Name -> module in `pipeline`; `listen@stdin` is a stage `listen`."""

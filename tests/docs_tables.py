@@ -62,7 +62,26 @@ TABLES = {
     "processes": Table(
         "a stage that started, with the settings in force", "every stage", "status, every stage"
     ),
-    "scheduled_tasks": Table("a prompt for later", "nobody yet", "status, ipc-watch, check"),
+    "scheduled_tasks": Table(
+        "a prompt that a group's agent is given when it is due",
+        "tasks, ipc-watch, schedule",
+        "schedule, status, tasks, ipc-watch, check",
+    ),
+    "task_run_logs": Table(
+        "a due time of a task, unique, and what came of it: a run, or why there is none",
+        "schedule, tasks",
+        "schedule, status, tasks",
+    ),
+    "host_jobs": Table(
+        "a command that the host runs when it is due",
+        "jobs, ipc-watch, schedule",
+        "schedule, status, jobs, ipc-watch",
+    ),
+    "host_job_logs": Table(
+        "a due time of a host job, unique, with its exit code and the end of its output",
+        "schedule, jobs",
+        "schedule, status, jobs",
+    ),
     "requests": Table(
         "what an agent asks of the host: unique by `session` and `request_id`; `payload` as we "
         "have read it, `answer` the envelope that the agent is given",

@@ -169,6 +169,15 @@ class Commands(Section, frozen=True):
     """Seconds after which such a command is ended."""
 
 
+class Scheduler(Section, frozen=True):
+    """When tasks and host jobs are due, and how many go on at once."""
+
+    timezone: str = ""
+    """The time zone of schedules that name none, such as Europe/Berlin; empty is this machine's."""
+    max_jobs: Count = 32
+    """Host jobs and conditions of tasks at work at the same time."""
+
+
 class Log(Section, frozen=True):
     """What is written to standard error."""
 
@@ -181,7 +190,7 @@ class Log(Section, frozen=True):
 class Supervise(Section, frozen=True):
     """What `pynchy up` starts."""
 
-    stages: tuple[str, ...] = ("gateway", "route", "run-agent", "ipc-watch")
+    stages: tuple[str, ...] = ("gateway", "route", "run-agent", "ipc-watch", "schedule")
     """The stages, in the order in which they are started."""
 
 
@@ -251,6 +260,7 @@ class Settings(Section, frozen=True):
     approvals: Approvals = Approvals()
     commands: Commands = Commands()
     secrets: Secrets = Secrets()
+    scheduler: Scheduler = Scheduler()
     log: Log = Log()
     supervise: Supervise = Supervise()
     defaults: GroupRules = GroupRules(directives=("base", "idle"))

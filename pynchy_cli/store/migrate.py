@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 Change = tuple[str, Callable[["Database"], None]]
-NAMES = ("m001_pipeline", "m002_follow_ups", "m003_apart", "m004_runtime", "m005_requests")
+NAMES = (
+    "m001_pipeline",
+    "m002_follow_ups",
+    "m003_apart",
+    "m004_runtime",
+    "m005_requests",
+    "m006_schedule",
+)
 WAIT_SECONDS = 60.0
 
 

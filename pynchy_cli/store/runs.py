@@ -13,8 +13,9 @@ FREE_TAKEOVERS = 3
 COLUMNS = (
     "id, group_folder, lane, kind, state, attempts, takeovers, first_seq, last_seq, chat_jid,"
     " prompt, owner, not_before, error, created_at, started_at, finished_at, told_seq,"
-    " answered_seq, replies, asked, note, parent, depth, shares, apart"
+    " answered_seq, replies, asked, note, parent, depth, shares, apart, task, quiet"
 )
+_BOOLEANS = (COLUMNS.split(", ").index("apart"), COLUMNS.split(", ").index("quiet"))
 
 # A run began, or was queued, before its time was set: if that lies ahead, the clock was set back
 # since, and the run would wait for as long.
@@ -43,7 +44,8 @@ _YIELDS = """(EXISTS (
 def as_run(row: Row) -> Run:
     """A row of `COLUMNS` as a run."""
     values = list(row)
-    values[-1] = bool(values[-1])
+    for at in _BOOLEANS:
+        values[at] = bool(values[at])
     return Run(*values)
 
 
@@ -83,6 +85,24 @@ def queue_apart(
         "INSERT INTO runs(group_folder, lane, kind, state, first_seq, last_seq, chat_jid,"
         " created_at, apart) VALUES (?, ?, 'chat', 'queued', ?, ?, ?, ?, 1) RETURNING id",
         (group_folder, CHAT_LANE, first_seq, last_seq, chat_jid, now),
+    ).fetchone()
+    return int(row[0])
+
+
+def queue_task(
+    db: Connection,
+    group_folder: str,
+    lane: str,
+    task: str,
+    prompt: str,
+    chat_jid: str,
+    now: str,
+) -> int:
+    """Queue the run of a task's firing; its number."""
+    row = db.execute(
+        "INSERT INTO runs(group_folder, lane, kind, state, task, prompt, chat_jid, created_at)"
+        " VALUES (?, ?, 'task', 'queued', ?, ?, ?, ?) RETURNING id",
+        (group_folder, lane, task, prompt, chat_jid, now),
     ).fetchone()
     return int(row[0])
 

@@ -1,11 +1,178 @@
-"""Scheduled tasks: whose they are. Their identity is the row's, whatever somebody calls them."""
+"""Scheduled tasks, and what became of their firings. Whose a task is says its row, whatever
+somebody calls it."""
 
 from __future__ import annotations
 
-from pynchy_cli.store.connection import Connection
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from pynchy_cli.errors import TaskUnknown
+from pynchy_cli.model import CHAT_LANE, TASK_LANE, Firing, Task
+from pynchy_cli.store import runs, timetable
+from pynchy_cli.store.connection import Connection, Row
+from pynchy_cli.store.timetable import TIMED
+
+COLUMNS = f"{TIMED}, group_folder, chat_jid, prompt, context_mode, overlap, condition"
+_OPEN = "status IN ('active', 'paused')"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A firing, and its run where it has one: `state` as of runs, `error` where it failed, `result`
+    what its agent answered."""
+
+    firing: Firing
+    run_id: int | None
+    state: str | None
+    error: str | None
+    result: str | None
+    finished_at: str | None
+
+
+def add(db: Connection, task: Task) -> None:
+    """A new task, all of it as given; its id must be new."""
+    db.execute(
+        f"INSERT INTO scheduled_tasks({COLUMNS}) VALUES"
+        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(task.id, task.name, task.schedule_type, task.schedule_value, task.timezone),
+            *(task.anchor, task.catch_up, task.status, task.paused_by, task.source),
+            *(task.created_by, task.created_at, task.ended_at, task.next_run, task.last_run),
+            *(task.timeout_seconds, task.group_folder, task.chat_jid, task.prompt),
+            *(task.context_mode, task.overlap, task.condition),
+        ),
+    )
+
+
+def change(db: Connection, task: Task) -> None:
+    """Write what a task does, how it is called, and for whom; neither its schedule nor how it
+    stands."""
+    db.execute(
+        "UPDATE scheduled_tasks SET name = ?, catch_up = ?, timeout_seconds = ?, group_folder = ?,"
+        " chat_jid = ?, prompt = ?, context_mode = ?, overlap = ?, condition = ?, created_by = ?"
+        " WHERE id = ?",
+        (
+            *(task.name, task.catch_up, task.timeout_seconds, task.group_folder, task.chat_jid),
+            *(task.prompt, task.context_mode, task.overlap, task.condition, task.created_by),
+            task.id,
+        ),
+    )
+
+
+def get(db: Connection, id: str) -> Task:
+    """The task of this id. Raises TaskUnknown, naming the nearest there is."""
+    found = find(db, id)
+    if found is None:
+        known = [row[0] for row in db.execute(f"SELECT id FROM scheduled_tasks WHERE {_OPEN}")]
+        near = get_close_matches(id, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else "`pynchy tasks list` shows them."
+        raise TaskUnknown(f"There is no task {id!r}. {hint}")
+    return found
+
+
+def find(db: Connection, id: str) -> Task | None:
+    """The task of this id, if there is one."""
+    row = db.execute(f"SELECT {COLUMNS} FROM scheduled_tasks WHERE id = ?", (id,)).fetchone()
+    return _task(row) if row else None
+
+
+def all(db: Connection, group_folder: str | None = None, *, ended: bool = False) -> list[Task]:
+    """The tasks, or a group's, that are not over, or with `ended` all of them; the next due one
+    first."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM scheduled_tasks WHERE (?1 IS NULL OR group_folder = ?1)"
+        f" AND (?2 OR {_OPEN}) ORDER BY status, next_run IS NULL, next_run, id",
+        (group_folder, ended),
+    ).fetchall()
+    return [_task(row) for row in rows]
+
+
+def of_source(db: Connection, source: str) -> list[Task]:
+    """All tasks that somebody of this kind has made."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM scheduled_tasks WHERE source = ? ORDER BY id", (source,)
+    ).fetchall()
+    return [_task(row) for row in rows]
+
+
+def count_of(db: Connection, group_folder: str, source: str) -> int:
+    """How many tasks a group has that are not over, of one source."""
+    row = db.execute(
+        f"SELECT count(*) FROM scheduled_tasks WHERE group_folder = ? AND source = ? AND {_OPEN}",
+        (group_folder, source),
+    ).fetchone()
+    return int(row[0])
 
 
 def group_of(db: Connection, id: str) -> str | None:
     """The group that a task is of; None where there is no such task."""
     row = db.execute("SELECT group_folder FROM scheduled_tasks WHERE id = ?", (id,)).fetchone()
     return str(row[0]) if row else None
+
+
+def unfinished(db: Connection, id: str) -> tuple[int, int]:
+    """How many of a task's runs are queued, and how many at work. A condition that is being checked
+    counts as queued."""
+    row = db.execute(
+        "SELECT coalesce(sum(state = 'queued'), 0), coalesce(sum(state = 'running'), 0)"
+        " FROM runs WHERE task = ? AND state IN ('queued', 'running')",
+        (id,),
+    ).fetchone()
+    checking = db.execute(
+        "SELECT count(*) FROM task_run_logs WHERE status = 'checking' AND task_id = ?", (id,)
+    ).fetchone()
+    return int(row[0]) + int(checking[0]), int(row[1])
+
+
+def lane_of(task: Task) -> str:
+    """The lane in which a task's runs are at work."""
+    return CHAT_LANE if task.context_mode == "group" else TASK_LANE + task.id
+
+
+def start(db: Connection, task: Task, firing: int, prompt: str, now: str) -> int:
+    """Queue the run of a firing; its number."""
+    jid = task.chat_jid
+    if jid is None:
+        jid = db.execute(
+            "SELECT jid FROM registered_groups WHERE folder = ?", (task.group_folder,)
+        ).fetchone()[0]
+    run = runs.queue_task(db, task.group_folder, lane_of(task), task.id, prompt, jid, now)
+    db.execute(
+        "UPDATE task_run_logs SET status = 'fired', run_id = ?, owner = NULL WHERE id = ?",
+        (run, firing),
+    )
+    return run
+
+
+def leave_out(db: Connection, firing: int, reason: str, now: str) -> None:
+    """A firing whose condition doesn't hold comes to nothing."""
+    db.execute(
+        "UPDATE task_run_logs SET status = 'skipped', reason = ?, finished_at = ?, owner = NULL"
+        " WHERE id = ? AND status = 'checking'",
+        (reason, now, firing),
+    )
+
+
+def checking(db: Connection) -> list[tuple[Firing, Task]]:
+    """The firings whose conditions are to be checked, the oldest first."""
+    rows = db.execute(
+        "SELECT id, task_id, due_at, run_at, missed_since, by_hand, status, reason"
+        " FROM task_run_logs WHERE status = 'checking' ORDER BY id"
+    ).fetchall()
+    return [(timetable.as_firing(row), get(db, row[1])) for row in rows]
+
+
+def outcomes(db: Connection, id: str, limit: int) -> list[Outcome]:
+    """The last firings of a task with what became of them, the newest first."""
+    rows = db.execute(
+        "SELECT log.id, task_id, due_at, run_at, missed_since, by_hand, status, reason, log.run_id,"
+        " run.state, run.error, run.result, coalesce(run.finished_at, log.finished_at)"
+        " FROM task_run_logs AS log LEFT JOIN runs AS run ON run.id = log.run_id"
+        " WHERE task_id = ? ORDER BY log.id DESC LIMIT ?",
+        (id, limit),
+    ).fetchall()
+    return [Outcome(timetable.as_firing(row), *tuple(row)[8:]) for row in rows]
+
+
+def _task(row: Row) -> Task:
+    return Task(*tuple(row))

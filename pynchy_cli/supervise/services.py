@@ -16,6 +16,7 @@ SERVICES = {
     "route": "Messages become runs.",
     "run-agent": "Runs become answers.",
     "ipc-watch": "What agents ask for is carried out, as far as they may.",
+    "schedule": "Tasks and host jobs are started when they are due.",
 }
 """Every stage that runs for ever, in the order of starting, and what it is for."""
 

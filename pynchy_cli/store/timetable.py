@@ -1,0 +1,213 @@
+"""What tasks and host jobs have in common as rows: when they are due, who paused them, and a log of
+their firings. A firing and the next due time are written together by whoever fires."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from pynchy_cli import clock
+from pynchy_cli.errors import TaskFixed
+from pynchy_cli.model import Firing, Source, Timed
+from pynchy_cli.store.connection import Connection, Row
+
+KEPT_FIRINGS = 200
+"""Firings of each one that are kept, however old they are."""
+KEPT_SECONDS = 7 * 86_400.0
+"""Younger ones are kept as well: a clock that is set back meets what it has fired."""
+KEPT_ENDED = 30 * 86_400.0
+"""Seconds for which what has ended stays to be seen."""
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+
+TIMED = (
+    "id, name, schedule_type, schedule_value, timezone, anchor, catch_up, status, paused_by,"
+    " source, created_by, created_at, ended_at, next_run, last_run, timeout_seconds"
+)
+"""Columns in the order of `model.Timed`."""
+_FIRING = "id, {key}, due_at, run_at, missed_since, by_hand, status, reason"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of what is timed, and that of its firings."""
+
+    name: str
+    logs: str
+    key: str
+    prefix: str
+    noun: str
+
+
+TASKS = Table("scheduled_tasks", "task_run_logs", "task_id", "task-", "task")
+JOBS = Table("host_jobs", "host_job_logs", "job_id", "job-", "host job")
+TABLES = (TASKS, JOBS)
+
+
+def new_id(db: Connection, table: Table) -> str:
+    """An id that nothing of the table has."""
+    while True:
+        id = table.prefix + "".join(secrets.choice(_LETTERS) for _ in range(6))
+        if db.execute(f"SELECT 1 FROM {table.name} WHERE id = ?", (id,)).fetchone() is None:
+            return id
+
+
+def due(
+    db: Connection, table: Table, now: str, limit: int, besides: Collection[str] = ()
+) -> list[str]:
+    """The ids of what is due by now, the longest due first; `besides` those."""
+    rows = db.execute(
+        f"SELECT id FROM {table.name} WHERE status = 'active' AND next_run <= ?"
+        " ORDER BY next_run LIMIT ?",
+        (now, limit + len(besides)),
+    ).fetchall()
+    return [str(row[0]) for row in rows if row[0] not in besides][:limit]
+
+
+def next_due(db: Connection, table: Table, besides: Collection[str] = ()) -> str | None:
+    """When something is due next, or was; `besides` those. None where nothing ever is."""
+    rows = db.execute(
+        f"SELECT id, next_run FROM {table.name} WHERE status = 'active' AND next_run IS NOT NULL"
+        " ORDER BY next_run LIMIT ?",
+        (1 + len(besides),),
+    ).fetchall()
+    return next((str(row[1]) for row in rows if row[0] not in besides), None)
+
+
+def fired(
+    db: Connection,
+    table: Table,
+    id: str,
+    *,
+    due_at: str,
+    status: str,
+    now: str,
+    missed_since: str | None = None,
+    reason: str | None = None,
+    by_hand: bool = False,
+) -> int | None:
+    """Note one firing; its number. None where this due time has fired before."""
+    row = db.execute(
+        f"INSERT INTO {table.logs}({table.key}, due_at, run_at, missed_since, by_hand, status,"
+        " reason) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+        (id, due_at, now, missed_since, by_hand, status, reason),
+    ).fetchone()
+    if row is None:
+        return None
+    db.execute(
+        f"UPDATE {table.name} SET last_run = ?, last_log = ? WHERE id = ?", (now, row[0], id)
+    )
+    _prune(db, table, id, now)
+    return int(row[0])
+
+
+def has_fired(db: Connection, table: Table, id: str, due_at: str) -> bool:
+    """Whether a due time has its firing."""
+    row = db.execute(
+        f"SELECT 1 FROM {table.logs} WHERE {table.key} = ? AND due_at = ?", (id, due_at)
+    ).fetchone()
+    return row is not None
+
+
+def advance(db: Connection, table: Table, id: str, next_run: str | None, now: str) -> None:
+    """Set when it is due next; without any further time it is completed."""
+    if next_run is not None:
+        db.execute(f"UPDATE {table.name} SET next_run = ? WHERE id = ?", (next_run, id))
+        return
+    db.execute(
+        f"UPDATE {table.name} SET next_run = NULL, status = 'completed', ended_at = ? WHERE id = ?",
+        (now, id),
+    )
+    forget_ended(db, table, now)
+
+
+def reschedule(db: Connection, table: Table, one: Timed, next_run: str | None) -> None:
+    """Give it the schedule of `one`, from its next due time on; completed ones come back."""
+    db.execute(
+        f"UPDATE {table.name} SET schedule_type = ?, schedule_value = ?, timezone = ?, anchor = ?,"
+        " next_run = ?, ended_at = NULL, status = iif(status = 'paused', status, 'active')"
+        " WHERE id = ?",
+        (
+            *(one.schedule_type, one.schedule_value, one.timezone, one.anchor),
+            *(next_run, one.id),
+        ),
+    )
+
+
+def pause(db: Connection, table: Table, one: Timed, by: Source) -> None:
+    """Leave it out until it is resumed. Raises TaskFixed where it has ended."""
+    _require_unended(table, one)
+    db.execute(
+        f"UPDATE {table.name} SET status = 'paused', paused_by = ? WHERE id = ?"
+        " AND status = 'active'",
+        (by, one.id),
+    )
+
+
+def resume(db: Connection, table: Table, one: Timed, next_run: str | None, now: str) -> None:
+    """Take it up again: it is due next at `next_run`, and what was left out stays so. Raises
+    TaskFixed where it has ended."""
+    _require_unended(table, one)
+    if one.status != "paused":
+        return
+    db.execute(
+        f"UPDATE {table.name} SET status = 'active', paused_by = NULL WHERE id = ?", (one.id,)
+    )
+    advance(db, table, one.id, next_run, now)
+
+
+def cancel(db: Connection, table: Table, one: Timed, now: str) -> None:
+    """End it for good; what it has begun goes on. Raises TaskFixed where it has ended."""
+    _require_unended(table, one)
+    db.execute(
+        f"UPDATE {table.name} SET status = 'cancelled', next_run = NULL, ended_at = ? WHERE id = ?",
+        (now, one.id),
+    )
+    forget_ended(db, table, now)
+
+
+def forget_ended(db: Connection, table: Table, now: str) -> None:
+    """Remove what has ended long ago, with its log."""
+    db.execute(
+        f"DELETE FROM {table.name} WHERE ended_at < ? AND ended_at IS NOT NULL",
+        (clock.after(now, -KEPT_ENDED),),
+    )
+
+
+def firings(db: Connection, table: Table, id: str, limit: int) -> list[Firing]:
+    """The last firings of one, the newest first."""
+    rows = db.execute(
+        f"SELECT {_FIRING.format(key=table.key)} FROM {table.logs} WHERE {table.key} = ?"
+        " ORDER BY id DESC LIMIT ?",
+        (id, limit),
+    ).fetchall()
+    return [as_firing(row) for row in rows]
+
+
+def as_firing(row: Row) -> Firing:
+    """A row as a firing."""
+    id, of, due_at, run_at, missed_since, by_hand, status, reason = tuple(row)[:8]
+    return Firing(id, of, due_at, run_at, missed_since, bool(by_hand), status, reason)
+
+
+def active(db: Connection, table: Table) -> list[str]:
+    """The ids of all that will be due some time."""
+    rows = db.execute(
+        f"SELECT id FROM {table.name} WHERE status = 'active' AND next_run IS NOT NULL"
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _require_unended(table: Table, one: Timed) -> None:
+    if one.ended_at is not None:
+        raise TaskFixed(f"The {table.noun} {one.id} is {one.status}; add a new one.")
+
+
+def _prune(db: Connection, table: Table, id: str, now: str) -> None:
+    """Remove firings that are old and many."""
+    db.execute(
+        f"DELETE FROM {table.logs} WHERE {table.key} = :id AND due_at < :old AND due_at < ("
+        f"SELECT due_at FROM {table.logs} WHERE {table.key} = :id"
+        " ORDER BY due_at DESC LIMIT 1 OFFSET :kept)",
+        {"id": id, "old": clock.after(now, -KEPT_SECONDS), "kept": KEPT_FIRINGS - 1},
+    )
