@@ -3,9 +3,13 @@ together."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from pynchy_cli import clock
 from pynchy_cli.loop import Context, Stage
+from pynchy_cli.scheduling.firing import Firings
+from pynchy_cli.scheduling.wall_clock import WallClock
 from pynchy_cli.scheduling.work import Work
 
 SINGLE = True
@@ -17,18 +21,22 @@ def make(context: Context, options: dict[str, Any]) -> Stage:
 
 
 class Schedule:
-    """A stage: fires what is due, and has the host's commands run."""
+    """A stage: fires what is due by the clock `now`, and has the host's commands run."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, now: Callable[[], str] = clock.now) -> None:
+        self._now = now
+        self.clock = WallClock(context)
+        self.firings = Firings(context)
         self.work = Work(context)
 
     def drain(self) -> int:
         """Fire what is due, and start what waits."""
-        return self.work.drain()
+        now = self._now()
+        return self.clock.mind(now) + self.firings.drain(now) + self.work.drain()
 
     def deadline(self) -> float | None:
         """Seconds until something is due."""
-        return None
+        return self.firings.deadline(self._now())
 
     def is_busy(self) -> bool:
         """Whether commands are at work."""

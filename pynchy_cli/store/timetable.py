@@ -18,6 +18,8 @@ KEPT_SECONDS = 7 * 86_400.0
 """Younger ones are kept as well: a clock that is set back meets what it has fired."""
 KEPT_ENDED = 30 * 86_400.0
 """Seconds for which what has ended stays to be seen."""
+CLOCK = "schedule_clock"
+"""The counter that holds the wall clock's time."""
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 TIMED = (
@@ -99,14 +101,6 @@ def fired(
     )
     _prune(db, table, id, now)
     return int(row[0])
-
-
-def has_fired(db: Connection, table: Table, id: str, due_at: str) -> bool:
-    """Whether a due time has its firing."""
-    row = db.execute(
-        f"SELECT 1 FROM {table.logs} WHERE {table.key} = ? AND due_at = ?", (id, due_at)
-    ).fetchone()
-    return row is not None
 
 
 def advance(db: Connection, table: Table, id: str, next_run: str | None, now: str) -> None:
@@ -196,6 +190,29 @@ def active(db: Connection, table: Table) -> list[str]:
         f"SELECT id FROM {table.name} WHERE status = 'active' AND next_run IS NOT NULL"
     ).fetchall()
     return [str(row[0]) for row in rows]
+
+
+def fired_after(db: Connection, table: Table, id: str, moment: str) -> set[str]:
+    """The due times after a moment that have fired already."""
+    rows = db.execute(
+        f"SELECT due_at FROM {table.logs} WHERE {table.key} = ? AND due_at > ?", (id, moment)
+    ).fetchall()
+    return {str(row[0]) for row in rows}
+
+
+def clock_seen(db: Connection) -> str | None:
+    """The wall clock's time when something fired last, or was found anew."""
+    row = db.execute("SELECT at FROM counters WHERE name = ?", (CLOCK,)).fetchone()
+    return str(row[0]) if row else None
+
+
+def see_clock(db: Connection, now: str) -> None:
+    """Note what the wall clock shows."""
+    db.execute(
+        "INSERT INTO counters(name, value, at) VALUES (?, 0, ?)"
+        " ON CONFLICT(name) DO UPDATE SET at = excluded.at",
+        (CLOCK, now),
+    )
 
 
 def _require_unended(table: Table, one: Timed) -> None:
