@@ -100,18 +100,22 @@ class Asking:
 
 
 @contextmanager
-def asking(root: Path, settings: Settings = Settings()) -> Iterator[Asking]:  # noqa: B008
-    """A new home below `root`."""
+def asking(
+    root: Path,
+    settings: Settings = Settings(),  # noqa: B008
+    stage: str = "ipc-watch",
+) -> Iterator[Asking]:
+    """A new home below `root`, as a stage sees it."""
     home = Home(root / "home")
     prepare(home)
     migrate(home.database)
     with (
         asyncio.Runner() as runner,
         Store.open(home.database) as store,
-        present(store, home, "ipc-watch", settings, []) as owner,
+        present(store, home, stage, settings, []) as owner,
         closing(runner.run(_watcher())) as watcher,
     ):
-        context = Context("ipc-watch", home, settings, store, owner, watcher, once=True)
+        context = Context(stage, home, settings, store, owner, watcher, once=True)
         yield Asking(context, runner)
 
 
