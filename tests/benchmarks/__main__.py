@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from tests.benchmarks import claude, containers, crowd, idle, latency, requests, routing, starting
+from tests.benchmarks import (
+    claude,
+    containers,
+    crowd,
+    idle,
+    latency,
+    requests,
+    routing,
+    schedule,
+    starting,
+)
 
 ALL = {
     "starting": starting,
@@ -12,6 +22,7 @@ ALL = {
     "latency": latency,
     "crowd": crowd,
     "requests": requests,
+    "schedule": schedule,
     "claude": claude,
     "containers": containers,
     "idle": idle,

@@ -11,7 +11,7 @@ import psutil
 from tests.benchmarks.place import place
 
 SECONDS = 20
-STAGES = ("gateway", "route", "run-agent", "ipc-watch")
+STAGES = ("gateway", "route", "run-agent", "ipc-watch", "schedule")
 
 
 def figures() -> Iterator[str]:

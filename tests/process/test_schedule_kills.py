@@ -1,0 +1,246 @@
+"""Kill -9 of the stage that fires what is due: at every system call of it, and again and again
+while hundreds of due times come. Each fires exactly once, and is due next when it should be."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pynchy_cli import clock, locks, recurrence
+from pynchy_cli.store import jobs, tasks
+from pynchy_cli.store.connection import Store
+from tests.clocks import job, task
+from tests.stage_server import LIMIT, StageServer
+from tests.sweep import CALLS, Point
+
+SEED = "PYNCHY_CHAOS_SEED"
+PARTS = 2
+"""The whole sweep is cut into so many tests, so that two processors share them."""
+HOUR = 3600
+
+
+class Sweep:
+    """A home in which some things are due, put back before each kill."""
+
+    def __init__(self, home: Path, environ: dict[str, str], root: Path) -> None:
+        self.home = home
+        self.environ = {**environ, "PYNCHY_LOG__LEVEL": "error"}
+        self.snapshot, self.calls = root / "snapshot", root / "calls"
+        root.mkdir()
+        self.began = clock.now()
+        past = clock.after(self.began, -HOUR - 30)
+        often = recurrence.read("interval", "600", "UTC", past)
+        with Store.open(home / "data/messages.db") as store, store.atomic() as db:
+            for name, made in {
+                "hourly": task(past, "interval", "1h"),
+                "often": task(past, often.type, often.value),
+                "left": task(past, "interval", "600", catch_up="skip"),
+                "once": task(past, "once", clock.after(past, HOUR)),
+                "talk": task(past, "interval", "1h", context_mode="group"),
+                "later": task(self.began, "interval", "1h"),
+            }.items():
+                tasks.add(db, _named(made, name))
+            jobs.add(db, job(past, "interval", "1h", id="job-plain", command="echo x >> ../done"))
+        shutil.copytree(home / "data", self.snapshot)
+        self.server = StageServer(root, self.environ)
+        self.found: list[str] = []
+        self.tried = self.killed = 0
+
+    def restore(self) -> None:
+        shutil.rmtree(self.home / "data")
+        shutil.copytree(self.snapshot, self.home / "data")
+
+    @property
+    def asked(self) -> str:
+        return json.dumps({"home": str(self.home), "once": True, "options": {}})
+
+    def traced(self, *options: str) -> int:
+        """Run the stage under strace; its exit code."""
+        begun = self.server.start("schedule", self.asked, "", self.environ, held=True)
+        strace = subprocess.Popen(["strace", "-qq", "-p", str(begun.pid), *options])
+        begun.go_on()
+        code = begun.end()
+        strace.wait(LIMIT)
+        return code
+
+    def points(self) -> list[Point]:
+        """Every call that the stage makes when nobody kills it."""
+        self.restore()
+        self.traced("-o", str(self.calls), "-e", f"trace={','.join(CALLS)}")
+        counts = Counter(re.findall(r"^(\w+)\(", self.calls.read_text("utf-8", "replace"), re.M))
+        self.check("no kill")
+        return [Point(call, number + 1) for call in CALLS for number in range(counts[call])]
+
+    def kill_at(self, point: Point) -> None:
+        """Kill the stage there, run it again, and note what is wrong then."""
+        self.restore()
+        inject = f"inject={point.call}:signal=SIGKILL:when={point.number}"
+        code = self.traced("-o", os.devnull, "-e", f"trace={point.call}", "-e", inject)
+        self.tried += 1
+        self.killed += code == -signal.SIGKILL
+        for _ in range(2):
+            begun = self.server.start("schedule", self.asked, "", self.environ)
+            if (code := begun.end()) != 0:
+                self.found.append(f"after {point} it ended with {code}: {begun.errors[-600:]}")
+        self.check(str(point))
+
+    def check(self, where: str) -> None:
+        db = sqlite3.connect(self.home / "data/messages.db")
+        try:
+            self.found += [f"killed at {where}: {problem}" for problem in self._problems(db)]
+        finally:
+            db.close()
+
+    def _problems(self, db: sqlite3.Connection) -> Iterator[str]:
+        fired = db.execute("SELECT task_id, status FROM task_run_logs ORDER BY task_id").fetchall()
+        wanted = [("hourly", "fired"), ("left", "fired"), ("often", "fired"), ("once", "fired")]
+        if fired != [*wanted, ("talk", "fired")]:
+            yield f"fired: {fired}"
+        runs = db.execute(
+            "SELECT task, lane FROM runs WHERE kind = 'task' ORDER BY task"
+        ).fetchall()
+        lanes = [(name, f"task:{name}") for name, _ in wanted]
+        if runs != [*lanes, ("talk", "chat")]:
+            yield f"runs: {runs}"
+        for id, status, due in db.execute("SELECT id, status, next_run FROM scheduled_tasks"):
+            if id == "once":
+                if (status, due) != ("completed", None):
+                    yield f"once is {status}, due {due}"
+            elif due is None or not 0 < clock.seconds_between(self.began, due) < HOUR + LIMIT:
+                yield f"{id} is due at {due}"
+        logged = db.execute("SELECT job_id FROM host_job_logs").fetchall()
+        if logged != [("job-plain",)]:
+            yield f"host jobs: {logged}"
+        for row in (*db.execute("SELECT * FROM failures"), *db.execute("PRAGMA integrity_check")):
+            if row != ("ok",):
+                yield f"{row}"
+        db.rollback()
+
+    def close(self) -> None:
+        self.server.__exit__(None, None, None)
+
+
+def _named(made: tasks.Task, name: str) -> tasks.Task:
+    return tasks.Task(**{**made.__dict__, "id": name, "group_folder": "main"})
+
+
+@pytest.fixture
+def sweep(home: Path, environment: dict[str, str], tmp_path: Path) -> Iterator[Sweep]:
+    made = Sweep(home, environment, tmp_path / "sweep")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def kill(made: Sweep, points: Sequence[Point]) -> None:
+    assert made.found == []
+    for point in points:
+        made.kill_at(point)
+    assert made.found == []
+    assert made.tried - made.killed <= 1 + made.tried // 10
+
+
+@pytest.mark.timeout(300)
+def test_each_due_time_fires_once_wherever_the_stage_was_killed(sweep: Sweep) -> None:
+    points = sweep.points()
+    assert len(points) >= 40
+    kill(sweep, points[:: len(points) // 24])
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_so_it_is_at_every_point(sweep: Sweep, part: int) -> None:
+    kill(sweep, sweep.points()[part::PARTS])
+
+
+@pytest.mark.timeout(300)
+def test_a_run_that_is_queued_before_its_firing_is_noted_is_found(
+    home: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A fault that is planted, so that the sweep is known to see one."""
+    copy = tmp_path / "planted"
+    shutil.copytree(Path(tasks.__file__).parents[1], copy / "pynchy_cli")
+    module = copy / "pynchy_cli/scheduling/firing.py"
+    source = module.read_text()
+    sound = "        with self.context.store.atomic() as db:\n"
+    planted = (
+        "        with self.context.store.atomic() as db:\n"
+        "            early = tasks.find(db, id)\n"
+        "            if early is not None:\n"
+        "                tasks.start(db, early, 0, 'early', now)\n"
+    )
+    assert sound in source
+    module.write_text(source.replace(sound, planted + sound, 1))
+    made = Sweep(home, {**environment, "PYTHONPATH": str(copy)}, tmp_path / "sweep")
+    try:
+        assert made.points()
+        assert made.found
+    finally:
+        made.close()
+
+
+def again_and_again(
+    home: Path, environ: dict[str, str], root: Path, firings: int, kills: int
+) -> None:
+    """Have so many due times come, one after the other, while the stage is killed."""
+    seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(1 << 32))
+    print(f"{SEED}={seed}")
+    chance = random.Random(seed)
+    root.mkdir()
+    environ = {**environ, "PYNCHY_LOG__LEVEL": "error"}
+    begin, spread = clock.after(clock.now(), 1.0), kills * 0.12
+    due = [clock.after(begin, spread * number / firings) for number in range(firings)]
+    with Store.open(home / "data/messages.db") as store, store.atomic() as db:
+        for number, moment in enumerate(due):
+            past = clock.after(moment, -HOUR)
+            tasks.add(db, _named(task(past, "interval", "1h"), f"t{number}"))
+    lasting = json.dumps({"home": str(home), "once": False, "options": {}})
+    with StageServer(root, environ) as server:
+        for _ in range(kills):
+            begun = server.start("schedule", lasting, "", environ)
+            time.sleep(chance.random() * 0.3)
+            os.kill(begun.pid, signal.SIGKILL)
+            begun.end()
+        while clock.now() <= due[-1]:
+            time.sleep(0.1)
+        ending = json.dumps({"home": str(home), "once": True, "options": {}})
+        begun = server.start("schedule", ending, "", environ)
+        assert begun.end() == 0, begun.errors
+    db = sqlite3.connect(home / "data/messages.db")
+    logged = dict(db.execute("SELECT task_id, due_at FROM task_run_logs"))
+    runs = [row[0] for row in db.execute("SELECT task FROM runs WHERE kind = 'task'")]
+    nexts = dict(db.execute("SELECT id, next_run FROM scheduled_tasks"))
+    count = db.execute("SELECT count(*) FROM task_run_logs").fetchone()[0]
+    db.close()
+    assert count == firings
+    assert logged == {f"t{number}": moment for number, moment in enumerate(due)}
+    assert sorted(runs) == sorted(logged)
+    assert nexts == {f"t{number}": clock.after(moment, HOUR) for number, moment in enumerate(due)}
+    assert not locks.is_held(home / "data/run/schedule.lock")
+
+
+@pytest.mark.timeout(300)
+def test_two_hundred_due_times_fire_once_while_the_stage_is_killed_at_random(
+    home: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    again_and_again(home, environment, tmp_path / "killed", firings=200, kills=20)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_so_it_is_with_thousands(home: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    again_and_again(home, environment, tmp_path / "killed", firings=4000, kills=300)
