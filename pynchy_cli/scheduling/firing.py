@@ -9,11 +9,11 @@ from functools import partial
 from pynchy_cli import clock, recurrence
 from pynchy_cli.context import Context
 from pynchy_cli.model import Firing, HostJob, Task, Timed
-from pynchy_cli.recurrence import Schedule
 from pynchy_cli.scheduling.prompt import LATE, prompt
 from pynchy_cli.store import jobs, tasks, timetable
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.timetable import TABLES, TASKS, Table
+from pynchy_cli.timing import schedule_of
 
 SLICE = 100
 """Firings at most before others are seen to."""
@@ -85,13 +85,6 @@ class Firings:
 def subject(table: Table, id: str) -> str:
     """What a task or job is called among the failures, such as `task:task-k2m4p6`."""
     return f"{'task' if table is TASKS else 'job'}:{id}"
-
-
-def schedule_of(one: Timed) -> Schedule:
-    """The schedule of a row."""
-    kind = one.schedule_type
-    assert kind in recurrence.KINDS, f"a type of schedule: {kind!r}"
-    return Schedule(kind, one.schedule_value, one.timezone)
 
 
 def fire_by_hand(db: Connection, table: Table, one: Timed, now: str) -> int | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from pynchy_cli import clock, recurrence
 from pynchy_cli.context import Context
-from pynchy_cli.scheduling.firing import schedule_of
 from pynchy_cli.store import jobs, tasks, timetable
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.timetable import TABLES, TASKS, Table
+from pynchy_cli.timing import schedule_of
 
 BACK = 60.0
 """Seconds by which a clock is merely adjusted."""
