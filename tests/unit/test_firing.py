@@ -10,7 +10,7 @@ import pytest
 
 from pynchy_cli import clock
 from pynchy_cli.scheduling.firing import fire_by_hand
-from pynchy_cli.store import jobs, runs, tasks, timetable
+from pynchy_cli.store import failures, jobs, runs, tasks, timetable
 from pynchy_cli.store.timetable import JOBS, TASKS
 from tests.clocks import START, Clocks, clocks, job, task
 
@@ -202,8 +202,10 @@ def test_a_firing_is_written_with_the_next_due_time_and_the_run_or_not_at_all(
     assert made.rows("SELECT count(*) FROM runs") == [0]
     assert made.fired() == []
     made.store.db.execute("DROP TRIGGER broken")
-    made.later(1)
-    assert made.later(5) == 1
+    with made.store.atomic() as db:
+        failures.retry(db, "task:task-aaaaaa")
+    assert made.later(1) == 1
+    assert made.rows("SELECT count(*) FROM failures") == [0]
     assert made.rows("SELECT count(*) FROM runs") == [1]
 
 
