@@ -118,7 +118,7 @@ def remove(
     name: str = NAME,
     yes: bool = typer.Option(False, "--yes", "-y", help="Don't ask."),
 ) -> int:
-    """Remove a group with its runs and its conversation. Its folder and what was said are kept.
+    """Remove a group with its runs, tasks and conversation. Its folder and what was said are kept.
 
     Example: pynchy groups remove work --yes
     """
