@@ -6,16 +6,23 @@ saving; what a local time is in UTC is said here."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from pynchy_cli import local_time
 from pynchy_cli.errors import ScheduleInvalid
 
 ALIASES = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
-FIELDS = "minute, hour, day of the month, month, day of the week"
+FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_NAMED: tuple[Sequence[str], ...] = ((), (), (), ("", *_MONTHS), _DAYS)
 _SIGNS = re.compile(r"[0-9A-Za-z*/,#?()@ \t-]+", re.ASCII)
 _DRAWN = re.compile(r"(?:^|[\s,])[HR](?![A-Z])", re.IGNORECASE)
-_ONE_LONG = re.compile(r"(?<![\w-])0*(\w+)-0*\1(?:/\d+)?(?![\w-])", re.ASCII | re.IGNORECASE)
+_RANGE = re.compile(r"(\w+)-(\w+)(?:/(\d+))?", re.ASCII)
+_OF_MONTH = re.compile(r"[\w-]+#\d|L\d", re.ASCII | re.IGNORECASE)
+_RUBBISH = (ValueError, LookupError, TypeError)
+"""What croniter raises."""
 _NEAR = timedelta(hours=26)
 """Clocks are set back by less: what lies farther ahead doesn't come before what comes sooner."""
 
@@ -29,8 +36,8 @@ class Cron:
 
         try:
             self._cron = croniter(expression, datetime(2000, 1, 1), datetime)
-        except (ValueError, LookupError, TypeError) as error:
-            raise ScheduleInvalid(f"{expression!r} is no cron expression ({FIELDS}).") from error
+        except _RUBBISH as error:
+            raise ScheduleInvalid(_wrong(expression)) from error
         self._zone = zone
         self._every_hour = self._cron.expanded[1] == ["*"]
 
@@ -75,24 +82,26 @@ class Cron:
 def canonical(text: str) -> str:
     """An expression in its one form: an alias, or five fields with a space between them.
 
-    Raises ScheduleInvalid where what it asks for isn't taken.
+    Raises ScheduleInvalid where what it asks for isn't taken. Whether each field can be what it
+    says is seen when a Cron is made of it.
     """
     if not _SIGNS.fullmatch(text):
-        raise ScheduleInvalid(f"{text!a} is no cron expression ({FIELDS}).")
+        raise ScheduleInvalid(f"{text!a} is no cron expression: {_five()}.")
     fields = text.split()
     if text.strip().startswith("@"):
         return _alias(text.strip().lower())
     if len(fields) in (6, 7):
         raise ScheduleInvalid(
-            f"{text!r} has {len(fields)} fields; neither seconds nor years are taken. "
-            f"Give five: {FIELDS}."
+            f"{text!r} has {len(fields)} fields: neither seconds nor years are taken. "
+            f"Give {_five()}."
         )
     if len(fields) != 5:
-        raise ScheduleInvalid(f"{text!r} doesn't have five fields: {FIELDS}.")
+        raise ScheduleInvalid(f"{text!r} is no cron expression: {_five()}.")
     if _DRAWN.search(text):
         raise ScheduleInvalid(f"{text!r} has a time drawn by lot (R or H): name the time.")
-    # croniter reads 9-9 as every hour.
-    return " ".join(_ONE_LONG.sub(r"\1", field) for field in fields)
+    _require_plain_days(fields[2], fields[4])
+    named = zip(fields, _NAMED, strict=True)
+    return " ".join(",".join(_item(each, names) for each in one.split(",")) for one, names in named)
 
 
 def _alias(text: str) -> str:
@@ -101,3 +110,56 @@ def _alias(text: str) -> str:
     if text.startswith("@every"):
         raise ScheduleInvalid(f"{text!r} is an interval: give it as one, such as 30m.")
     raise ScheduleInvalid(f"{text!r} isn't taken; these are: {', '.join(ALIASES)}.")
+
+
+def _item(text: str, names: Sequence[str]) -> str:
+    """One item of a field; croniter takes 9-9 for all there is, and loses count where a range
+    with a step goes round."""
+    said = _RANGE.fullmatch(text)
+    if said is None:
+        return text
+    low, high = (_number(end, names) for end in (said[1], said[2]))
+    if low is None or high is None:
+        return text
+    if low == high:
+        return said[1]
+    if low > high and int(said[3] or 1) > 1:
+        raise ScheduleInvalid(f"{text!r} goes round with a step: name each of them.")
+    return text
+
+
+def _number(text: str, names: Sequence[str]) -> int | None:
+    if text.isdigit():
+        return int(text)
+    return names.index(text.lower()) if text.lower() in names else None
+
+
+def _require_plain_days(day: str, weekday: str) -> None:
+    """Refuse what croniter takes for something else: days that count within the month, together
+    with others."""
+    items = weekday.split(",")
+    counted = [bool(_OF_MONTH.fullmatch(item)) for item in items]
+    if any(counted) and not all(counted):
+        raise ScheduleInvalid(f"{weekday!r} mixes weekdays with those of a week (# or L).")
+    nearest = "w" in day.lower()
+    if (any(counted) and day not in "*?") or (nearest and weekday not in "*?"):
+        raise ScheduleInvalid(
+            f"{day!r} and {weekday!r} aren't taken together: make a schedule of each."
+        )
+
+
+def _five() -> str:
+    return f"five fields ({', '.join(FIELDS)})"
+
+
+def _wrong(expression: str) -> str:
+    from croniter import croniter
+
+    for number, field in enumerate(expression.split()):
+        try:
+            croniter(
+                " ".join(field if n == number else "*" for n in range(5)), datetime(2000, 1, 1)
+            )
+        except _RUBBISH:
+            return f"{field!r} can't be the {FIELDS[number]} of a cron expression."
+    return f"{expression!r} is no cron expression: {_five()}."

@@ -4,9 +4,7 @@ bisection."""
 
 from __future__ import annotations
 
-import difflib
 from datetime import UTC, datetime, timedelta, tzinfo
-from importlib import resources
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -98,6 +96,10 @@ def _links(path: Path) -> list[str]:
 
 
 def _nearest(name: str) -> str:
+    # Only mistakes need these.
+    import difflib
+    from importlib import resources
+
     known: dict[str, str] = {}
     for each in resources.files("tzdata").joinpath("zones").read_text().split():
         known.setdefault(each.lower().rpartition("/")[2], each)

@@ -66,7 +66,7 @@ def read(type: str, value: str, timezone: str, now: str) -> Schedule:
     if type == "interval":
         return Schedule("interval", _seconds(value.strip()), timezone)
     if type == "once":
-        return Schedule("once", _moment(value.strip(), timezone, now), timezone)
+        return Schedule("once", _ahead(value, timezone, now), timezone)
     raise ScheduleInvalid(f"A schedule can be {', '.join(KINDS)}, not {type[:20]!a}.")
 
 
@@ -111,6 +111,19 @@ def upcoming(schedule: Schedule, anchor: str | None, after: str, count: int) -> 
     return found
 
 
+def moment(text: str, timezone: str) -> str:
+    """A moment as people write it, in the file's form: `2026-12-01 09:00`, local in the time zone,
+    or ISO-8601 with a zone of its own. Raises ScheduleInvalid."""
+    said = _MOMENT.fullmatch(text.strip())
+    if said is None:
+        raise ScheduleInvalid(f"{text[:40]!a} is no moment: give it such as 2026-12-01 09:00.")
+    try:
+        found = datetime.fromisoformat(f"{said[1]}T{said[2]}{(said[3] or '').upper()}")
+        return clock.stamp(found if found.tzinfo else moment_of(found, zone(timezone)))
+    except (ValueError, OverflowError) as error:
+        raise ScheduleInvalid(f"{text!r} is no moment: there is no such time.") from error
+
+
 def in_words(moment: str, timezone: str) -> str:
     """A moment as people there read it: `Tue 2026-12-01 09:00 CET`."""
     local = clock.parse(moment)
@@ -151,17 +164,8 @@ def _seconds(text: str) -> str:
     return str(seconds)
 
 
-def _moment(text: str, timezone: str, now: str) -> str:
-    said = _MOMENT.fullmatch(text)
-    if said is None:
-        raise ScheduleInvalid(f"{text!a} is no moment: give it such as 2026-12-01 09:00.")
-    try:
-        moment = datetime.fromisoformat(f"{said[1]}T{said[2]}{(said[3] or '').upper()}")
-        if moment.tzinfo is None:
-            moment = moment_of(moment, zone(timezone))
-        due = clock.stamp(moment)
-    except (ValueError, OverflowError) as error:
-        raise ScheduleInvalid(f"{text!r} is no moment: there is no such time.") from error
+def _ahead(text: str, timezone: str, now: str) -> str:
+    due = moment(text, timezone)
     if due <= now:
         raise ScheduleInvalid(f"{text!r} is past: it is {in_words(now, timezone)}.")
     return due

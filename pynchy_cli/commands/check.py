@@ -14,18 +14,20 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+from pynchy_cli import clock, recurrence
 from pynchy_cli.commands.app import Context, here
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, UsageWrong
 from pynchy_cli.model import TriggerMode
 from pynchy_cli.output import print_line
 from pynchy_cli.routing import transcript, triggers
+from pynchy_cli.scheduling import trial
 from pynchy_cli.security import allowlist, mounts
 from pynchy_cli.security.allowlist import Allowlist
 from pynchy_cli.security.mounts import Asked, Places
 from pynchy_cli.store import connection
 
-Kind = Literal["trigger", "transcript", "mount", "request"]
+Kind = Literal["trigger", "transcript", "mount", "request", "cron"]
 Question = Mapping[str, Any]
 Rule = Callable[[Question], dict[str, Any]]
 
@@ -52,6 +54,9 @@ def command(
     request: {"id", "group", "admin", "payload"}, the payload being a request file's raw text; gives
     {"id", "outcome", "code", "message"}, the outcome being accepted, gated (a person must approve
     it), forbidden or invalid. Whose a chat or task is that it names, this home's database says.
+    cron: {"id", "value"} and, where wanted, type (cron, interval or once), tz, after and count;
+    gives {"id", "valid", "next", "error"}: the next due times (else three, after now) in UTC, or
+    what is wrong with the schedule.
     What can't be answered gives {"id", "error"}.
 
     Example: echo '{"id": 1, "text": "@pynchy hello"}' | pynchy check trigger --batch
@@ -77,6 +82,8 @@ def _rule(kind: Kind, context: Context, listed: Path | None) -> Rule:
         return lambda asked: trigger_rule(asked, settings)
     if kind == "request":
         return _request_rule(context)
+    if kind == "cron":
+        return _cron_rule(context)
     # Only this kind needs the agents' side, which takes a while to load.
     from pynchy_cli.agent import extra_mounts
 
@@ -101,6 +108,18 @@ def _request_rule(context: Context) -> Rule:
         settings,
         db,
         is_admin=_field(asked, "admin", bool),
+    )
+
+
+def _cron_rule(context: Context) -> Rule:
+    scheduler, environ = context.settings.scheduler, context.environ
+    zone = recurrence.local_zone(scheduler.timezone, environ.get("TZ"))
+    return lambda asked: trial.ask(
+        _field(asked, "type", str, "cron"),
+        _text(asked, "value"),
+        _field(asked, "tz", str, zone),
+        _field(asked, "after", str, clock.now()),
+        _field(asked, "count", int, 3),
     )
 
 
@@ -187,7 +206,16 @@ def _field(asked: Question, name: str, kind: type, otherwise: Any = None) -> Any
         return otherwise
     if value is None:
         raise ValueError(f"{name} is missing")
-    if not isinstance(value, kind):
-        wanted = {str: "a string", list: "a list", bool: "true or false"}[kind]
-        raise ValueError(f"{name} is not {wanted}")
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        kinds = {str: "a string", list: "a list", bool: "true or false", int: "a whole number"}
+        raise ValueError(f"{name} is not {kinds[kind]}")
     return value
+
+
+def _text(asked: Question, name: str) -> str:
+    """A string, or a number as one."""
+    value = asked.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    text: str = _field(asked, name, str)
+    return text
