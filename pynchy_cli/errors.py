@@ -179,6 +179,10 @@ class TaskFixed(PynchyError):
     exit_code = EXIT_USAGE
 
 
+class TaskBusy(PynchyError):
+    """A task or a host job whose last firing is not over yet."""
+
+
 class RequestRefused(PynchyError):
     """What an agent asked can't be done: `code` is stable, the message is for the agent."""
 

@@ -159,5 +159,14 @@ def outcomes(db: Connection, id: str, limit: int) -> list[Outcome]:
     return [Outcome(timetable.as_firing(row), *tuple(row)[8:]) for row in rows]
 
 
+def last_results(db: Connection) -> dict[str, str]:
+    """What came of the last firing of each job that has fired."""
+    rows = db.execute(
+        "SELECT job.id, log.status FROM host_jobs AS job"
+        " JOIN host_job_logs AS log ON log.id = job.last_log"
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def _job(row: Row) -> HostJob:
     return HostJob(*tuple(row))

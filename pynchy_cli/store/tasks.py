@@ -26,6 +26,7 @@ class Outcome:
     state: str | None
     error: str | None
     result: str | None
+    started_at: str | None
     finished_at: str | None
 
 
@@ -166,12 +167,24 @@ def outcomes(db: Connection, id: str, limit: int) -> list[Outcome]:
     """The last firings of a task with what became of them, the newest first."""
     rows = db.execute(
         "SELECT log.id, task_id, due_at, run_at, missed_since, by_hand, status, reason, log.run_id,"
-        " run.state, run.error, run.result, coalesce(run.finished_at, log.finished_at)"
+        " run.state, run.error, run.result, run.started_at,"
+        " coalesce(run.finished_at, log.finished_at)"
         " FROM task_run_logs AS log LEFT JOIN runs AS run ON run.id = log.run_id"
         " WHERE task_id = ? ORDER BY log.id DESC LIMIT ?",
         (id, limit),
     ).fetchall()
     return [Outcome(timetable.as_firing(row), *tuple(row)[8:]) for row in rows]
+
+
+def last_results(db: Connection) -> dict[str, str]:
+    """What came of the last firing of each task that has fired: the state of its run, or else the
+    status of the firing."""
+    rows = db.execute(
+        "SELECT task.id, coalesce(run.state, log.status) FROM scheduled_tasks AS task"
+        " JOIN task_run_logs AS log ON log.id = task.last_log"
+        " LEFT JOIN runs AS run ON run.id = log.run_id"
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def _task(row: Row) -> Task:

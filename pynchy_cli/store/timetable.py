@@ -128,13 +128,19 @@ def reschedule(db: Connection, table: Table, one: Timed, next_run: str | None) -
     )
 
 
+def tell_in(db: Connection, table: Table, id: str, timezone: str) -> None:
+    """Tell its times in another time zone; they stay what they are."""
+    db.execute(f"UPDATE {table.name} SET timezone = ? WHERE id = ?", (timezone, id))
+
+
 def pause(db: Connection, table: Table, one: Timed, by: Source) -> None:
-    """Leave it out until it is resumed. Raises TaskFixed where it has ended."""
+    """Leave it out until it is resumed. What others have paused is a person's pause once a person
+    wants it so. Raises TaskFixed where it has ended."""
     _require_unended(table, one)
     db.execute(
-        f"UPDATE {table.name} SET status = 'paused', paused_by = ? WHERE id = ?"
-        " AND status = 'active'",
-        (by, one.id),
+        f"UPDATE {table.name} SET status = 'paused', paused_by = :by WHERE id = :id"
+        " AND (status = 'active' OR :by = 'person')",
+        {"by": by, "id": one.id},
     )
 
 

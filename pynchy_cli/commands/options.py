@@ -1,0 +1,49 @@
+"""The options that several commands have, as Typer declares them; and no command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from pynchy_cli.errors import UsageWrong
+
+
+def _storable(number: int) -> int:
+    """Raises UsageWrong where no file has so many."""
+    if number > sys.maxsize:
+        raise UsageWrong(f"{number} is too large a number.")
+    return number
+
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, as `list` shows them.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
+Cron = Annotated[
+    str | None,
+    typer.Option(metavar='"M H D M W"', help="Five fields, or @hourly, @daily and so on."),
+]
+Every = Annotated[
+    str | None, typer.Option(metavar="SPAN", help="Again and again: 30m, 2h, 1d; 10s at least.")
+]
+At = Annotated[
+    str | None, typer.Option(metavar='"DATE TIME"', help="Once, such as 2030-12-01 09:00.")
+]
+Tz = Annotated[
+    str | None,
+    typer.Option(metavar="ZONE", help="Its time zone, such as Europe/Berlin; else the configured."),
+]
+Name = Annotated[str | None, typer.Option(metavar="TEXT", help="What people call it.")]
+CatchUp = Annotated[
+    Literal["once", "skip"] | None,
+    typer.Option(help="What was missed is done once, later (once), or never (skip)."),
+]
+Paused = Annotated[bool, typer.Option("--paused", help="Have it wait until it is resumed.")]
+Ended = Annotated[bool, typer.Option("--all", help="Also those that are over.")]
+Limit = Annotated[
+    int,
+    typer.Option(
+        *("-n", "--limit"), min=0, metavar="N", callback=_storable, help="How many, the newest."
+    ),
+]
