@@ -91,7 +91,7 @@ def _find(name: str) -> tzinfo | None:
 def _links(path: Path) -> list[str]:
     try:
         return [str(path.readlink()), str(path.resolve())]
-    except OSError:
+    except (OSError, RuntimeError):  # the latter of links that go round
         return []
 
 
@@ -101,7 +101,8 @@ def _nearest(name: str) -> str:
     from importlib import resources
 
     known: dict[str, str] = {}
-    for each in resources.files("tzdata").joinpath("zones").read_text().split():
+    zones = resources.files("tzdata").joinpath("zones").read_text()
+    for each in sorted(set(zones.split()).difference(_NO_NAMES)):
         known.setdefault(each.lower().rpartition("/")[2], each)
         known[each.lower()] = each
     asked = name[:LONGEST_NAME].strip().lower().replace(" ", "_")

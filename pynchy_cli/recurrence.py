@@ -33,7 +33,7 @@ LONGEST_VALUE = 200
 _SPAN = re.compile(r"(\d{1,10})(?:\.0+)?\s*(s|sec|m|min|h|d|w)?", re.ASCII)
 _UNITS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MOMENT = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s?(Z|[+-]\d\d(?::?\d\d)?)?",
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
 Next = Callable[[datetime], datetime | None]
@@ -64,7 +64,7 @@ def read(type: str, value: str, timezone: str, now: str) -> Schedule:
             raise ScheduleInvalid(f"{value!r} never comes.")
         return schedule
     if type == "interval":
-        return Schedule("interval", _seconds(value.strip()), timezone)
+        return Schedule("interval", _seconds(value.strip(" ")), timezone)
     if type == "once":
         return Schedule("once", _ahead(value, timezone, now), timezone)
     raise ScheduleInvalid(f"A schedule can be {', '.join(KINDS)}, not {type[:20]!a}.")
@@ -114,7 +114,7 @@ def upcoming(schedule: Schedule, anchor: str | None, after: str, count: int) -> 
 def moment(text: str, timezone: str) -> str:
     """A moment as people write it, in the file's form: `2026-12-01 09:00`, local in the time zone,
     or ISO-8601 with a zone of its own. Raises ScheduleInvalid."""
-    said = _MOMENT.fullmatch(text.strip())
+    said = _MOMENT.fullmatch(text.strip(" "))
     if said is None:
         raise ScheduleInvalid(f"{text[:40]!a} is no moment: give it such as 2026-12-01 09:00.")
     try:
