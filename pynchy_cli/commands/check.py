@@ -71,7 +71,7 @@ def command(
         return EXIT_DONE
     answered = answer(sys.stdin.buffer.read(), rule)
     print_line(answered)
-    return EXIT_FAILED if "error" in answered else EXIT_DONE
+    return EXIT_FAILED if answered.get("error") else EXIT_DONE
 
 
 def _rule(kind: Kind, context: Context, listed: Path | None) -> Rule:

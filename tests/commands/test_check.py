@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -334,3 +335,99 @@ def test_a_database_that_can_t_be_read_answers_nothing(pynchy: Pynchy, home: Pat
     done = pynchy("check", "request", "--batch", input=json.dumps(requested(1, SAY)), code=100)
     assert done.stdout == ""
     assert "is damaged or not a database" in done.stderr
+
+
+AFTER = "2026-03-07T00:00:00Z"
+
+
+def test_cron(pynchy: Pynchy, home: Path) -> None:
+    questions = [
+        {"id": 1, "value": "30 2 * * *", "tz": "America/New_York", "after": AFTER},
+        {"id": 2, "type": "interval", "value": 1800, "after": AFTER, "count": 2},
+        {"id": 3, "type": "interval", "value": "2h", "after": AFTER, "count": 1, "tz": None},
+        {
+            "id": 4,
+            "type": "once",
+            "value": "2026-10-25 02:30",
+            "tz": "Europe/Berlin",
+            "after": AFTER,
+        },
+        {"id": 5, "type": "once", "value": "2026-10-25T02:30+02:00", "after": AFTER, "count": 5},
+        {"id": 6, "value": "@daily", "tz": "UTC", "after": AFTER, "count": 0},
+        {
+            "id": 7,
+            "value": "0 9 * * *",
+            "tz": "Asia/Tokyo",
+            "after": "2026-03-07 08:59",
+            "count": 1,
+        },
+    ]
+    want = [
+        ["2026-03-07T07:30:00.000Z", "2026-03-08T07:00:00.000Z", "2026-03-09T06:30:00.000Z"],
+        ["2026-03-07T00:30:00.000Z", "2026-03-07T01:00:00.000Z"],
+        ["2026-03-07T02:00:00.000Z"],
+        ["2026-10-25T00:30:00.000Z"],
+        ["2026-10-25T00:30:00.000Z"],
+        [],
+        ["2026-03-07T00:00:00.000Z"],
+    ]
+    assert ask(pynchy, "cron", *questions) == [
+        {"id": id, "valid": True, "next": due, "error": None} for id, due in enumerate(want, 1)
+    ]
+
+
+def test_schedules_that_can_not_be_are_told_with_the_reason(pynchy: Pynchy, home: Path) -> None:
+    asked: list[tuple[dict[str, Any], str]] = [
+        ({"value": "* * * * * *"}, "neither seconds nor years"),
+        ({"value": "0 0 30 2 *"}, "never comes"),
+        ({"value": "H * * * *"}, "R or H"),
+        ({"value": 5}, "five fields"),
+        ({"value": "\ud800"}, "five fields"),
+        ({"type": "interval", "value": 9}, "10 seconds"),
+        ({"type": "interval", "value": 10.5}, "no interval"),
+        ({"type": "once", "value": "2026-03-06 09:00", "tz": "UTC", "after": AFTER}, "past"),
+        ({"type": "weekly", "value": "x"}, "cron, interval, once"),
+        ({"value": "@daily", "tz": "Europe/Berlinn"}, "Europe/Berlin?"),
+        ({"value": "@daily", "tz": "\ud800\0"}, "no time zone"),
+        ({"value": "@daily", "after": "9999-12-31T23:00:00Z"}, "never comes"),
+    ]
+    answers = ask(pynchy, "cron", *({"id": n} | one for n, (one, _) in enumerate(asked)))
+    for id, (answered, (_, reason)) in enumerate(zip(answers, asked, strict=True)):
+        assert reason in answered.pop("error")
+        assert answered == {"id": id, "valid": False, "next": []}
+
+
+def test_a_schedule_is_asked_about_at_this_moment_in_the_configured_zone(
+    pynchy: Pynchy, home: Path
+) -> None:
+    def hours(**environment: str) -> set[int]:
+        done = pynchy("check", "cron", input='{"id": 1, "value": "0 9 * * *"}', env=environment)
+        answered = json.loads(done.stdout)["next"]
+        assert len(answered) == 3
+        ahead = datetime.fromisoformat(answered[0]) - datetime.now(UTC)
+        assert timedelta(0) < ahead + timedelta(minutes=5) < timedelta(days=1, minutes=5)
+        return {datetime.fromisoformat(one).hour for one in answered}
+
+    pynchy("check", "cron", input='{"id": 1, "value": "0 9 * *"}', code=1)
+    assert hours(TZ="Asia/Kolkata") == {3}
+    assert hours(TZ="Asia/Kolkata", PYNCHY_SCHEDULER__TIMEZONE="Asia/Tokyo") == {0}
+
+
+def test_a_question_about_a_schedule_must_be_whole(pynchy: Pynchy, home: Path) -> None:
+    whole = {"id": 1, "value": "@daily"}
+    wrong: list[dict[str, Any]] = [
+        *({"value": value} for value in (None, True, ["@daily"], {})),
+        *({"type": value} for value in (1, [])),
+        *({"tz": value} for value in (1, [])),
+        *({"count": value} for value in (-1, 1001, 2.5, "3", True)),
+        *({"after": value} for value in ("yesterday", "", 5, "2026-02-30 09:00")),
+    ]
+    answers = ask(pynchy, "cron", {"id": 0}, *(whole | one for one in wrong), "{", whole)
+    assert [set(one) for one in answers[:-1]] == [{"id", "error"}] * (len(wrong) + 2)
+    assert [one["id"] for one in answers] == [0, *[1] * len(wrong), None, 1]
+    assert answers[-1]["valid"] is True
+
+
+def test_a_thousand_due_times_may_be_asked_for(pynchy: Pynchy, home: Path) -> None:
+    (answered,) = ask(pynchy, "cron", {"id": 1, "value": "* * * * *", "count": 1000})
+    assert len(set(answered["next"])) == 1000
