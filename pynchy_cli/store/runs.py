@@ -4,7 +4,7 @@ running run and one queued chat run for each lane. Whoever writes a run must sti
 from __future__ import annotations
 
 from pynchy_cli.errors import RunUnknown, UsageWrong
-from pynchy_cli.model import CHAT_LANE, Run
+from pynchy_cli.model import CHAT_LANE, TASK_LANE, Run
 from pynchy_cli.store.connection import Connection, Row
 
 FREE_TAKEOVERS = 3
@@ -332,10 +332,12 @@ def covering(db: Connection, group_folder: str, seq: int) -> list[Run]:
 
 
 def unfinished(db: Connection, group_folder: str) -> int:
-    """How many of a group's runs are queued or at work."""
+    """How many of a group's runs are queued or at work, but for those of tasks that have a
+    conversation of their own."""
     row = db.execute(
-        "SELECT count(*) FROM runs WHERE group_folder = ? AND state IN ('queued', 'running')",
-        (group_folder,),
+        "SELECT count(*) FROM runs WHERE group_folder = ? AND state IN ('queued', 'running')"
+        " AND substr(lane, 1, ?) <> ?",
+        (group_folder, len(TASK_LANE), TASK_LANE),
     ).fetchone()
     return int(row[0])
 

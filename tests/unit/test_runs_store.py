@@ -464,3 +464,10 @@ def test_a_task_s_run_is_not_retried_but_run_anew(store: Store) -> None:
     with pytest.raises(UsageWrong, match="`pynchy tasks run daily`"), store.atomic() as db:
         runs.retry(db, firing, NOW)
     assert status.given_up(store.db) == {"given_up": 0, "runs": []}
+
+
+def test_a_conversation_is_not_at_work_because_of_a_task_beside_it(store: Store) -> None:
+    fire(store)
+    assert runs.unfinished(store.db, "team") == 0
+    fire(store, id="task-group", context_mode="group")
+    assert runs.unfinished(store.db, "team") == 1
