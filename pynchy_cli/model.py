@@ -151,6 +151,16 @@ class Run:
         """Whether nothing of it goes to a chat."""
         return self.is_shell or self.is_child
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether a chat is shown what it does and writes before it has its answer."""
+        return self.kind == "chat"
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether it is a task's with a conversation of its own, of which nothing stays."""
+        return self.lane.startswith(TASK_LANE)
+
 
 @dataclass(frozen=True)
 class Session:

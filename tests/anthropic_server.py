@@ -11,9 +11,10 @@
     EMPTY                an answer without any content
     anything else        `echo: <text>`
 
-A transcript's last message counts as the text. In a test: `with AnthropicServer() as server:`;
-as a process: `python -m tests.anthropic_server PORT-OR-SOCKET [LOG]`, where LOG gets each
-request as a line of JSON. It stands for the network's other end; nothing of ours is in it.
+A transcript's last message counts as the text, or what a task's prompt says of the task. In a
+test: `with AnthropicServer() as server:`; as a process: `python -m tests.anthropic_server
+PORT-OR-SOCKET [LOG]`, where LOG gets each request as a line of JSON. It stands for the network's
+other end; nothing of ours is in it.
 """
 
 from __future__ import annotations
@@ -168,7 +169,9 @@ def newest(messages: list[dict[str, Any]]) -> tuple[str, Block | None]:
 
 def _said(text: str) -> str:
     found = MESSAGE.findall(text)
-    return html.unescape(found[-1]) if found else text.strip()
+    if found:
+        return html.unescape(found[-1])
+    return text.rpartition("\nThe task:\n")[2].strip()
 
 
 def answer(text: str, result: Block | None) -> list[Block]:

@@ -17,7 +17,7 @@ from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.turn import RunLost, Turn
 from pynchy_cli.errors import GatewayUnavailable, SandboxUnavailable
 from pynchy_cli.loop import Context
-from pynchy_cli.model import CHAT_LANE, Run, Session
+from pynchy_cli.model import CHAT_LANE, TASK_LANE, Run, Session
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import sessions
 
@@ -26,6 +26,12 @@ PAUSE = 1.0
 """Seconds between questions to a runtime that doesn't answer."""
 
 Taken = Callable[[Live, Turn | None], None]
+
+
+def may_outlive(lane: str) -> bool:
+    """Whether a lane's turn goes on without its worker: neither a shell nor another agent waits
+    for it there."""
+    return lane == CHAT_LANE or lane.startswith(TASK_LANE)
 
 
 class Adoption:
@@ -43,7 +49,7 @@ class Adoption:
 
         Waits as long as the runtime can't tell. Raises DatabaseBusy, DatabaseFull.
         """
-        if not self.runtime.outlives_worker or session.lane != CHAT_LANE:
+        if not self.runtime.outlives_worker or not may_outlive(session.lane):
             return False
         if not await self._patiently(lambda: self.runtime.alive(labels(self.context, session))):
             return False

@@ -32,9 +32,9 @@ class SessionFolder:
         for part in AGENTS:
             (self.path / part).mkdir(mode=0o700)
 
-    def make_scratch(self) -> None:
-        """Make the folders that a child has instead of its group's; they go with the sandbox."""
-        for part in (SCRATCH, CLAUDE):
+    def make_own(self, *parts: str) -> None:
+        """Make the folders that it has instead of its group's; they go with the sandbox."""
+        for part in parts:
             (self.path / part).mkdir(mode=0o700)
 
     def mounts(self) -> tuple[Mount, ...]:

@@ -15,7 +15,7 @@ from pynchy_cli import clock, locks
 from pynchy_cli.agent import skill_folder
 from pynchy_cli.agent.cores import Core
 from pynchy_cli.agent.disk import DiskWatch
-from pynchy_cli.agent.folder import SessionFolder
+from pynchy_cli.agent.folder import CLAUDE, SCRATCH, SessionFolder
 from pynchy_cli.agent.identity import lease_path, sandbox_name
 from pynchy_cli.agent.live import Live
 from pynchy_cli.agent.specification import SKILLS, Specification
@@ -64,16 +64,14 @@ class Sandboxes:
         """
         if (why := await self.disk.refusal(group.folder)) is not None:
             raise SandboxUnavailable(why)
-        kind = "c" if run.is_child else "s"
-        folder_name = f"{kind}{self.context.owner}-{next(self._numbers)}"
+        folder_name = f"{_letter(run)}{self.context.owner}-{next(self._numbers)}"
         folder = SessionFolder(self.home.session(group.folder, folder_name))
         lease = locks.take(lease_path(self.home, folder_name), shared=True)
         if lease is None:
             raise SandboxUnavailable(f"The lock of sandbox {folder_name} can't be taken.")
         try:
             folder.make()
-            if run.is_child:
-                folder.make_scratch()
+            folder.make_own(*_own(run))
             folder.hand_over(document)
             session = self._begin(group, run.lane, folder_name)
         except BaseException:
@@ -164,6 +162,16 @@ class Sandboxes:
         except BaseException:
             await place.stop(0)
             raise
+
+
+def _letter(run: Run) -> str:
+    """By which the folder of a sandbox tells whose it is, even without its row."""
+    return "c" if run.is_child else "t" if run.is_isolated else "s"
+
+
+def _own(run: Run) -> tuple[str, ...]:
+    """What it has instead of its group's."""
+    return (SCRATCH, CLAUDE) if run.is_child else (CLAUDE,) if run.is_isolated else ()
 
 
 async def _to_its_end(step: Callable[..., None], *arguments: object) -> None:

@@ -58,7 +58,7 @@ class Specification:
         """A sandbox for the session, with `lease` to be kept open and the folder of the gateway's
         `socket`, if there is a model to reach. Raises ConfigInvalid and SandboxUnavailable."""
         extra = await self._extra.of(group)
-        own = self._child_s(group, run, folder) if run.is_child else self._group_s(group)
+        own = self._own(group, run, folder)
         shared = [_as_for(run, mount) for mount in extra.mounts]
         mounts = (*self._mounts(own, folder, socket), *shared)
         sandbox, rules = self.settings.sandbox, for_group(self.settings, group.folder)
@@ -88,12 +88,16 @@ class Specification:
             *(("--no-leash",) if self.runtime.outlives_worker else ()),
         )
 
-    def _group_s(self, group: Group) -> _Own:
-        """What a group's own agents have."""
-        own, claude = self.home.group(group.folder), self.home.claude(group.folder)
-        own.mkdir(parents=True, exist_ok=True)
+    def _own(self, group: Group, run: Run, folder: SessionFolder) -> _Own:
+        if run.is_child:
+            return self._child_s(group, run, folder)
+        whole = self.home.group(group.folder)
+        whole.mkdir(parents=True, exist_ok=True)
+        if run.is_isolated:
+            return _Own(whole, folder.path / CLAUDE)
+        claude = self.home.claude(group.folder)
         claude.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _Own(own, claude)
+        return _Own(whole, claude)
 
     def _child_s(self, group: Group, run: Run, folder: SessionFolder) -> _Own:
         """What a child has: folders of its own that go with it, and as much of its group's as it

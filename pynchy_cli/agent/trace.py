@@ -105,7 +105,7 @@ def _add(
         run_id=run.id,
         chat_jid=run.chat_jid,
     )
-    if run.chat_jid is not None and not run.is_silent:
+    if run.chat_jid is not None and run.is_watched:
         events.show(
             db,
             key=f"{run.turn}:{offset}",

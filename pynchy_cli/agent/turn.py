@@ -23,6 +23,7 @@ from pynchy_cli.store import (
     runs,
     sessions,
     steering,
+    tasks,
 )
 from pynchy_cli.store.connection import Connection
 
@@ -34,6 +35,7 @@ DOUBLINGS = 20
 NOTHING = "(The agent ended its turn without an answer.)"
 GIVEN_UP = "Sorry, I could not answer this: {error}"
 UNFINISHED = "Sorry, I could not finish this: {error}"
+TASK_FAILED = "The scheduled task {task} failed: {error}"
 STOPPED = "(Stopped.)"
 MORE_SAID = "more was said meanwhile"
 BEGUN_AGAIN = "the turn that asked begins again"
@@ -147,6 +149,8 @@ class Turn:
                 self._interrupted(db, "", now)
             elif self.run.is_shell:
                 self._finish(db, "cancelled", now, reason)
+            elif self._has_answered():
+                self._over(db, now)
             elif self.run.takeovers < runs.FREE_TAKEOVERS:
                 self._back(db, now, None, reason, free=True)
             else:
@@ -207,7 +211,7 @@ class Turn:
         self._kept = len(self._text)
 
     def _grow(self, db: Connection, now: str) -> None:
-        if self.run.is_silent:
+        if not self.run.is_watched:
             return
         content = spoken(self._text, is_final=False)
         if not content.strip():
@@ -255,11 +259,12 @@ class Turn:
 
     def _done(self, db: Connection, reply: str, now: str, through: int) -> None:
         self.reply = spoken(reply, is_final=True)
-        is_child = self.run.is_child
+        run = self.run
+        is_kept = run.is_child or run.is_task
         self._finish(
-            db, "done", now, result=children.bounded(self.reply.strip()) if is_child else None
+            db, "done", now, result=children.bounded(self.reply.strip()) if is_kept else None
         )
-        if is_child:
+        if run.is_child:
             trace.keep(db, self.run, "internal", internal(reply), now)
         if self.run.is_silent:
             return
@@ -268,13 +273,16 @@ class Turn:
 
     def _answer(self, db: Connection, reply: str, now: str, *, is_whole: bool = True) -> None:
         """Say what of an answer is meant for people, which may be nothing; the rest is kept."""
+        if self.run.quiet:
+            trace.keep(db, self.run, "internal", filter(None, [reply.strip()]), now)
+            return
         trace.keep(db, self.run, "internal", internal(reply), now)
         content = spoken(reply, is_final=is_whole)
         if content.strip():
             self._say(db, content, "agent", now)
         elif reply.strip():
             outbound.withdraw(db, self.key)
-        else:
+        elif not self.run.is_task:
             self._say(db, NOTHING, "host", now)
 
     def _interrupted(self, db: Connection, reply: str, now: str) -> None:
@@ -292,7 +300,9 @@ class Turn:
         """Somebody wanted it to end: what there is of the answer is the answer."""
         why = children.STOPPED if self.run.is_child else "stopped by hand"
         self._finish(db, "cancelled", now, why)
-        if self.run.is_silent:
+        if self.run.is_task:
+            self._keep_text(db, now)  # nobody waits for it
+        if not self.run.is_watched:
             return
         self._cut_short(db, self._said(reply), STOPPED, now)
         groups.answer_through(db, self.run.group_folder, self.run.last_seq)
@@ -316,16 +326,29 @@ class Turn:
             self._stopped(db, now)
         elif run.is_silent:
             self._finish(db, "failed", now, error)
-        elif run.replies and run.answered_seq >= run.last_seq:
+        elif self._has_answered() or (run.replies and run.answered_seq >= run.last_seq):
             self._over(db, now)  # the answer was whole before it failed
         elif retry and run.attempts <= self.queue.max_retries:
             delay = self.queue.base_retry * 2 ** min(run.attempts - 1, DOUBLINGS)
             self._back(db, now, clock.after(now, delay), error, free=False)
         else:
             self._finish(db, "failed", now, error)
-            sorry = (UNFINISHED if self._said() else GIVEN_UP).format(error=error)
-            self._cut_short(db, self._said(), sorry, now)
+            self._give_up(db, error, now)
             self._leave(db, through, now)
+
+    def _has_answered(self) -> bool:
+        """Whether a task's agent has said that its work is done, so that none of it is to be done
+        again."""
+        return self.run.is_task and self.run.quiet
+
+    def _give_up(self, db: Connection, error: str, now: str) -> None:
+        """Say in the chat that there will be no answer, or no more of it."""
+        if self.run.task is not None:
+            words = TASK_FAILED.format(task=tasks.called(db, self.run.task), error=error)
+            self._say(db, words, "host", now)
+            return
+        sorry = (UNFINISHED if self._said() else GIVEN_UP).format(error=error)
+        self._cut_short(db, self._said(), sorry, now)
 
     def _leave(self, db: Connection, through: int, now: str) -> None:
         """The run is over: what it was given meanwhile and has not read waits for the next."""

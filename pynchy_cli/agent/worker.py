@@ -12,7 +12,7 @@ from typing import Any
 
 from agent_runner import protocol
 from pynchy_cli import clock
-from pynchy_cli.agent.adoption import Adoption
+from pynchy_cli.agent.adoption import Adoption, may_outlive
 from pynchy_cli.agent.at_work import AtWork
 from pynchy_cli.agent.conversation import TooMuch
 from pynchy_cli.agent.live import Live
@@ -194,7 +194,7 @@ class Worker:
         is_left = (
             self._stopping
             and self.runtime.outlives_worker
-            and turn.run.kind == "chat"
+            and may_outlive(turn.run.lane)
             and not self.context.once
             and live is not None
             and live.is_alive

@@ -30,10 +30,9 @@ LISTING = 0.5
 
 SLACK = 1.0
 """Seconds by which a folder's time may be behind the clock."""
-OF_CHILD = re.compile(r"c[0-9]+-[0-9]+")
-"""What the sessions of sandboxes are called that another one has started: so they are known for
-that even when their row is gone, and their folder not yet."""
-UNKNOWN_CHILD = "child:?"
+UNKNOWN = ((re.compile(r"c[0-9]+-[0-9]+"), "child:?"), (re.compile(r"t[0-9]+-[0-9]+"), "task:?"))
+"""What the sessions of sandboxes are called that another one has started, or a task: so they are
+known for that even when their row is gone, and their folder not yet; and the lanes of those."""
 
 Name = tuple[str, str]
 """A group's folder, and its session's."""
@@ -179,7 +178,7 @@ class Places:
             inbox = Inbox(path / REQUESTS)
         except (GroupUnknown, InboxLost):
             return  # its sandbox goes, or hasn't come yet; a later look tells
-        lane = lane or (UNKNOWN_CHILD if OF_CHILD.fullmatch(session) else CHAT_LANE)
+        lane = lane or _unknown_lane(session)
         place = Place(session, folder, number, lane, path, inbox)
         try:
             self.context.watcher.add(path / REQUESTS, partial(self._changed, place))
@@ -201,6 +200,11 @@ class Places:
             place.is_changed = True
             if not place.inbox.is_current():
                 self.close(place)
+
+
+def _unknown_lane(session: str) -> str:
+    """The lane of a session that has no row."""
+    return next((lane for name, lane in UNKNOWN if name.fullmatch(session)), CHAT_LANE)
 
 
 def _folders(path: Path) -> list[os.DirEntry[str]]:

@@ -4,6 +4,7 @@ and the agent when it next reads there."""
 from __future__ import annotations
 
 from agent_runner.protocol import read_answer
+from pynchy_cli.model import TASK_LANE
 from pynchy_cli.store import approvals, messages, outbound, runs, sessions
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.requests import CHAT
@@ -44,6 +45,8 @@ def late(db: Connection, row: Row, now: str) -> None:
             now=now,
             group_folder=row.group_folder,
         )
+    if row.lane.startswith(TASK_LANE):
+        return  # the agent that reads there has never asked for it
     messages.tell(
         db,
         key=f"request:{row.id}",

@@ -61,7 +61,7 @@ def _close_questions(db: Connection, run: Run, now: str) -> None:
 
 def _tell(db: Connection, run: Run, now: str) -> None:
     """What was written of an answer stays, and no reply is left open."""
-    if run.chat_jid is None or run.is_silent:
+    if run.chat_jid is None or not run.is_watched:
         return
     left = [reply for reply in outbound.of_run(db, run.id) if not reply.is_final]
     text = left[-1].content.strip() if left else ""

@@ -4,7 +4,7 @@ running run and one queued chat run for each lane. Whoever writes a run must sti
 from __future__ import annotations
 
 from pynchy_cli.errors import RunUnknown, UsageWrong
-from pynchy_cli.model import CHAT_LANE, Run
+from pynchy_cli.model import CHAT_LANE, TASK_LANE, Run
 from pynchy_cli.store.connection import Connection, Row
 
 FREE_TAKEOVERS = 3
@@ -128,9 +128,9 @@ def claim(
 ) -> Run | None:
     """Take a queued run of the group that was served longest ago, if the limit allows one more.
 
-    What a run at work waits for goes before all else, in the place that this one gives it. A lane
-    whose sandbox is warm belongs to that sandbox's owner. With `is_for_own` only children of runs
-    that are ours are taken.
+    What a run at work waits for goes before all else, in the place that this one gives it; within
+    a group, what people say goes before what clocks want. A lane whose sandbox is warm belongs to
+    that sandbox's owner. With `is_for_own` only children of runs that are ours are taken.
     """
     row = db.execute(
         f"""
@@ -152,7 +152,7 @@ def claim(
                 AND warm.lane = waiting.lane AND warm.owner IS NOT NULL AND warm.owner <> :owner)
           ORDER BY waiting.kind = 'child' AND EXISTS (
               SELECT 1 FROM requests WHERE child_run = waiting.id AND state = 'waiting') DESC,
-            its.served, waiting.id LIMIT 1)
+            its.served, waiting.kind = 'task', waiting.id LIMIT 1)
         RETURNING {COLUMNS}
         """,
         {"owner": owner, "limit": max_concurrent, "now": now, "own": is_for_own},
@@ -166,6 +166,17 @@ def claim(
         (run.group_folder,),
     )
     return run
+
+
+def hush(db: Connection, run_id: int) -> bool:
+    """Note that a task's agent has finished its work, and wants nothing to be posted; whether that
+    is a task's run, and at work."""
+    row = db.execute(
+        "UPDATE runs SET quiet = 1 WHERE id = ? AND kind = 'task' AND state = 'running'"
+        " RETURNING id",
+        (run_id,),
+    ).fetchone()
+    return row is not None
 
 
 def yielding(db: Connection, owner: int) -> int:
@@ -321,10 +332,12 @@ def covering(db: Connection, group_folder: str, seq: int) -> list[Run]:
 
 
 def unfinished(db: Connection, group_folder: str) -> int:
-    """How many of a group's runs are queued or at work."""
+    """How many of a group's runs are queued or at work, but for those of tasks that have a
+    conversation of their own."""
     row = db.execute(
-        "SELECT count(*) FROM runs WHERE group_folder = ? AND state IN ('queued', 'running')",
-        (group_folder,),
+        "SELECT count(*) FROM runs WHERE group_folder = ? AND state IN ('queued', 'running')"
+        " AND substr(lane, 1, ?) <> ?",
+        (group_folder, len(TASK_LANE), TASK_LANE),
     ).fetchone()
     return int(row[0])
 
@@ -349,6 +362,11 @@ def retry(db: Connection, run_id: int, now: str) -> int:
     taken = db.execute("SELECT superseded_by FROM runs WHERE id = ?", (run_id,)).fetchone()[0]
     if taken is not None:
         raise UsageWrong(f"Run {run_id} was retried already, as run {taken}.")
+    if run.task is not None:
+        raise UsageWrong(
+            f"Run {run_id} was started by the task {run.task}; `pynchy tasks run {run.task}` starts"
+            " another."
+        )
     if run.kind != "chat":
         where = "a shell" if run.is_shell else f"the agent of run {run.parent}"
         raise UsageWrong(f"Run {run_id} came from {where}; it can only be asked again there.")

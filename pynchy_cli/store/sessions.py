@@ -131,7 +131,7 @@ def named(db: Connection, session: Session, session_id: str) -> None:
 
 def end(db: Connection, session: Session) -> None:
     """The lane's sandbox is gone, and all that it wrote is stored. The conversation of
-    a shell, or of a child, ends with it."""
+    a shell, a child or an isolated task ends with it."""
     if session.lane.startswith(PASSING):
         db.execute(
             "DELETE FROM sessions WHERE group_folder = ? AND lane = ? AND folder = ?",

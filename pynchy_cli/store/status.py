@@ -190,8 +190,12 @@ def _failures(db: sqlite3.Connection) -> Document:
 
 
 def given_up(db: sqlite3.Connection) -> Document:
-    """The runs that ended without an answer, the newest first; a shell's were told there."""
-    which = "FROM runs WHERE state = 'failed' AND superseded_by IS NULL AND kind <> 'shell'"
+    """The runs that ended without an answer, the newest first; a shell's were told there, and a
+    task's fires again."""
+    which = (
+        "FROM runs WHERE state = 'failed' AND superseded_by IS NULL AND kind <> 'shell'"
+        " AND kind <> 'task'"
+    )
     names = ("id", "group", "attempts", "error", "finished_at")
     rows = db.execute(
         f"SELECT id, group_folder, attempts, error, finished_at {which} ORDER BY id DESC LIMIT ?",

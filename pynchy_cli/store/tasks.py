@@ -111,6 +111,12 @@ def group_of(db: Connection, id: str) -> str | None:
     return str(row[0]) if row else None
 
 
+def called(db: Connection, id: str) -> str:
+    """What people call a task: its name and its id, or its id alone."""
+    row = db.execute("SELECT name FROM scheduled_tasks WHERE id = ?", (id,)).fetchone()
+    return f"{row[0]} ({id})" if row is not None and row[0] else id
+
+
 def unfinished(db: Connection, id: str) -> tuple[int, int]:
     """How many of a task's runs are queued, and how many at work. A condition that is being checked
     counts as queued."""

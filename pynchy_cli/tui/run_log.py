@@ -57,6 +57,8 @@ def prompt(db: Connection, run: dict[str, Any]) -> Iterator[Message]:
 
 def _about(run: dict[str, Any]) -> str:
     where = f"run {run['id']} of {run['group']}, lane {run['lane']}"
+    if run["task"]:
+        where += f", task {run['task']}"
     if run["last_seq"]:
         where += f", messages {run['first_seq']}..{run['last_seq']}"
     return where

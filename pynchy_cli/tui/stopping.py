@@ -55,7 +55,8 @@ def _told(home: Home, store: Store, run: Run, seconds: float) -> Stopping:
     if run.state == "cancelled":
         words = f"Stopped {name}. What it had said stays, and the conversation goes on."
         lane = (run.group_folder, run.lane)
-        if later := steering.at_work(store.db, *lane) or steering.waiting(store.db, *lane):
+        others = steering.at_work(store.db, *lane), steering.waiting(store.db, *lane)
+        if later := next((one for one in others if one is not None and one.is_watched), None):
             words += f" What was said since is answered by run {later.id}."
         return Stopping(run, "stopped", words)
     if run.state == "queued":

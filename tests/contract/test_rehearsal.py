@@ -266,6 +266,14 @@ def test_what_the_script_understands(text: str, tools: set[str], step: Tool | No
         assert {k: v for k, v in found.input.items() if k != "description"} == step.input
 
 
+def test_of_a_task_s_prompt_it_hears_the_task() -> None:
+    told = "[SCHEDULED TASK]\nDue: read plan.txt\n\nThe task:\nread note.txt"
+    for text in (told, f"<earlier_attempt>\n</earlier_attempt>\n\n{told}"):
+        found = next_step(moment_of([Spoken("user", text)]), frozenset({"Read"}))
+        assert found == Tool("Read", {"file_path": "note.txt"})
+    assert said_in(said(told)) == [told]
+
+
 def test_it_remembers_what_the_request_holds_and_nothing_else() -> None:
     spoken = [
         Spoken("user", [{"type": "text", "text": "<system-reminder>a</system-reminder>"}]),

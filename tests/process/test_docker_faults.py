@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 from pynchy_cli.config.paths import Home
+from pynchy_cli.store.connection import Store
 from tests.engine import BASE, Engine, import_base, own, require
+from tests.fired import fire
 from tests.planted import ROOT
 from tests.process.test_run_agent import Pipeline, sources, wait_for
 
@@ -142,6 +144,26 @@ def test_what_the_agent_wrote_while_nobody_listened_is_read_afterwards(
 def test_a_stopped_worker_leaves_its_agent_at_work(pipeline: Pipeline, killable: Engine) -> None:
     worker = asked(pipeline)
     (sandbox,) = containers(killable)
+    worker.terminate()
+    assert worker.wait(30) == 0
+    assert pipeline.rows("SELECT state FROM runs") == ["running"]
+    assert containers(killable) == [sandbox]
+    pipeline.start("run-agent", "slow")
+    wait_for(lambda: owner(pipeline) == worker_number(pipeline), "the next worker")
+    go_on(pipeline)
+    is_answered_once(pipeline, killable)
+
+
+def test_a_stopped_worker_leaves_a_task_s_agent_at_work(
+    pipeline: Pipeline, killable: Engine
+) -> None:
+    worker = pipeline.start("run-agent", "slow")
+    with Store.open(pipeline.home / "data/messages.db") as store:
+        fire(store, id="Daily_news.v2", group_folder="main")
+    wait_for((pipeline.home / "groups/main/started").exists, "the agent")
+    (sandbox,) = containers(killable)
+    names = killable.docker("ps", "--format", "{{.Names}}").stdout.split()
+    assert names == ["pynchy-main-task-Daily_news.v2"]
     worker.terminate()
     assert worker.wait(30) == 0
     assert pipeline.rows("SELECT state FROM runs") == ["running"]

@@ -25,6 +25,7 @@ from pynchy_cli.store import (
 )
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.migrate import migrate
+from tests.fired import fire
 from tests.teams import add_team
 from tests.unit.test_follow_ups import begun, state
 from tests.unit.test_worker import Place, bench, echo, script
@@ -224,3 +225,11 @@ def test_an_agent_at_work_is_not_told_what_was_cancelled(tmp_path: Path) -> None
             assert "never mind" not in steered
 
     script(story)
+
+
+def test_a_task_s_run_that_waits_is_cancelled_without_a_word(store: Store) -> None:
+    ask(store)
+    firing = fire(store)
+    assert cancel(store, firing).state == "cancelled"
+    assert said(store, firing) == []
+    assert groups.get(store.db, "team").answered_seq == 0

@@ -16,7 +16,7 @@ from pynchy_cli.ipc import places
 from pynchy_cli.ipc.desk import Desk
 from pynchy_cli.ipc.outbox import Outbox
 from pynchy_cli.pipeline.run_agent import Attended
-from pynchy_cli.store import approvals
+from pynchy_cli.store import approvals, requests
 from tests.asking import Asking, asking
 
 LONG = "x" * 200_000
@@ -124,3 +124,22 @@ def test_of_two_who_write_an_answer_neither_spoils_the_other_s(tmp_path: Path) -
             assert len(place.read_text()) == len(LONG)
     finally:
         os.waitpid(other, 0)
+
+
+@pytest.mark.parametrize(
+    ("session", "lane"), [("s1-1", "chat"), ("c1-1", "child:?"), ("t1-1", "task:?")]
+)
+def test_whose_a_session_without_a_row_is_tells_its_name(
+    ask: Asking, session: str, lane: str
+) -> None:
+    """So that nothing is taken for the run's that is at work in the chat."""
+    ask.group("team")
+    folder = SessionFolder(ask.home.session("team", session))
+    folder.make()
+    (folder.path / "requests/00000001-a.json").write_text('{"type": "list_todos"}')
+    desk = Desk(ask.context)
+    while desk.drain():
+        pass
+    found = requests.find(ask.store.db, "team", session, "a")
+    assert found is not None
+    assert found.lane == lane

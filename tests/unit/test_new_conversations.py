@@ -19,6 +19,7 @@ from pynchy_cli.model import NewMessage
 from pynchy_cli.pipeline.route import Router
 from pynchy_cli.store import conversations, messages, runs, sessions
 from tests.asking import asking
+from tests.fired import fire
 from tests.unit.test_children import agent, ask, attended, idle, rows
 from tests.unit.test_worker import Bench, Place, script
 
@@ -164,3 +165,21 @@ def test_only_the_chat_has_a_conversation_to_begin_anew(tmp_path: Path) -> None:
             made.told(EFFECTS["handoff"], shell)
         assert refusal.value.code == "no_conversation"
         assert messages.highest(made.store.db) == 0
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [requests.Handoff(brief=BRIEF), requests.ResetContext(), requests.ResetContext(message=BRIEF)],
+)
+def test_a_task_s_run_ends_no_conversation_of_its_group_s(
+    tmp_path: Path, wish: requests.Request
+) -> None:
+    with asking(tmp_path) as made:
+        group = made.group("team")
+        firing = fire(made.store, context_mode="group")
+        asked = made.asked(group, wish)
+        asked = replace(asked, row=replace(asked.row, run_id=firing))
+        with pytest.raises(RequestRefused) as refusal:
+            made.told(EFFECTS[asked.row.type], asked)
+        assert refusal.value.code == "no_conversation"
+        assert sessions.get(made.store.db, "team", "chat").generation == 0

@@ -13,11 +13,13 @@ import pytest
 from agent_runner import protocol
 from agent_runner.protocol import RunInput, TurnEnded
 from pynchy_cli import clock
+from pynchy_cli.agent.adoption import may_outlive
 from pynchy_cli.agent.folder import SessionFolder
 from pynchy_cli.errors import GatewayUnavailable, SandboxUnavailable
 from pynchy_cli.model import Session
-from pynchy_cli.store import conversations
-from tests.unit.test_worker import TURN, Bench, bench, echo, left_behind, script
+from pynchy_cli.store import conversations, sessions
+from tests.fired import fire
+from tests.unit.test_worker import TURN, Bench, bench, echo, left_at_work, left_behind, script
 
 
 class Survivor:
@@ -177,3 +179,40 @@ def test_a_sandbox_of_a_forgotten_conversation_hears_nothing_of_the_new_one(
         assert begun.session_id is None
 
     story(tmp_path, tell)
+
+
+@pytest.mark.parametrize("mode", ["isolated", "group"])
+def test_a_task_s_run_that_outlived_its_worker_is_heard_to_its_end(
+    tmp_path: Path, mode: str
+) -> None:
+    async def tell(b: Bench, engine: Engine) -> None:
+        number = fire(b.store, context_mode=mode)
+        lane = b.run(number).lane
+        left_at_work(b, lane)
+        folder = SessionFolder(b.home.session("team", "s9999-1"))
+        (folder.path / "input").mkdir()
+        folder.hand_over(RunInput(turn=TURN, prompt="look", core="echo"))
+        await b.until(lambda: engine.swept and not b.worker.recovery.is_busy(), "the takeover")
+        assert b.run(number).state == "running"
+        (folder.path / "output/log").write_bytes(
+            protocol.write_record(TurnEnded(turn=TURN, reply="alive", session_id="one"))
+        )
+        await b.answered("alive")
+        assert (b.run(number).attempts, b.run(number).takeovers) == (1, 0)
+        await b.until(lambda: not b.worker.is_busy(), "rest")
+        assert engine.survivor is not None
+        assert engine.survivor.end.done() == (mode == "isolated")
+        left = [(one.lane, one.session_id) for one in sessions.all(b.store.db)]
+        assert left == ([("chat", "one")] if mode == "group" else [])
+        await engine.survivor.stop(0)
+
+    story(tmp_path, tell)
+
+
+@pytest.mark.parametrize(
+    ("lane", "may"), [("chat", True), ("task:a", True), ("child:1", False), ("shell:1", False)]
+)
+def test_only_where_nobody_waits_beside_it_a_turn_goes_on_without_its_worker(
+    lane: str, may: bool
+) -> None:
+    assert may_outlive(lane) is may

@@ -16,9 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pynchy_cli import clock
 from pynchy_cli.errors import UsageWrong
 from pynchy_cli.model import CHAT_LANE, NewMessage, Run, Verdict
-from pynchy_cli.store import groups, messages, requests, runs, sessions, steering
+from pynchy_cli.store import groups, messages, requests, runs, sessions, status, steering
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
+from tests.fired import fire
 
 NOW = "2026-01-31T08:00:00.000Z"
 LATER = "2026-01-31T08:00:05.000Z"
@@ -409,3 +410,64 @@ def test_a_run_that_waits_for_a_person_keeps_nobody_else_from_theirs(store: Stor
     with store.atomic() as db:
         requests.answer(db, asked.id, "done", "{}", NOW)
     assert runs.yielding(store.db, ME) == 0
+
+
+def served(store: Store, *, limit: int = 1) -> list[tuple[str, str]]:
+    """The groups and kinds of all that is queued, in the order in which it is claimed, one at a
+    time."""
+    found = []
+    while (run := claimed(store, limit=limit)) is not None:
+        found.append((run.group_folder, run.kind))
+        with store.atomic() as db:
+            runs.finish(db, run, "done", NOW)
+    return found
+
+
+def test_what_people_say_goes_before_what_their_group_s_tasks_want(store: Store) -> None:
+    for mode in ("isolated", "group"):
+        fire(store, id=f"task-{mode}", context_mode=mode)
+    queued(store)
+    assert [kind for _, kind in served(store)] == ["chat", "task", "task"]
+
+
+def test_a_storm_of_one_group_s_tasks_keeps_no_other_group_waiting(store: Store) -> None:
+    add_group(store, "desk")
+    for number in range(30):
+        fire(store, id=f"task-{number}")
+    fire(store, id="task-desk", group_folder="desk")
+    assert sure(claimed(store, limit=1)).group_folder == "team"
+    queued(store, folder="desk")
+    back(store, sure(runs.mine(store.db, runs.get(store.db, 1))))
+    assert served(store)[:4] == [
+        ("desk", "chat"),
+        ("team", "task"),
+        ("desk", "task"),
+        ("team", "task"),
+    ]
+
+
+def test_a_task_s_run_is_joined_with_nothing(store: Store) -> None:
+    firing = fire(store, context_mode="group")
+    run = sure(claimed(store))
+    asked = queued(store, 1, 2)
+    other = fire(store, id="task-other", context_mode="group")
+    assert back(store, run) == firing
+    found = [runs.get(store.db, one) for one in (firing, asked, other)]
+    assert [one.state for one in found] == ["queued"] * 3
+    assert [one.last_seq for one in found] == [0, 2, 0]
+
+
+def test_a_task_s_run_is_not_retried_but_run_anew(store: Store) -> None:
+    firing = fire(store, id="daily")
+    with store.atomic() as db:
+        runs.finish(db, sure(runs.claim(db, ME, 5, clock.now())), "failed", NOW, "why")
+    with pytest.raises(UsageWrong, match="`pynchy tasks run daily`"), store.atomic() as db:
+        runs.retry(db, firing, NOW)
+    assert status.given_up(store.db) == {"given_up": 0, "runs": []}
+
+
+def test_a_conversation_is_not_at_work_because_of_a_task_beside_it(store: Store) -> None:
+    fire(store)
+    assert runs.unfinished(store.db, "team") == 0
+    fire(store, id="task-group", context_mode="group")
+    assert runs.unfinished(store.db, "team") == 1

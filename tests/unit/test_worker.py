@@ -657,12 +657,21 @@ def test_somebody_else_s_socket_is_no_way_to_the_model(
 def left_behind(b: Bench, *records: Record, with_log: bool = True) -> int:
     """A run and a sandbox of a worker that died, and what is in the sandbox's log."""
     number = b.ask()
+    output = left_at_work(b)
+    if with_log:
+        (output / "log").write_bytes(b"".join(protocol.write_record(one) for one in records))
+    return number
+
+
+def left_at_work(b: Bench, lane: str = CHAT_LANE) -> Path:
+    """The run that waits was claimed by a worker that died, and had a sandbox; the folder of its
+    output."""
     with b.store.atomic() as db:
         run = runs.claim(db, DEAD, 5, clock.now())
         sessions.begin(
             db,
             "team",
-            CHAT_LANE,
+            lane,
             folder="s9999-1",
             owner=DEAD,
             sandbox="x",
@@ -672,9 +681,7 @@ def left_behind(b: Bench, *records: Record, with_log: bool = True) -> int:
     assert run is not None
     output = b.home.session("team", "s9999-1") / "output"
     output.mkdir(parents=True)
-    if with_log:
-        (output / "log").write_bytes(b"".join(protocol.write_record(one) for one in records))
-    return number
+    return output
 
 
 TURN = "1.1.0"

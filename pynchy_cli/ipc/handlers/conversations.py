@@ -10,7 +10,7 @@ from agent_runner.protocol import requests as protocol
 from pynchy_cli.errors import RequestRefused
 from pynchy_cli.ipc.effects import Asked, Effect, Result
 from pynchy_cli.model import CHAT_LANE
-from pynchy_cli.store import conversations
+from pynchy_cli.store import conversations, runs
 from pynchy_cli.store.connection import Connection
 
 FORGOTTEN = (
@@ -37,6 +37,11 @@ def _anew(db: Connection, asked: Asked[Any], brief: str | None, now: str) -> Res
         raise RequestRefused(
             "no_conversation",
             "Only a chat's conversation goes on after its turn; this one ends with it anyway.",
+        )
+    if row.run_id is not None and runs.get(db, row.run_id).is_task:
+        raise RequestRefused(
+            "no_conversation",
+            "A scheduled task's run may not end the group's conversation: people go on in it.",
         )
     if brief is None:
         conversations.reset(db, group.folder, CHAT_LANE, group.routed_seq, now)
