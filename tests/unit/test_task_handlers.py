@@ -380,6 +380,7 @@ def test_an_agent_overrules_no_person_and_not_the_configuration(ask: Asking) -> 
     assert refused(ask, "work", protocol.CancelTask(task_id=task))[0] == "from_config"
     told(ask, "work", protocol.PauseTask(task_id=task))
     assert told(ask, "work", protocol.ResumeTask(task_id=task))["status"] == "active"
+    told(ask, "work", protocol.PauseTask(task_id=task))
     paused_by(ask, TASKS, tasks.get(ask.store.db, task), "config")
     assert refused(ask, "work", protocol.ResumeTask(task_id=task))[0] == "from_config"
     assert tasks.get(ask.store.db, task).status == "paused"
