@@ -78,8 +78,9 @@ EFFECTS |= {
     "deploy_changes": Effect(prepare=_prepare, rows=_after),
 }
 '''
-"""Effects of types that have none yet: two outside of the file, the latter of which needs a yes,
-one that takes its time, one that breaks, and one that prepares itself (and needs a yes)."""
+"""Effects of types that have none, or other ones: two outside of the file, the latter of which
+needs a yes, one that takes its time, one that breaks, and one that prepares itself (and needs a
+yes)."""
 
 
 def plant_effects(folder: Path) -> Path:

@@ -48,7 +48,8 @@ class SendMessage(Base, frozen=True, tag="send_message"):
 
 
 class ScheduleTask(Base, frozen=True, tag="schedule_task"):
-    """Have a prompt (an agent's task) or a command (a host job) come up later."""
+    """Have a prompt (an agent's task) or a command (a host job) come up later. Times are local in
+    `timezone`, an IANA name; without one in the host's."""
 
     schedule_type: Literal["cron", "interval", "once"]
     schedule_value: Line
@@ -56,7 +57,8 @@ class ScheduleTask(Base, frozen=True, tag="schedule_task"):
     prompt: Text | None = None
     command: Command | None = None
     name: Line | None = None
-    context_mode: Literal["group", "isolated"] = "group"
+    context_mode: Literal["group", "isolated"] = "isolated"
+    timezone: Line | None = None
     target_group: Folder | None = None
     cwd: Line | None = None
     timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 600

@@ -42,22 +42,48 @@ ENTRIES: Mapping[str, Entry] = {
     ),
     "schedule_task": Entry(
         "Have something done later or again and again: a prompt that an agent gets then, or a "
-        "command on the host, which only some may ask for. It is scheduled only when this says so.",
+        "command on the host, which only some may ask for. It is scheduled only when this says so; "
+        "its answer gives the id, and the next due times. Compare those with what was wanted, and "
+        "tell them to whoever wanted it.",
         "The host has scheduled it.",
         {
-            "schedule_type": "cron: at times of a cron expression; interval: again and again; "
-            "once: at one time.",
-            "schedule_value": "The cron expression, the interval, or the time.",
-            "prompt": "For task_type agent: what the agent is told. It knows nothing else.",
-            "command": "For task_type host: the shell command.",
-            "context_mode": "group: within this conversation; isolated: in one of its own.",
+            "schedule_type": "cron: at the times of a cron expression; interval: again and again, "
+            "first when one interval is over; once: at one time.",
+            "schedule_value": "cron: five fields (minute hour day month weekday), no seconds, such "
+            "as `0 18 * * 1-5`, or @hourly, @daily, @weekly, @monthly, @yearly. interval: seconds, "
+            "or such as 30m, 2h, 1d; 10 s at least. once: local time, such as `2026-12-01 09:00`, "
+            "or ISO 8601 with a zone, such as 2026-12-01T09:00:00+01:00.",
+            "timezone": "The zone whose clocks count, by its IANA name, such as Europe/Berlin. "
+            "Without it, the host's, which the answer names.",
+            "prompt": "For task_type agent: what the agent is told. Isolated, it knows nothing "
+            "else.",
+            "command": "For task_type host: the shell command. A person must approve it.",
+            "cwd": "For task_type host: the folder it is run in, from / on.",
+            "timeout_seconds": "For task_type host: when it is ended.",
+            "name": "What people call it.",
+            "context_mode": "isolated: in a conversation of its own; group: within this one.",
             "target_group": "Another group's folder; only some may.",
         },
     ),
-    "list_tasks": Entry("List the scheduled tasks, as they are at this moment."),
-    "pause_task": Entry("Leave a scheduled task out until it is resumed.", "It is paused."),
-    "resume_task": Entry("Take up a paused task again.", "It is resumed."),
-    "cancel_task": Entry("End a scheduled task for good.", "It is cancelled."),
+    "list_tasks": Entry(
+        "List the scheduled tasks, as they are at this moment: 200 at most, and whether there are "
+        "more."
+    ),
+    "pause_task": Entry(
+        "Leave a scheduled task out until it is resumed.",
+        "It is paused.",
+        {"task_id": "As list_tasks gives it."},
+    ),
+    "resume_task": Entry(
+        "Take up a paused task again, from its next due time on.",
+        "It is resumed.",
+        {"task_id": "As list_tasks gives it."},
+    ),
+    "cancel_task": Entry(
+        "End a scheduled task for good.",
+        "It is cancelled.",
+        {"task_id": "As list_tasks gives it."},
+    ),
     "list_groups": Entry(
         "List the groups, and the chats that could become one, with their ids, as they are at this "
         "moment."
@@ -89,7 +115,8 @@ ENTRIES: Mapping[str, Entry] = {
         "The host has done it.",
     ),
     "finished_work": Entry(
-        "Say that a scheduled task's run has nothing more to do.",
+        "Say that a scheduled task's run has nothing more to do, and nothing to say: what it "
+        "answers from now on is posted nowhere.",
         f"The host knows that the work is finished. {_OVER}",
     ),
     "reset_context": Entry(

@@ -11,7 +11,7 @@ from pynchy_cli.config.settings import Settings
 from pynchy_cli.ipc import authorise
 from pynchy_cli.ipc.effects import Effect
 from pynchy_cli.ipc.handlers import services
-from pynchy_cli.model import CHILD_LANE, Group
+from pynchy_cli.model import CHILD_LANE, TASK_LANE, Group
 
 
 def role_of(group: Group, lane: str) -> authorise.Role:
@@ -26,8 +26,11 @@ def offered(
 ) -> Offer:
     """What the agent of a group's lane may ask. Raises ConfigInvalid."""
     role = role_of(group, lane)
+    # A task's run within the group's conversation may ask for finished_work too; but there, most
+    # turns are no task's, and are not to be tempted.
+    hidden = {"service"} if lane.startswith(TASK_LANE) else {"service", "finished_work"}
     may = [kind for kind in authorise.RIGHTS if authorise.rule(role, kind) != "deny"]
     return Offer(
-        requests=tuple(kind for kind in may if kind in effects and kind != "service"),
+        requests=tuple(kind for kind in may if kind in effects and kind not in hidden),
         services=services.offered(settings, group.folder, is_admin=role == "admin"),
     )

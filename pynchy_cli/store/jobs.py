@@ -73,12 +73,13 @@ def find(db: Connection, id: str) -> HostJob | None:
     return _job(row) if row else None
 
 
-def all(db: Connection, *, ended: bool = False) -> list[HostJob]:
-    """The host jobs that are not over, or with `ended` all of them; the next due one first."""
+def all(db: Connection, *, ended: bool = False, limit: int | None = None) -> list[HostJob]:
+    """The host jobs that are not over, or with `ended` all of them; the next due one first, and at
+    most `limit`."""
     rows = db.execute(
         f"SELECT {COLUMNS} FROM host_jobs WHERE ? OR {_OPEN}"
-        " ORDER BY status, next_run IS NULL, next_run, id",
-        (ended,),
+        " ORDER BY status, next_run IS NULL, next_run, id LIMIT coalesce(?, -1)",
+        (ended, limit),
     ).fetchall()
     return [_job(row) for row in rows]
 

@@ -274,7 +274,7 @@ def give_back(
         return int(waiting[0])
     db.execute(
         "UPDATE runs SET state = 'queued', owner = NULL, attempts = ?, takeovers = ?,"
-        " not_before = ?, error = ?, note = coalesce(?, note), asked = NULL"
+        " not_before = ?, error = ?, note = coalesce(?, note), asked = NULL, quiet = 0"
         " WHERE id = ? AND state = 'running' AND owner = ?",
         (attempts, takeovers, not_before, error, note, run.id, run.owner),
     )
@@ -311,6 +311,17 @@ def owners(db: Connection) -> set[int]:
         " UNION SELECT owner FROM sessions WHERE owner IS NOT NULL"
     ).fetchall()
     return {int(row[0]) for row in rows}
+
+
+def hush(db: Connection, run_id: int) -> bool:
+    """Its agent has nothing to say: what it still answers is posted nowhere. Only where a task's
+    run is at work; whether it is one."""
+    row = db.execute(
+        "UPDATE runs SET quiet = 1 WHERE id = ? AND kind = 'task' AND state = 'running'"
+        " RETURNING id",
+        (run_id,),
+    ).fetchone()
+    return row is not None
 
 
 def get(db: Connection, run_id: int) -> Run:

@@ -77,13 +77,20 @@ def find(db: Connection, id: str) -> Task | None:
     return _task(row) if row else None
 
 
-def all(db: Connection, group_folder: str | None = None, *, ended: bool = False) -> list[Task]:
+def all(
+    db: Connection,
+    group_folder: str | None = None,
+    *,
+    ended: bool = False,
+    limit: int | None = None,
+) -> list[Task]:
     """The tasks, or a group's, that are not over, or with `ended` all of them; the next due one
-    first."""
+    first, and at most `limit`."""
     rows = db.execute(
         f"SELECT {COLUMNS} FROM scheduled_tasks WHERE (?1 IS NULL OR group_folder = ?1)"
-        f" AND (?2 OR {_OPEN}) ORDER BY status, next_run IS NULL, next_run, id",
-        (group_folder, ended),
+        f" AND (?2 OR {_OPEN}) ORDER BY status, next_run IS NULL, next_run, id"
+        " LIMIT coalesce(?3, -1)",
+        (group_folder, ended, limit),
     ).fetchall()
     return [_task(row) for row in rows]
 

@@ -135,11 +135,11 @@ def tell_in(db: Connection, table: Table, id: str, timezone: str) -> None:
 
 def pause(db: Connection, table: Table, one: Timed, by: Source) -> None:
     """Leave it out until it is resumed. What others have paused is a person's pause once a person
-    wants it so. Raises TaskFixed where it has ended."""
+    wants it so, and what an agent has, anybody's. Raises TaskFixed where it has ended."""
     _require_unended(table, one)
     db.execute(
         f"UPDATE {table.name} SET status = 'paused', paused_by = :by WHERE id = :id"
-        " AND (status = 'active' OR :by = 'person')",
+        " AND (status = 'active' OR :by = 'person' OR paused_by = 'agent')",
         {"by": by, "id": one.id},
     )
 

@@ -723,7 +723,7 @@ def test_nobody_is_told_that_something_was_done_which_wasn_t(house: House) -> No
     agent.ask("a", "schedule_task", **said)
     agent.ask("b", "complete_todo", todo_id=7)
     house.start(once=True)
-    assert agent.code("a") == "unavailable"
+    assert agent.code("a") == "schedule_invalid"
     assert agent.code("b") == "todo_unknown"
 
 

@@ -14,8 +14,10 @@ FAMILIES = (
     "groups",
     "messages",
     "questions",
+    "schedule",
     "services",
     "shell",
+    "tasks",
     "todos",
 )
 
