@@ -23,7 +23,8 @@ NAMED = tuple(FAMILIES)
 LEFT_OUT = {"defaults": ("gh_token",), "profiles": ("gh_token", "profile")}
 """Rules that make no sense for many groups at once."""
 CALLED_HERE = {"cron_jobs": "jobs.NAME"}
-"""Sections that others know by another name."""
+KEYS_CALLED_HERE = {"schedule": "cron"}
+"""Sections and settings that others know by another name."""
 
 
 def plain() -> dict[str, type[Section]]:
@@ -83,7 +84,9 @@ def unknown_section(where: str, section: str) -> str:
 def unknown_key(where: str, section: str, key: str) -> str:
     """What is said of a setting that a section hasn't."""
     near = get_close_matches(key, types(section), n=1)
-    if homes := _with(key):
+    if KEYS_CALLED_HERE.get(key) in types(section):
+        hint = f"It is called {KEYS_CALLED_HERE[key]}."
+    elif homes := _with(key):
         hint = f"It belongs below [{homes[0]}]."
     elif near:
         hint = f"Did you mean {near[0]}?"

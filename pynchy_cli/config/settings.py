@@ -16,6 +16,7 @@ ASKED = r"^(service:)?[a-z][a-z0-9_]{0,63}$"
 Ask = Annotated[str, msgspec.Meta(pattern=ASKED)]
 Line = Annotated[str, msgspec.Meta(min_length=1)]
 Limit = Annotated[float, msgspec.Meta(gt=0, le=600)]
+Day = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 LINES = {"lines": True}
 """Of a text that may have several lines."""
 Prompt = Annotated[str, msgspec.Meta(max_length=100_000, extra=LINES)]
@@ -271,7 +272,7 @@ class TimedRules(Section, frozen=True):
     """What was missed while nothing ran is made up for once, or left out (skip)."""
     enabled: bool = True
     """Whether it is ever due; what is not stays listed, as paused."""
-    name: str = ""
+    name: Annotated[str, msgspec.Meta(max_length=200)] = ""
     """What it is called, where the section's name doesn't tell enough."""
 
 
@@ -290,7 +291,7 @@ class TaskRules(TimedRules, frozen=True):
     """Whether it is left out while the last one is at work, or waits for that (queue)."""
     condition: Command = ""
     """A command that the host runs first, in the home; unless it ends with 0, nothing is asked."""
-    condition_timeout: Seconds = 60.0
+    condition_timeout: Day = 60.0
     """Seconds after which that command is ended, and nothing is asked."""
 
 
@@ -301,7 +302,7 @@ class JobRules(TimedRules, frozen=True):
     """The command, for /bin/sh; needed. It has this user's rights, and nothing keeps it in."""
     cwd: str = ""
     """The folder in which it runs; empty is the home."""
-    timeout_seconds: Seconds = 600.0
+    timeout_seconds: Day = 600.0
     """Seconds after which it is ended, with all that it has started."""
 
 

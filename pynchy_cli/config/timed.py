@@ -15,9 +15,10 @@ Where = Callable[[str, str | None], str]
 KINDS = {"cron": "cron", "every": "interval", "at": "once"}
 """The settings that say when something is due, and the type of schedule that each makes."""
 NEEDED = {TaskRules: ("group", "prompt"), JobRules: ("command",)}
+EARLY = "1971-01-01T00:00:00.000Z"
+"""A moment that is before all that anybody configures: none is refused as past."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _GIVEN_TO_OTHERS = re.compile(r"(task|job)-[a-z0-9]{6}")
-_EARLY = "1971-01-01T00:00:00.000Z"
 
 
 def schedule(rules: TimedRules) -> tuple[str, str]:
@@ -61,17 +62,15 @@ def _require_needed(section: str, rules: TimedRules, where: Where) -> None:
 def _require_schedule(section: str, rules: TimedRules, where: Where) -> None:
     times = list(_times(rules))
     if len(times) != 1:
-        said = " and ".join(times) or "none"
-        raise ConfigInvalid(
-            f"{where(section, None)}: one of cron, every and at is needed, and there is {said}."
-        )
+        said = f", not {' and '.join(times)}" if times else ""
+        raise ConfigInvalid(f"{where(section, None)}: one of cron, every and at is needed{said}.")
     if rules.timezone:
         _require_zone(rules.timezone, where(section, "timezone"))
     from pynchy_cli import recurrence
 
     kind, value = schedule(rules)
     try:
-        recurrence.read(kind, value, rules.timezone or "UTC", _EARLY)
+        recurrence.read(kind, value, rules.timezone or "UTC", EARLY)
     except ScheduleInvalid as error:
         raise ConfigInvalid(f"{where(section, times[0])}: {error}") from error
 

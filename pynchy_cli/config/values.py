@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -108,16 +109,16 @@ def _may_have_lines(kind: Any) -> bool:
 
 
 def _is_sound(value: Any, may_have_lines: bool = False) -> bool:
-    """Neither infinite, nor too large for the kernel, nor holding control characters, but for those
-    of lines where it may have several."""
+    """Neither infinite, nor too large for the kernel, nor holding bytes that are no text or control
+    characters, but for those of lines where it may have several."""
     if isinstance(value, str) and may_have_lines:
-        return not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", value)
+        return not re.search(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", value)
     if isinstance(value, msgspec.Struct):
         return _is_sound(msgspec.structs.astuple(value))
     if isinstance(value, tuple):
         return all(_is_sound(one) for one in value)
     if isinstance(value, str):
-        return not re.search(r"[\x00-\x1f\x7f]", value)
+        return not re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value)
     return not isinstance(value, int | float) or abs(value) <= _LARGEST
 
 
@@ -150,6 +151,8 @@ def _refusal(given: Given, kind: Any) -> str:
     if get_origin(kind) is Literal and isinstance(given.value, str):
         near = get_close_matches(given.value, get_args(kind), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
+    if wanted(kind).startswith("text") and isinstance(given.value, int | float | date):
+        hint = " Put it in quotes."
     wants = f"it must be {wanted(kind)}"
     if _is_secret(given):
         return f"{given.where} can't be used: {wants} without spaces."
