@@ -119,7 +119,9 @@ def _from_toml(home: Home, found: Found) -> Iterator[Given]:
     for section, table in document.items():
         where = _place(home, text, section, None)
         if section not in sections.plain() and section not in sections.NAMED:
-            raise ConfigInvalid(masked(sections.unknown_section(where, section)))
+            is_table = isinstance(table, dict)
+            said = sections.unknown_section(where, section, is_table=is_table)
+            raise ConfigInvalid(masked(said))
         if section not in sections.NAMED:
             yield from _from_table(home, text, section, table)
             continue

@@ -67,11 +67,11 @@ def of_variable(name: str, known: Iterable[str]) -> tuple[str, str] | None:
     return (section, key) if key in types(section) else None
 
 
-def unknown_section(where: str, section: str) -> str:
-    """What is said of a section that there isn't."""
+def unknown_section(where: str, section: str, *, is_table: bool) -> str:
+    """What is said of a section that there isn't; where it is no table, it may be a setting."""
     if section in CALLED_HERE:
         return f"{where}: there is no section [{section}]. It is called [{CALLED_HERE[section]}]."
-    if homes := _with(section):
+    if not is_table and (homes := _with(section)):
         return f"{where}: {section} must stand below [{homes[0]}]."
     near = get_close_matches(section, [*plain(), *NAMED], n=1)
     known = f"There are {', '.join(names())}."
