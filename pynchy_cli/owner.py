@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from pynchy_cli import __version__, clock, locks, log
 from pynchy_cli.config.load import config_hash, shown
@@ -54,7 +55,7 @@ def present(
                 pid=os.getpid(),
                 version=__version__,
                 config_hash=config_hash(settings),
-                settings=json.dumps(shown(settings)),
+                settings=json.dumps(_noted(settings)),
                 now=now,
             )
             lock = _take(home, processes.owner_lock(home.locks, owner).name)
@@ -73,6 +74,12 @@ def present(
     finally:
         if lock is not None:
             lock.release(remove=True)
+
+
+def _noted(settings: Settings) -> dict[str, Any]:
+    """The settings that others read of a process; tasks and jobs, which may be long, have rows."""
+    document = shown(settings)
+    return {section: document[section] for section in document if section not in ("tasks", "jobs")}
 
 
 def _take(home: Home, name: str) -> locks.Lock | None:

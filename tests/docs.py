@@ -82,6 +82,25 @@ have no network but the way to the model: the token is there for `git` and `gh` 
 GitHub is opened to a group, and until then does nothing. Whoever may speak to such an agent can
 have it say its token; give a group one that can do no more than it should.
 """,
+    "tasks.NAME": """\
+A prompt that a group's agent is given when it is due. Its id is the section's name: letters,
+digits, `_` and `-`, and not of the form that tasks get which are made by command (`task-x7k2m9`).
+`group`, `prompt` and one of `cron`, `every` and `at` are needed.
+
+`schedule` takes tasks over when it starts. One whose group isn't there yet waits, which `status`
+tells, and is taken over as soon as the group is. Of one that has changed, only a changed schedule
+changes when it is due next. One that left the file is cancelled; its log stays for a while, and
+written again it goes on with the next due time. Tasks of people and agents are never touched.
+They may pause one of the file, which stays paused until they resume it.
+
+In the environment: `PYNCHY_TASKS__<NAME>__CRON` and so on, with `_` for `-`.
+""",
+    "jobs.NAME": """\
+A command that the host itself runs when it is due, as whoever runs pynchy. Its id is the section's
+name. `command` and one of `cron`, `every` and `at` are needed. All else is as with tasks.
+
+In the environment: `PYNCHY_JOBS__<NAME>__COMMAND` and so on, with `_` for `-`.
+""",
 }
 
 
@@ -187,23 +206,30 @@ def configuration() -> Iterator[str]:
     yield f"{MADE}# Configuration\n\n"
     yield CONFIGURATION
     plain = {key: name for name, key in PLAIN_SECRETS.items()}
-    for section in [*sections.plain(), "profiles.NAME", "groups.NAME"]:
-        kind = sections.plain().get(section, GroupRules).__name__
+    for section in sections.names():
         if section.endswith(".NAME"):
             yield f"\n## [{section}]\n\n{NAMED[section]}"
+            kind = sections.FAMILIES[section.partition(".")[0]]
+            if kind is not GroupRules:
+                yield "\n"
+                yield from _settings(section, kind(), notes)
             continue
-        yield f"\n## [{section}]\n\n{notes[kind, '']}\n\n"
-        yield "| setting | default | takes | |\n|---|---|---|---|\n"
         standard = getattr(Settings(), section)
-        for name, field in sections.settings(section).items():
-            value = getattr(standard, name)
-            default = "" if value is None else f"`{msgspec.json.encode(value).decode()}`"
-            yield f"| `{name}` | {default} | {_cell(wanted(field.type))} | "
-            yield f"{_cell(notes[kind, name])} |\n"
+        yield f"\n## [{section}]\n\n{notes[type(standard).__name__, '']}\n\n"
+        yield from _settings(section, standard, notes)
         names = list(sections.settings(section))
         variables = ", ".join(f"`{plain[name]}`" for name in names if name in plain)
         yield f"\nIn the environment: `PYNCHY_{section.upper()}__{names[0].upper()}` and so on"
         yield f"; also {variables}.\n" if variables and section == "secrets" else ".\n"
+
+
+def _settings(section: str, standard: Any, notes: dict[tuple[str, str], str]) -> Iterator[str]:
+    yield "| setting | default | takes | |\n|---|---|---|---|\n"
+    for name, field in sections.settings(section).items():
+        value = getattr(standard, name)
+        default = "" if value is None else f"`{msgspec.json.encode(value).decode()}`"
+        yield f"| `{name}` | {default} | {_cell(wanted(field.type))} | "
+        yield f"{_cell(notes[type(standard).__name__, name])} |\n"
 
 
 def _cell(text: str) -> str:

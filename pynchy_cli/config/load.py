@@ -16,10 +16,11 @@ from pynchy_cli.config import dotenv, gates, sections, values
 from pynchy_cli.config.files import read_text
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.sections import PREFIX
-from pynchy_cli.config.settings import GroupRules, Settings
+from pynchy_cli.config.settings import Settings
 from pynchy_cli.config.sources import Given, find_line
 from pynchy_cli.config.spoken import require_distinct
 from pynchy_cli.config.tiers import for_group, require_profiles
+from pynchy_cli.config.timed import require_timed
 from pynchy_cli.errors import ConfigInvalid
 from pynchy_cli.log import masked
 
@@ -37,7 +38,9 @@ Found = dict[str, dict[str, Any]]
 def load(home: Home, environ: Mapping[str, str]) -> Settings:
     """All settings of a home. Raises ConfigInvalid, with file, key and the nearest known name."""
     found: Found = {section: {} for section in sections.plain()}
+    places: dict[tuple[str, str | None], str] = {}
     for given in _given(home, environ, found):
+        places[given.section, given.key] = given.where
         kind = sections.types(given.section)[given.key]
         value = found[given.section][given.key] = values.convert(given, kind)
         if given.key == "gate" and value:
@@ -47,15 +50,16 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
         section: msgspec.structs.replace(getattr(standard, section), **found[section])
         for section in sections.plain()
     }
-    for family in sections.NAMED:
+    for family, kind in sections.FAMILIES.items():
         built[family] = {
-            section.removeprefix(f"{family}."): GroupRules(**rules)
+            section.removeprefix(f"{family}."): kind(**rules)
             for section, rules in found.items()
             if section.startswith(f"{family}.")
         }
     settings = Settings(**built)
     require_profiles(settings)
     require_distinct(settings.commands)
+    require_timed(settings, lambda *what: places.get(what) or _section_place(home, what[0]))
     return settings
 
 
@@ -115,7 +119,9 @@ def _from_toml(home: Home, found: Found) -> Iterator[Given]:
     for section, table in document.items():
         where = _place(home, text, section, None)
         if section not in sections.plain() and section not in sections.NAMED:
-            raise ConfigInvalid(masked(sections.unknown_section(where, section)))
+            is_table = isinstance(table, dict)
+            said = sections.unknown_section(where, section, is_table=is_table)
+            raise ConfigInvalid(masked(said))
         if section not in sections.NAMED:
             yield from _from_table(home, text, section, table)
             continue
@@ -179,3 +185,9 @@ def _known() -> list[str]:
 def _place(home: Home, text: str, section: str, key: str | None) -> str:
     line = find_line(text, section, key)
     return f"{home.config}, line {line}" if line else str(home.config)
+
+
+def _section_place(home: Home, section: str) -> str:
+    """A section as a person is told of it, with its line where it stands in the file."""
+    line = find_line(read_text(home.config) or "", section, None)
+    return f"{home.config}, line {line}: [{section}]" if line else f"[{section}]"

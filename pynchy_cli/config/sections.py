@@ -1,5 +1,5 @@
-"""Which sections and settings there are, and what is said of one that there isn't. A section of
-a profile or a group is called as it is written: `profiles.research`, `groups.family`."""
+"""Which sections and settings there are, and what is said of one that there isn't. A section
+of which there may be many is called as it is written: `groups.family`, `tasks.standup`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from typing import Any
 
 import msgspec
 
-from pynchy_cli.config.settings import GroupRules, Section, Settings
+from pynchy_cli.config.settings import GroupRules, JobRules, Section, Settings, TaskRules
 
 PREFIX = "PYNCHY_"
-NAMED = ("profiles", "groups")
-"""Sections of which there is one for each name."""
-LEFT_OUT = {"defaults": ("gh_token",), "profiles": ("gh_token", "profile"), "groups": ()}
+FAMILIES: dict[str, type[Section]] = {
+    "profiles": GroupRules,
+    "groups": GroupRules,
+    "tasks": TaskRules,
+    "jobs": JobRules,
+}
+"""Sections of which there is one for each name, and what stands in them."""
+NAMED = tuple(FAMILIES)
+LEFT_OUT = {"defaults": ("gh_token",), "profiles": ("gh_token", "profile")}
 """Rules that make no sense for many groups at once."""
+CALLED_HERE = {"cron_jobs": "jobs.NAME"}
+KEYS_CALLED_HERE = {"schedule": "cron"}
+"""Sections and settings that others know by another name."""
 
 
 def plain() -> dict[str, type[Section]]:
@@ -32,7 +41,7 @@ def names() -> list[str]:
 def settings(section: str) -> dict[str, msgspec.structs.FieldInfo]:
     """The settings of a section; none of one that there isn't."""
     family, _, name = section.partition(".")
-    kind = plain().get(section) or (GroupRules if family in NAMED and name else None)
+    kind = plain().get(section) or (FAMILIES.get(family) if name else None)
     if kind is None:
         return {}
     left_out = LEFT_OUT.get(family, ())
@@ -47,7 +56,7 @@ def types(section: str) -> dict[str, Any]:
 
 def of_variable(name: str, known: Iterable[str]) -> tuple[str, str] | None:
     """Section and key that a variable sets, or None where it sets nothing that there is. `known`
-    are the sections of profiles and groups so far; in a variable `-` is written as `_`."""
+    are the sections with names so far; in a variable `-` is written as `_`."""
     section, _, key = name.removeprefix(PREFIX).partition("__")
     section, key = section.lower(), key.lower()
     if section in NAMED:
@@ -58,9 +67,11 @@ def of_variable(name: str, known: Iterable[str]) -> tuple[str, str] | None:
     return (section, key) if key in types(section) else None
 
 
-def unknown_section(where: str, section: str) -> str:
-    """What is said of a section that there isn't."""
-    if homes := _with(section):
+def unknown_section(where: str, section: str, *, is_table: bool) -> str:
+    """What is said of a section that there isn't; where it is no table, it may be a setting."""
+    if section in CALLED_HERE:
+        return f"{where}: there is no section [{section}]. It is called [{CALLED_HERE[section]}]."
+    if not is_table and (homes := _with(section)):
         return f"{where}: {section} must stand below [{homes[0]}]."
     near = get_close_matches(section, [*plain(), *NAMED], n=1)
     known = f"There are {', '.join(names())}."
@@ -73,7 +84,9 @@ def unknown_section(where: str, section: str) -> str:
 def unknown_key(where: str, section: str, key: str) -> str:
     """What is said of a setting that a section hasn't."""
     near = get_close_matches(key, types(section), n=1)
-    if homes := _with(key):
+    if KEYS_CALLED_HERE.get(key) in types(section):
+        hint = f"It is called {KEYS_CALLED_HERE[key]}."
+    elif homes := _with(key):
         hint = f"It belongs below [{homes[0]}]."
     elif near:
         hint = f"Did you mean {near[0]}?"

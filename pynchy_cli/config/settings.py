@@ -16,6 +16,11 @@ ASKED = r"^(service:)?[a-z][a-z0-9_]{0,63}$"
 Ask = Annotated[str, msgspec.Meta(pattern=ASKED)]
 Line = Annotated[str, msgspec.Meta(min_length=1)]
 Limit = Annotated[float, msgspec.Meta(gt=0, le=600)]
+Day = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+LINES = {"lines": True}
+"""Of a text that may have several lines."""
+Prompt = Annotated[str, msgspec.Meta(max_length=100_000, extra=LINES)]
+Command = Annotated[str, msgspec.Meta(max_length=10_000, extra=LINES)]
 SPOKEN = r"^[^\s@!][^\s]{0,39}$"
 ADDRESS = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
 """Without a login: addresses are told in logs, in `status` and to sandboxes."""
@@ -250,6 +255,57 @@ class GroupRules(Section, frozen=True):
     .env, as PYNCHY_GROUPS__<GROUP>__GH_TOKEN, and is never printed."""
 
 
+class TimedRules(Section, frozen=True):
+    """When something is due."""
+
+    cron: str = ""
+    """When it is due, as minute, hour, day, month and weekday, such as 0 18 * * 1-5; also @hourly,
+    @daily, @weekly, @monthly and @yearly. One of `cron`, `every` and `at` is needed."""
+    every: str = ""
+    """How often it is due, such as 30m, 2h or, in seconds, 90; from when it was configured on."""
+    at: str = ""
+    """The single time at which it is due, such as 2026-12-01 09:00; once passed, it does nothing
+    any more."""
+    timezone: str = ""
+    """The time zone for these, such as Europe/Berlin; empty is that of [scheduler]."""
+    catch_up: Literal["once", "skip"] = "once"
+    """What was missed while nothing ran is made up for once, or left out (skip)."""
+    enabled: bool = True
+    """Whether it is ever due; what is not stays listed, as paused."""
+    name: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """What it is called, where the section's name doesn't tell enough."""
+
+
+class TaskRules(TimedRules, frozen=True):
+    """A prompt that a group's agent is given when it is due."""
+
+    group: str = ""
+    """The group, by its folder's name; needed. Until there is such a group, the task waits."""
+    prompt: Prompt = ""
+    """What its agent is told; needed."""
+    chat: str = ""
+    """Which of the group's chats gets the answer, such as local:main; empty is its first one."""
+    context_mode: Literal["isolated", "group"] = "isolated"
+    """Whether it is asked in a conversation of its own, or goes on with the group's (group)."""
+    overlap: Literal["skip", "queue"] = "skip"
+    """Whether it is left out while the last one is at work, or waits for that (queue)."""
+    condition: Command = ""
+    """A command that the host runs first, in the home; unless it ends with 0, nothing is asked."""
+    condition_timeout: Day = 60.0
+    """Seconds after which that command is ended, and nothing is asked."""
+
+
+class JobRules(TimedRules, frozen=True):
+    """A command that the host itself runs when it is due."""
+
+    command: Command = ""
+    """The command, for /bin/sh; needed. It has this user's rights, and nothing keeps it in."""
+    cwd: str = ""
+    """The folder in which it runs; empty is the home."""
+    timeout_seconds: Day = 600.0
+    """Seconds after which it is ended, with all that it has started."""
+
+
 class Settings(Section, frozen=True):
     """Everything, as one object that is passed down."""
 
@@ -266,3 +322,5 @@ class Settings(Section, frozen=True):
     defaults: GroupRules = GroupRules(directives=("base", "idle"))
     profiles: dict[str, GroupRules] = {}
     groups: dict[str, GroupRules] = {}
+    tasks: dict[str, TaskRules] = {}
+    jobs: dict[str, JobRules] = {}

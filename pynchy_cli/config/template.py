@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import textwrap
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import msgspec
@@ -32,6 +34,20 @@ GROUPS = """
 #   mounts = [{ host_path = "~/photos", container_path = "photos" }]
 """
 
+TIMED = """
+# Tasks (prompts that a group's agent is given) and host jobs (commands of this machine, run with
+# your rights), each when it is due. `schedule` takes them over when it starts; those that leave
+# this file end. `pynchy tasks list` and `pynchy jobs list` show them, with others.
+# [tasks.standup]
+#   group = "main"
+#   cron = "0 18 * * 1-5"
+#   prompt = "Remind us to write down what we did today."
+# [jobs.backup]
+#   command = "restic backup ~/pynchy"
+#   every = "12h"
+# What can be said of both, of a task, and of a job:
+"""
+
 ENV = """\
 # Secrets, one NAME=value a line; keep this file to yourself. The environment wins over it.
 # With neither of these, a scripted model stands in (the gateway's rehearsal mode).
@@ -56,7 +72,19 @@ def config_toml() -> str:
             note = notes[kind.__name__, name]
             parts.append(f"# {note}{_kind(field.type, note)}\n")
             parts.append(f"# {name}{_toml_or_not(getattr(standard, name))}\n")
-    return "".join([*parts, GROUPS])
+    return "".join([*parts, GROUPS, TIMED, *_settings_of_timed(notes)])
+
+
+def _settings_of_timed(notes: dict[tuple[str, str], str]) -> Iterator[str]:
+    """A line or more for each setting of tasks and host jobs."""
+    shared = sections.settings("tasks.NAME").keys() & sections.settings("jobs.NAME").keys()
+    for section in ("tasks.NAME", "jobs.NAME"):
+        kind = sections.FAMILIES[section.partition(".")[0]]
+        for name in sections.settings(section):
+            if name in shared and section == "jobs.NAME":
+                continue
+            text = f"{name}: {notes[kind.__name__, name]}"
+            yield textwrap.fill(text, 100, initial_indent="#   ", subsequent_indent="#     ") + "\n"
 
 
 def explanations() -> dict[tuple[str, str], str]:
@@ -66,6 +94,9 @@ def explanations() -> dict[tuple[str, str], str]:
         if not isinstance(kind, ast.ClassDef):
             continue
         found[kind.name, ""] = _line(ast.get_docstring(kind) or "")
+        for base in (one.id for one in kind.bases if isinstance(one, ast.Name)):
+            inherited = {key: note for (of, key), note in found.items() if of == base and key}
+            found |= {(kind.name, key): note for key, note in inherited.items()}
         for field, after in zip(kind.body, kind.body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
                 found[kind.name, field.target.id] = _line(_text(after))

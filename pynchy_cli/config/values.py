@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from pynchy_cli.config.settings import ADDRESS, ASKED, SPOKEN
+from pynchy_cli.config.settings import ADDRESS, ASKED, LINES, SPOKEN
 from pynchy_cli.config.sources import Given
 from pynchy_cli.errors import ConfigInvalid
 from pynchy_cli.log import masked
@@ -30,7 +31,7 @@ def convert(given: Given, kind: Any) -> Any:
         made = msgspec.convert(value, kind, strict=not given.is_text)
     except msgspec.ValidationError as error:
         raise ConfigInvalid(_refusal(given, kind) + _nearest_field(error, kind)) from error
-    if not _is_sound(made) or (_is_secret(given) and re.search(r"\s", made)):
+    if not _is_sound(made, _may_have_lines(kind)) or (_is_secret(given) and re.search(r"\s", made)):
         raise ConfigInvalid(_refusal(given, kind))
     return made
 
@@ -65,6 +66,8 @@ def _limits(meta: msgspec.Meta) -> str:
     words = ""
     if meta.min_length:
         words += " that is not empty"
+    if meta.max_length:
+        words += f" of at most {meta.max_length} characters"
     if meta.ge is not None:
         words += f" of at least {meta.ge}"
     if meta.gt is not None:
@@ -100,14 +103,22 @@ def _from_text(text: str, kind: Any) -> Any:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _is_sound(value: Any) -> bool:
-    """Neither infinite, nor too large for the kernel, nor holding control characters."""
+def _may_have_lines(kind: Any) -> bool:
+    metas = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    return any(meta.extra == LINES for meta in metas)
+
+
+def _is_sound(value: Any, may_have_lines: bool = False) -> bool:
+    """Neither infinite, nor too large for the kernel, nor holding bytes that are no text or control
+    characters, but for those of lines where it may have several."""
+    if isinstance(value, str) and may_have_lines:
+        return not re.search(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", value)
     if isinstance(value, msgspec.Struct):
         return _is_sound(msgspec.structs.astuple(value))
     if isinstance(value, tuple):
         return all(_is_sound(one) for one in value)
     if isinstance(value, str):
-        return not re.search(r"[\x00-\x1f\x7f]", value)
+        return not re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value)
     return not isinstance(value, int | float) or abs(value) <= _LARGEST
 
 
@@ -140,6 +151,8 @@ def _refusal(given: Given, kind: Any) -> str:
     if get_origin(kind) is Literal and isinstance(given.value, str):
         near = get_close_matches(given.value, get_args(kind), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
+    if wanted(kind).startswith("text") and isinstance(given.value, int | float | date):
+        hint = " Put it in quotes."
     wants = f"it must be {wanted(kind)}"
     if _is_secret(given):
         return f"{given.where} can't be used: {wants} without spaces."

@@ -95,6 +95,16 @@ def chats(db: Connection, folder: str) -> list[str]:
     return [row["jid"] for row in rows]
 
 
+def seen(db: Connection) -> tuple[int, ...]:
+    """Numbers that change whenever a group is added or removed, or one of its chats is."""
+    row = db.execute(
+        "SELECT (SELECT count(*) FROM registered_groups),"
+        " (SELECT coalesce(max(number), 0) FROM registered_groups),"
+        " (SELECT count(*) FROM group_chats)"
+    ).fetchone()
+    return tuple(row)
+
+
 def remove(db: Connection, folder: str) -> None:
     """Take a group out, with its runs and sessions; messages and replies stay.
 

@@ -50,8 +50,14 @@ def new_id(db: Connection, table: Table) -> str:
     """An id that nothing of the table has."""
     while True:
         id = table.prefix + "".join(secrets.choice(_LETTERS) for _ in range(6))
-        if db.execute(f"SELECT 1 FROM {table.name} WHERE id = ?", (id,)).fetchone() is None:
+        if not has(db, table, id):
             return id
+
+
+def has(db: Connection, table: Table, id: str) -> bool:
+    """Whether something has this id."""
+    row = db.execute(f"SELECT 1 FROM {table.name} WHERE id = ?", (id,)).fetchone()
+    return row is not None
 
 
 def due(
@@ -119,7 +125,8 @@ def reschedule(db: Connection, table: Table, one: Timed, next_run: str | None) -
     """Give it the schedule of `one`, from its next due time on; completed ones come back."""
     db.execute(
         f"UPDATE {table.name} SET schedule_type = ?, schedule_value = ?, timezone = ?, anchor = ?,"
-        " next_run = ?, ended_at = NULL, status = iif(status = 'paused', status, 'active')"
+        " next_run = ?, ended_at = NULL, status = iif(status = 'paused', status, 'active'),"
+        " paused_by = iif(status = 'paused', paused_by, NULL)"
         " WHERE id = ?",
         (
             *(one.schedule_type, one.schedule_value, one.timezone, one.anchor),

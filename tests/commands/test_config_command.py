@@ -136,4 +136,6 @@ def test_on_a_terminal_it_is_shown_as_toml(home: Path, environment: dict[str, st
         "git_name": "",
         "git_email": "",
     }
-    assert shown["supervise"] == {"stages": ["gateway", "route", "run-agent", "ipc-watch"]}
+    assert shown["supervise"] == {
+        "stages": ["gateway", "route", "run-agent", "ipc-watch", "schedule"]
+    }

@@ -11,7 +11,7 @@ import msgspec
 from pynchy_cli.config import sections, template
 from pynchy_cli.config.load import load
 from pynchy_cli.config.paths import Home
-from pynchy_cli.config.settings import GroupRules, MountRule, Settings
+from pynchy_cli.config.settings import MountRule, Settings
 from pynchy_cli.config.tiers import for_group
 
 
@@ -45,7 +45,7 @@ def test_its_example_of_a_group_works_once_uncommented(tmp_path: Path) -> None:
 
 def test_everything_is_explained() -> None:
     notes = template.explanations()
-    for kind in (*sections.plain().values(), GroupRules, MountRule):
+    for kind in (*sections.plain().values(), *sections.FAMILIES.values(), MountRule):
         assert notes[kind.__name__, ""].endswith(".")
         for field in msgspec.structs.fields(kind):
             assert notes[kind.__name__, field.name].endswith("."), field.name
