@@ -8,6 +8,7 @@ from typing import Any
 
 from pynchy_cli import clock
 from pynchy_cli.loop import Context, Stage
+from pynchy_cli.scheduling.configured import Configured
 from pynchy_cli.scheduling.firing import Firings
 from pynchy_cli.scheduling.wall_clock import WallClock
 from pynchy_cli.scheduling.work import Work
@@ -26,13 +27,15 @@ class Schedule:
     def __init__(self, context: Context, now: Callable[[], str] = clock.now) -> None:
         self._now = now
         self.clock = WallClock(context)
+        self.configured = Configured(context)
         self.firings = Firings(context)
         self.work = Work(context)
 
     def drain(self) -> int:
         """Fire what is due, and start what waits."""
         now = self._now()
-        return self.clock.mind(now) + self.firings.drain(now) + self.work.drain()
+        found = self.clock.mind(now) + self.configured.drain(now)
+        return found + self.firings.drain(now) + self.work.drain()
 
     def deadline(self) -> float | None:
         """Seconds until something is due."""

@@ -168,17 +168,6 @@ def claim(
     return run
 
 
-def hush(db: Connection, run_id: int) -> bool:
-    """Note that a task's agent has finished its work, and wants nothing to be posted; whether that
-    is a task's run, and at work."""
-    row = db.execute(
-        "UPDATE runs SET quiet = 1 WHERE id = ? AND kind = 'task' AND state = 'running'"
-        " RETURNING id",
-        (run_id,),
-    ).fetchone()
-    return row is not None
-
-
 def yielding(db: Connection, owner: int) -> int:
     """How many of the owner's runs have given their places to others that they wait for."""
     row = db.execute(
