@@ -115,7 +115,7 @@ def test_a_time_that_has_passed_makes_nothing_invalid(place: Home) -> None:
         ),
         (
             TASK + "cron = '0 9 * *'\n",
-            "line 4: [tasks.look] cron: '0 9 * *' doesn't have five fields",
+            "line 4: [tasks.look] cron: '0 9 * *' is no cron expression: five fields",
         ),
         (TASK + "cron = '0 0 30 2 *'\n", "line 4: [tasks.look] cron: '0 0 30 2 *' never comes."),
         (JOB + "every = '9s'\n", "line 3: [jobs.backup] every: An interval is 10 seconds at least"),
