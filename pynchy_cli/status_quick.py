@@ -9,6 +9,7 @@ import os
 from pynchy_cli import clock, output
 from pynchy_cli.errors import EXIT_FAILED, DatabaseMissing, HomeUnusable, PynchyError
 from pynchy_cli.store import status
+from pynchy_cli.store.planned import is_failing
 
 TYPE_CHECKING = False  # the module typing takes a tenth of the time of `status`
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 CODES = {"healthy": 0, "degraded": 1, "down": 4}
 WIDTH = 120
 """Columns of the table where the terminal doesn't tell; the JSON is never cut."""
+FAILING = 5
+"""Tasks and host jobs that are named at most of those whose last firing failed."""
+PLANNED = {"task": ("tasks", "tasks"), "job": ("host jobs", "host_jobs")}
+"""What is due some time: the name of its line, and where the document has it."""
 
 
 def answer(arguments: list[str]) -> int | None:
@@ -107,6 +112,8 @@ def print_table(told: dict[str, Any], home: str) -> None:
             f"{row['state'].replace('_', ' '):<10} {row['subject']} by {row['stage']}, "
             f"{row['attempts']} attempts: {row['error']}"
         )
+    for noun, one in _failing(told):
+        output.print_text(f"{'failing':<10} {noun}:{one['id']}, last {one['last_result']}")
     if not told["stages"]:
         output.print_text("\nNothing runs. `pynchy up` starts all stages.")
 
@@ -150,6 +157,7 @@ def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
             f"{database['path']}, schema {database['schema']}, {database['size'] // 1024} KiB",
         ),
     ]
+    lines += _planned(told)
     approvals, questions = told["approvals"], told["questions"]
     if approvals["pending"]:
         waited = _span(
@@ -172,6 +180,36 @@ def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
     if failures["given_up"]:
         lines.append(("given up", f"{failures['given_up']}; `pynchy retry SUBJECT` asks once more"))
     return lines
+
+
+def _planned(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """Lines about tasks and host jobs, where there are any."""
+    lines = [(name, _due(told[key])) for name, key in PLANNED.values() if told[key]]
+    stage = told["stages"].get("schedule", {"running": False})
+    if lines and told["stages"] and not stage["running"]:
+        lines.append(("schedule", "Nothing fires: `schedule` doesn't run. `pynchy up` starts it."))
+    return lines
+
+
+def _due(planned: list[dict[str, Any]]) -> str:
+    """How many are active, and which is due next."""
+    active = [one for one in planned if one["status"] == "active"]
+    text = f"{len(active)} active, {len(planned) - len(active)} paused"
+    coming = [one for one in active if one["next_run"]]
+    if not coming:
+        return text
+    first = min(coming, key=lambda one: one["next_run"])
+    seconds = int(clock.seconds_between(clock.now(), first["next_run"]))
+    when = f"in {_span(seconds)}" if seconds >= 0 else f"due for {_span(-seconds)}"
+    return f"{text}; next is {first['id']}, {when}"
+
+
+def _failing(told: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Tasks and host jobs whose last firing failed, the latest first."""
+    found = [
+        (noun, one) for noun, (_, key) in PLANNED.items() for one in told[key] if is_failing(one)
+    ]
+    return sorted(found, key=lambda each: each[1]["last_run"], reverse=True)[:FAILING]
 
 
 def _count(number: int, one: str, more: str) -> str:

@@ -1,6 +1,6 @@
 """What can be said of a configuration that is valid, and yet says what isn't there: directives
-and skills that nobody wrote, sections of groups that don't exist, plugins that bring no tools.
-None of it stops anything."""
+and skills that nobody wrote, sections and tasks of groups that don't exist, plugins that bring no
+tools. None of it stops anything."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> lis
     if groups is not None:
         for folder in sorted(settings.groups.keys() - known.keys()):
             note(f"[groups.{folder}] is for a group that isn't there: `pynchy groups list`.")
+        for name, task in settings.tasks.items():
+            if task.group not in known:
+                note(f"[tasks.{name}] waits for the group {task.group}, which isn't there.")
     all_skills = skills.available(home, note)
     for folder in sorted({"", *settings.groups, *known}):
         for name in directives.names(settings, folder, is_admin=known.get(folder, False)):

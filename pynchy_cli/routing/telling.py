@@ -93,6 +93,17 @@ def _facts(state: Overview, now: str) -> Iterator[str]:
         yield f"{_number(state.approvals, 'approval')} open"
     if state.questions:
         yield f"{_number(state.questions, 'question')} open"
+    if state.tasks:
+        yield f"{_number(state.tasks, 'task')}{_next(state.next_task)}"
+
+
+def _next(task: tuple[str, str, str] | None) -> str:
+    if task is None:
+        return ""
+    from pynchy_cli import recurrence  # which a router without tasks does without
+
+    id, due, timezone = task
+    return f", the next is {id}: {recurrence.in_words(due, timezone)}"
 
 
 def _said(aliases: Sequence[str], verbs: Sequence[str], nouns: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import sqlite3
 
 from pynchy_cli import clock
 from pynchy_cli.errors import DatabaseMissing
-from pynchy_cli.store import asked, running
+from pynchy_cli.store import asked, planned, running
 from pynchy_cli.store.queue import queue
 from pynchy_cli.store.running import Document
 
@@ -120,7 +120,7 @@ def _document(
     told["queue"] = queue(db, {row["id"] for row in alive}, limit)
     told["messages"] = _messages(db)
     told |= asked.asked(db)
-    told["tasks"] = _tasks(db)
+    told["tasks"], told["host_jobs"] = planned.tasks(db), planned.host_jobs(db)
     told["groups"] = {
         "total": _number(db, "SELECT count(*) FROM registered_groups"),
         "active_sessions": _number(
@@ -163,15 +163,6 @@ def _messages(db: sqlite3.Connection) -> Document:
         "last_sent_at": outbound[1],
         "pending_deliveries": _number(db, pending),
     }
-
-
-def _tasks(db: sqlite3.Connection) -> list[Document]:
-    rows = db.execute(
-        "SELECT id, group_folder, schedule_type, schedule_value, status, next_run "
-        "FROM scheduled_tasks ORDER BY id"
-    )
-    names = ("id", "group", "schedule_type", "schedule_value", "status", "next_run")
-    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _failures(db: sqlite3.Connection) -> Document:

@@ -78,11 +78,14 @@ def test_check_notes_what_is_named_and_isnt_there(home: Path, pynchy: Pynchy) ->
     (home / "config.toml").write_text(
         "[defaults]\nskills = ['lamps']\n[groups.mian]\ndirectives = ['hose']\n"
         "[groups.main]\ntools = ['echo']\n"
+        "[tasks.a]\ngroup = 'main'\nprompt = 'x'\nevery = '1h'\n"
+        "[tasks.b]\ngroup = 'family'\nprompt = 'x'\nevery = '1h'\n"
     )
     done = pynchy("config", "check")
     notes = json.loads(done.stdout)["notes"]
     assert notes == [
         "[groups.mian] is for a group that isn't there: `pynchy groups list`.",
+        "[tasks.b] waits for the group family, which isn't there.",
         "There is no skill and no tier of skills called lamps.",
         "The plugin 'echo' offers no tools.",
         f"There is no directive hose; write {home}/directives/hose.md.",
@@ -100,6 +103,26 @@ def test_show_of_a_group_gives_what_holds_for_it(home: Path, pynchy: Pynchy) -> 
     assert (rules["model"], rules["memory"], rules["gh_token"]) == ("b", 2 * 1024**3, "(set)")
     assert json.loads(pynchy("config", "show", env=env).stdout)["profiles"]["p"]["model"] == "b"
     assert "token-of-main" not in done.stdout + pynchy("config", "show", env=env).stdout
+
+
+def test_tasks_and_jobs_of_the_file_are_shown_and_taken_over(home: Path, pynchy: Pynchy) -> None:
+    (home / "config.toml").write_text(
+        "[tasks.look]\ngroup = 'main'\nprompt = 'Look.'\nat = '2001-01-01 09:00'\n"
+        "[tasks.wait]\ngroup = 'family'\nprompt = 'Wait.'\nevery = '1h'\n"
+        "[jobs.backup]\ncommand = 'true'\ncron = '@yearly'\ntimezone = 'Asia/Kolkata'\n"
+    )
+    document = json.loads(pynchy("config", "show").stdout)
+    assert document["tasks"]["look"]["at"] == "2001-01-01 09:00"
+    assert document["jobs"]["backup"]["command"] == "true"
+    done = pynchy("schedule", "--once")
+    assert "a configured task waits" in done.stderr
+    told = json.loads(pynchy("status", code=4).stdout)
+    assert [one["id"] for one in (*told["tasks"], *told["host_jobs"])] == ["backup"]
+    assert told["host_jobs"][0]["next_run"].endswith("-12-31T18:30:00.000Z")
+    pynchy("groups", "add", "family")
+    pynchy("schedule", "--once")
+    told = json.loads(pynchy("status", code=4).stdout)
+    assert [(one["id"], one["group"]) for one in told["tasks"]] == [("wait", "family")]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import pytest
 from agent_runner.protocol.requests import Option, Question
 from pynchy_cli import clock
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.store import approvals, audit, groups
+from pynchy_cli.store import approvals, audit, groups, tasks
 from pynchy_cli.tui.talk import Talk
+from tests.clocks import START, task
 from tests.conftest import Pynchy
 from tests.people import BEFORE, People
 
@@ -168,6 +169,20 @@ def test_a_question_is_not_approved(people: People) -> None:
     told = "k4m2 is a question: answer it by an option, or in words."
     assert people.said("owner", "approve k4m2", "local:main") == told
     assert people.said("owner", "@pynchy deny k4m2") == "Nothing was asked under k4m2."
+
+
+def test_status_tells_of_the_groups_tasks(people: People) -> None:
+    made = [
+        task(START, "cron", "30 9 * * *", "Europe/Berlin", id="look"),
+        task(START, "cron", "0 9 * * *", id="later"),
+        task(START, "cron", "0 8 * * *", id="off", status="paused"),
+        task(START, "cron", "0 8 * * *", id="theirs", group_folder="main"),
+    ]
+    with people.store() as store, store.atomic() as db:
+        for one in made:
+            tasks.add(db, one)
+    told = "Not at work. 2 tasks, the next is look: Sat 2026-01-31 09:30 CET."
+    assert people.said("ann", "@pynchy status") == told
 
 
 def test_pending_and_status_and_help_tell_when_the_assistant_is_meant(people: People) -> None:
