@@ -33,7 +33,7 @@ app = typer.Typer(help="Have this machine run commands on a schedule.\n\nExample
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="WORD...", help="The command after --, in place of --command."),
+    typer.Argument(metavar="WORD", help="The command after --, in place of --command."),
 ]
 Command = Annotated[
     str | None, typer.Option(metavar="CMD", help="What /bin/sh is to run on this machine.")
