@@ -414,6 +414,10 @@ def test_a_task_is_run_by_hand_once_at_a_time(home: Path, pynchy: Pynchy) -> Non
     wanted = {"by_hand": True, "status": "fired", "result": "queued", "run": told["run"]}
     assert wanted.items() <= firing.items()
     assert (one["next_run"], one["last_result"]) == (due, "queued")
+    assert {row["id"]: row["last_result"] for row in listed(pynchy)} == {
+        ID: "queued",
+        "task-bbbbbb": None,
+    }
     run = json.loads(pynchy("runs", "show", str(told["run"])).stdout)
     assert (run["lane"], run["kind"]) == (f"task:{ID}", "task")
     before = dump(home)
@@ -473,6 +477,17 @@ def test_the_log_tells_what_came_of_each_firing(
     write(home, "DELETE FROM task_run_logs WHERE run_id IS NULL")
     _, lines = on_terminal(home, environment, "tasks", "show", ID, columns=80)
     assert lines[-3:] == ["last answer:", "> half", "> of it"]
+
+
+def test_a_zone_that_is_gone_hides_nothing(home: Path, pynchy: Pynchy) -> None:
+    have(home, daily(next_run="2099-01-01T08:00:00.000Z"))
+    pynchy("tasks", "run", ID)
+    write(home, "UPDATE scheduled_tasks SET timezone = 'Nowhere/City'")
+    assert [row["next_local"] for row in listed(pynchy)] == ["Thu 2099-01-01 08:00 UTC"]
+    assert shown(pynchy)["next"] == []
+    assert len(pynchy("tasks", "log", ID).stdout.splitlines()) == 1
+    mended = json.loads(pynchy("tasks", "edit", ID, "--tz", "Asia/Tokyo").stdout)
+    assert mended["next_local"].endswith(" 09:00 JST")
 
 
 def test_who_would_wait_for_nothing_is_told(home: Path, pynchy: Pynchy) -> None:
