@@ -18,7 +18,7 @@ def _storable(number: int) -> int:
 
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, as `list` shows them.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Ids, as `list` shows them.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
 Cron = Annotated[
     str | None,

@@ -37,7 +37,8 @@ def each(
     db: Connection, table: Table, ids: Sequence[str], change: Change, now: str
 ) -> list[Changed]:
     """Do the same to all that are named. Raises TaskUnknown and what the change raises."""
-    return [change(db, table, get(db, table, id), now) for id in dict.fromkeys(ids)]
+    found = [get(db, table, id) for id in dict.fromkeys(ids)]
+    return [change(db, table, one, now) for one in found]
 
 
 def get(db: Connection, table: Table, id: str) -> Task | HostJob:

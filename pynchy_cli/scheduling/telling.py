@@ -23,11 +23,15 @@ def row(one: Task | HostJob, last_result: str | None) -> dict[str, Any]:
 
 
 def document(db: Connection, one: Task | HostJob, now: str) -> dict[str, Any]:
-    """All that is known of one, with its next due times."""
+    """All that is known of one, with its next due times: none where this machine doesn't know its
+    time zone any more."""
     head = _head(one, _last_result(db, one))
     head |= {"anchor": one.anchor, "paused_by": one.paused_by, "catch_up": one.catch_up}
     head |= {"created_by": one.created_by, "created_at": one.created_at, "ended_at": one.ended_at}
-    return {**head, **_own(one), "next": next_times(one, now)}
+    due: list[dict[str, str]] = []
+    with suppress(ScheduleInvalid):
+        due = next_times(one, now)
+    return {**head, **_own(one), "next": due}
 
 
 def log(db: Connection, one: Task | HostJob, limit: int) -> list[dict[str, Any]]:

@@ -158,7 +158,7 @@ def _print_fact(key: str, value: object, *, marked: bool = False) -> None:
         print_text(f"{key}: {text}")
         return
     # Marked, so that none of it can pass for a line of ours.
-    print_text("\n".join([f"{key}:", *(f"> {line}" for line in text.splitlines())]))
+    print_text("\n".join([f"{key}:", *(f"> {line}" for line in text.rstrip("\n").split("\n"))]))
 
 
 def _short(text: str, length: int) -> str:
