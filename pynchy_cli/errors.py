@@ -183,6 +183,10 @@ class TaskBusy(PynchyError):
     """A task or a host job whose last firing is not over yet."""
 
 
+class CommandUnstartable(PynchyError):
+    """A command of the host can't become a process."""
+
+
 class RequestRefused(PynchyError):
     """What an agent asked can't be done: `code` is stable, the message is for the agent."""
 

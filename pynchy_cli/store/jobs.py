@@ -14,6 +14,7 @@ from pynchy_cli.store.timetable import TIMED
 
 COLUMNS = f"{TIMED}, command, cwd"
 _OPEN = "status IN ('active', 'paused')"
+_UNFINISHED = "status IN ('waiting', 'running')"
 _LOG = "id, job_id, due_at, run_at, missed_since, by_hand, status, reason"
 
 
@@ -95,15 +96,17 @@ def of_source(db: Connection, source: str) -> list[HostJob]:
 def is_unfinished(db: Connection, id: str) -> bool:
     """Whether a firing of a job waits to be started, or is at work."""
     row = db.execute(
-        "SELECT 1 FROM host_job_logs WHERE status IN ('waiting', 'running') AND job_id = ?", (id,)
+        f"SELECT 1 FROM host_job_logs WHERE {_UNFINISHED} AND job_id = ?", (id,)
     ).fetchone()
     return row is not None
 
 
-def waiting(db: Connection) -> list[tuple[Firing, HostJob]]:
+def waiting(db: Connection, limit: int) -> list[tuple[Firing, HostJob]]:
     """The firings to be started, the oldest first."""
     rows = db.execute(
-        f"SELECT {_LOG} FROM host_job_logs WHERE status = 'waiting' ORDER BY id"
+        f"SELECT {_LOG} FROM host_job_logs WHERE {_UNFINISHED} AND status = 'waiting'"
+        " ORDER BY id LIMIT ?",
+        (limit,),
     ).fetchall()
     return [(timetable.as_firing(row), get(db, row[1])) for row in rows]
 
@@ -112,7 +115,7 @@ def begun(db: Connection) -> list[Outcome]:
     """The firings that somebody has begun, and nobody has ended."""
     rows = db.execute(
         f"SELECT {_LOG}, owner, pid, started_at, finished_at, exit_code, output"
-        " FROM host_job_logs WHERE status = 'running' ORDER BY id"
+        f" FROM host_job_logs WHERE {_UNFINISHED} AND status = 'running' ORDER BY id"
     ).fetchall()
     return [Outcome(timetable.as_firing(row), *tuple(row)[8:]) for row in rows]
 
@@ -145,7 +148,7 @@ def end(
     """Note how a firing ended; only once."""
     db.execute(
         "UPDATE host_job_logs SET status = ?, finished_at = ?, exit_code = ?, output = ?,"
-        " reason = ?, owner = NULL WHERE id = ? AND status IN ('waiting', 'running')",
+        f" reason = ?, owner = NULL WHERE id = ? AND {_UNFINISHED}",
         (status, now, exit_code, output, reason, firing),
     )
 

@@ -3,6 +3,7 @@ somebody calls it."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -14,6 +15,7 @@ from pynchy_cli.store.timetable import TIMED
 
 COLUMNS = f"{TIMED}, group_folder, chat_jid, prompt, context_mode, overlap, condition"
 _OPEN = "status IN ('active', 'paused')"
+_LOG = "id, task_id, due_at, run_at, missed_since, by_hand, status, reason"
 
 
 @dataclass(frozen=True)
@@ -167,13 +169,52 @@ def leave_out(db: Connection, firing: int, reason: str, now: str) -> None:
     )
 
 
-def checking(db: Connection) -> list[tuple[Firing, Task]]:
-    """The firings whose conditions are to be checked, the oldest first."""
+def checking(
+    db: Connection, limit: int, besides: Collection[str] = ()
+) -> list[tuple[Firing, Task]]:
+    """The firings whose conditions wait to be checked, the oldest first; `besides` those of these
+    tasks."""
     rows = db.execute(
-        "SELECT id, task_id, due_at, run_at, missed_since, by_hand, status, reason"
-        " FROM task_run_logs WHERE status = 'checking' ORDER BY id"
+        f"SELECT {_LOG} FROM task_run_logs WHERE status = 'checking' AND owner IS NULL"
+        " ORDER BY id LIMIT ?",
+        (limit + len(besides),),
     ).fetchall()
-    return [(timetable.as_firing(row), get(db, row[1])) for row in rows]
+    found = [row for row in rows if row[1] not in besides][:limit]
+    return [(timetable.as_firing(row), get(db, row[1])) for row in found]
+
+
+def begun(db: Connection) -> list[tuple[int, int]]:
+    """The firings whose conditions somebody checks, with who that is."""
+    rows = db.execute(
+        "SELECT id, owner FROM task_run_logs WHERE status = 'checking' AND owner IS NOT NULL"
+    ).fetchall()
+    return [(int(row[0]), int(row[1])) for row in rows]
+
+
+def begin(db: Connection, firing: int, owner: int) -> bool:
+    """Take a firing to check its condition; False where it is taken, or gone."""
+    row = db.execute(
+        "UPDATE task_run_logs SET owner = ?"
+        " WHERE id = ? AND status = 'checking' AND owner IS NULL RETURNING id",
+        (owner, firing),
+    ).fetchone()
+    return row is not None
+
+
+def put_back(db: Connection, firing: int) -> None:
+    """Have the condition of a firing checked from the beginning."""
+    db.execute(
+        "UPDATE task_run_logs SET owner = NULL WHERE id = ? AND status = 'checking'", (firing,)
+    )
+
+
+def is_checked_by(db: Connection, firing: int, owner: int) -> bool:
+    """Whether a firing's condition is still this owner's to check."""
+    row = db.execute(
+        "SELECT 1 FROM task_run_logs WHERE id = ? AND status = 'checking' AND owner = ?",
+        (firing, owner),
+    ).fetchone()
+    return row is not None
 
 
 def outcomes(db: Connection, id: str, limit: int) -> list[Outcome]:

@@ -140,7 +140,7 @@ def test_a_host_job_waits_to_be_started_and_does_not_wait_twice(made: Clocks) ->
     made.later(60)
     made.later(60)
     assert [status for _, status in made.fired("job-aaaaaa")] == ["waiting", "skipped"]
-    (firing, of) = jobs.waiting(made.store.db)[0]
+    (firing, of) = jobs.waiting(made.store.db, 1)[0]
     assert (firing.of, of.command) == ("job-aaaaaa", "true")
 
 

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from pynchy_cli.store import asked, messages, outbound, questions, queue, requests, runs, status
+from pynchy_cli.store import (
+    asked,
+    jobs,
+    messages,
+    outbound,
+    questions,
+    queue,
+    requests,
+    runs,
+    status,
+    tasks,
+)
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
 
@@ -69,6 +80,22 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "who waits for a run that is over": (
         lambda db: requests.finished_children(db),
         "r USING INDEX requests_waiting",
+    ),
+    "which host jobs are to be started": (
+        lambda db: jobs.waiting(db, 32),
+        "host_job_logs USING INDEX host_job_logs_in_turn (status=?)",
+    ),
+    "which host jobs were begun": (
+        lambda db: jobs.begun(db),
+        "host_job_logs USING INDEX host_job_logs_in_turn (status=?)",
+    ),
+    "which conditions are to be checked": (
+        lambda db: tasks.checking(db, 32),
+        "task_run_logs USING INDEX task_run_logs_in_turn (owner=?)",
+    ),
+    "which conditions are being checked": (
+        lambda db: tasks.begun(db),
+        "task_run_logs USING INDEX task_run_logs_in_turn (owner>?)",
     ),
     "whether anything can be claimed": (
         lambda db: runs.is_any_due(db, NOW),

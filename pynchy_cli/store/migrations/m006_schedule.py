@@ -50,6 +50,7 @@ CREATE TABLE task_run_logs (
 ) STRICT;
 
 CREATE INDEX task_run_logs_checking ON task_run_logs(task_id) WHERE status = 'checking';
+CREATE INDEX task_run_logs_in_turn ON task_run_logs(owner) WHERE status = 'checking';
 
 CREATE TABLE host_jobs (
   id TEXT PRIMARY KEY,
@@ -99,6 +100,8 @@ CREATE TABLE host_job_logs (
 ) STRICT;
 
 CREATE INDEX host_job_logs_open ON host_job_logs(job_id) WHERE status IN ('waiting', 'running');
+CREATE INDEX host_job_logs_in_turn ON host_job_logs(status)
+  WHERE status IN ('waiting', 'running');
 
 ALTER TABLE runs ADD COLUMN task TEXT;
 ALTER TABLE runs ADD COLUMN quiet INTEGER NOT NULL DEFAULT 0 CHECK (quiet IN (0, 1));
