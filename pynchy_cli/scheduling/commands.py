@@ -15,6 +15,7 @@ from pynchy_cli.context import Context
 from pynchy_cli.errors import CommandUnstartable
 from pynchy_cli.host_command import Ended
 from pynchy_cli.model import Firing, HostJob, Task, Timed
+from pynchy_cli.scheduling import notices
 from pynchy_cli.scheduling.leftovers import MARK
 from pynchy_cli.scheduling.prompt import prompt
 from pynchy_cli.store import jobs, tasks
@@ -78,15 +79,13 @@ async def run_job(place: Place, firing: Firing, job: HostJob) -> Write:
     code = ended.code if ended else None
     tell = log.info if status in ("done", "stopped") else log.warning
     tell("job ended", status=status, code=code, seconds=seconds)
-    return partial(
-        jobs.end,
-        firing=firing.id,
-        status=status,
-        now=clock.now(),
-        exit_code=code,
-        output=ended.output if ended else None,
-        reason=reason,
-    )
+    output, now = ended.output if ended else None, clock.now()
+
+    def write(db: Connection) -> None:
+        jobs.end(db, firing.id, status, now, exit_code=code, output=output, reason=reason)
+        notices.tell(db, job, firing, now)
+
+    return write
 
 
 async def run_check(place: Place, firing: Firing, task: Task) -> Write:

@@ -3,8 +3,9 @@ it was due, and how it may end."""
 
 from __future__ import annotations
 
-from pynchy_cli import clock, recurrence
+from pynchy_cli import clock
 from pynchy_cli.model import Firing, Task
+from pynchy_cli.scheduling.telling import local
 
 HEAD = "[SCHEDULED TASK]"
 LATE = 60.0
@@ -23,7 +24,7 @@ def prompt(task: Task, firing: Firing) -> str:
 def _facts(task: Task, firing: Firing) -> list[str]:
     name = f"{task.id} ({task.name})" if task.name else task.id
     schedule = f"{task.schedule_type} {task.schedule_value}, time zone {task.timezone}"
-    due = recurrence.in_words(firing.due_at, task.timezone)
+    due = local(firing.due_at, task.timezone)
     if firing.by_hand:
         return [
             "Somebody has started this run of a scheduled task by hand; it is not a message, and "
@@ -37,8 +38,8 @@ def _facts(task: Task, firing: Firing) -> list[str]:
         f"Due: {due}",
     ]
     if clock.seconds_between(firing.due_at, firing.run_at) > LATE:
-        facts.append(f"Started late: {recurrence.in_words(firing.run_at, task.timezone)}")
+        facts.append(f"Started late: {local(firing.run_at, task.timezone)}")
     if firing.missed_since is not None:
-        since = recurrence.in_words(firing.missed_since, task.timezone)
+        since = local(firing.missed_since, task.timezone)
         facts.append(f"Those due before, since {since}, were missed; this run stands for them all.")
     return facts

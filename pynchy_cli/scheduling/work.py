@@ -12,7 +12,7 @@ from pynchy_cli import clock, locks
 from pynchy_cli.context import Context
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull
 from pynchy_cli.host_command import GRACE, KILLED
-from pynchy_cli.scheduling import leftovers
+from pynchy_cli.scheduling import leftovers, notices
 from pynchy_cli.scheduling.commands import (
     Key,
     Place,
@@ -116,8 +116,10 @@ class Work:
         leaders = {one.pid: one.started_at for one in lost.values() if one.pid and one.started_at}
         killed = leftovers.kill([key.mark(home) for key in (*lost, *unchecked)], leaders)
         with self.context.store.atomic() as db:
-            for key in lost:
+            for key, one in lost.items():
                 jobs.end(db, key.firing, "unknown", clock.now(), reason=UNKNOWN)
+                if (job := jobs.find(db, one.firing.of)) is not None:
+                    notices.tell(db, job, one.firing, clock.now())
             for key in unchecked:
                 tasks.put_back(db, key.firing)
         for key, one in lost.items():

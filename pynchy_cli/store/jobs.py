@@ -153,6 +153,27 @@ def end(
     )
 
 
+def outcome(db: Connection, firing: int) -> Outcome | None:
+    """A firing with what became of it; None where it is gone, with its job."""
+    row = db.execute(
+        f"SELECT {_LOG}, owner, pid, started_at, finished_at, exit_code, output"
+        " FROM host_job_logs WHERE id = ?",
+        (firing,),
+    ).fetchone()
+    return Outcome(timetable.as_firing(row), *tuple(row)[8:]) if row else None
+
+
+def status_before(db: Connection, id: str, firing: int) -> str | None:
+    """How the last firing of a job ended that was begun before this one; None where none was."""
+    row = db.execute(
+        "SELECT status FROM host_job_logs WHERE job_id = ? AND id < ?"
+        " AND status IN ('done', 'failed', 'timeout', 'stopped', 'unknown')"
+        " ORDER BY id DESC LIMIT 1",
+        (id, firing),
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
 def outcomes(db: Connection, id: str, limit: int) -> list[Outcome]:
     """The last firings of a job with what became of them, the newest first."""
     rows = db.execute(

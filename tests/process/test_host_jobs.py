@@ -399,3 +399,22 @@ def test_what_waits_and_is_no_more_wanted_is_not_begun(host: Host) -> None:
     ]
     assert timetable.firings(host.store.db, JOBS, "paused", 1)[0].reason is not None
     assert host.checked("task-a")[0] == "skipped"
+
+
+def test_the_admin_group_hears_of_a_job_that_fails_and_of_one_that_was_interrupted(
+    host: Host,
+) -> None:
+    host.job("good", "true")
+    host.job("bad", "echo no; exit 3")
+    host.start(once=True)
+    said = "SELECT chat_jid, content FROM outbound_ledger ORDER BY id"
+    ((chat, text),) = host.rows(said)
+    assert chat == "local:main"
+    assert text.startswith("⚠️ The host job bad failed with exit code 3: no.")
+    host.job("long", LIVES)
+    stage = host.start()
+    wait_for(lambda: host.rows("SELECT pid FROM host_job_logs")[-1], "its beginning")
+    stage.kill()
+    stage.wait(LIMIT)
+    host.start(once=True)
+    assert "interrupted: whether it was done is not known" in host.rows(said)[-1][1]

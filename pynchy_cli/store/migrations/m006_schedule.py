@@ -52,6 +52,8 @@ CREATE TABLE task_run_logs (
 CREATE INDEX task_run_logs_checking ON task_run_logs(task_id) WHERE status = 'checking';
 CREATE INDEX task_run_logs_in_turn ON task_run_logs(owner) WHERE status = 'checking';
 
+CREATE INDEX task_run_logs_of_task ON task_run_logs(task_id, id);
+
 CREATE TABLE host_jobs (
   id TEXT PRIMARY KEY,
   name TEXT,
@@ -99,6 +101,7 @@ CREATE TABLE host_job_logs (
   UNIQUE (job_id, due_at)
 ) STRICT;
 
+CREATE INDEX host_job_logs_of_job ON host_job_logs(job_id, id);
 CREATE INDEX host_job_logs_open ON host_job_logs(job_id) WHERE status IN ('waiting', 'running');
 CREATE INDEX host_job_logs_in_turn ON host_job_logs(status)
   WHERE status IN ('waiting', 'running');
