@@ -67,7 +67,7 @@ _CUT_SHORT = "[Request interrupted by user"
 _TOLD = "<messages>"
 """What people say comes in this; it stands in what the core itself says where they say it while
 the agent works."""
-_TASK, _ASKED = "[SCHEDULED TASK]", "\nThe task:\n"
+TASK, _ASKED = "[SCHEDULED TASK]\n", "\nThe task:\n"
 """A scheduled task's prompt begins with the one, and with the other what somebody wants done."""
 
 
@@ -100,10 +100,11 @@ def moment_of(messages: list[Spoken]) -> Moment:
 
 
 def said_in(text: str) -> list[str]:
-    """What people said in a text: the messages of a transcript, a task, or the text itself."""
+    """What people said in a text: the messages of a transcript, a task (after `TASK`), or the text
+    itself."""
     about, is_task, task = text.partition(_ASKED)
-    if is_task and _TASK in about and _TOLD not in about:
-        found = [task.strip()]
+    if is_task and TASK in about and _TOLD not in about:
+        found = [TASK + task.strip()]
     elif _TOLD in text:
         parts = (part.partition(">")[2] for part in text.split("<message")[1:])
         found = [html.unescape(part.partition("</message>")[0]).strip() for part in parts]

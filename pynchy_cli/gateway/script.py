@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any
 
+from pynchy_cli.gateway import reminders
 from pynchy_cli.gateway.conversation import Moment, Used
 from pynchy_cli.gateway.mode import HOW_TO_GET_A_MODEL
 
@@ -55,6 +56,15 @@ def next_step(moment: Moment, tools: frozenset[str]) -> Tool | str:
 
 def wishes(said: str, tools: frozenset[str]) -> Iterator[Tool]:
     """The tools that a saying asks for, as far as there are any for it."""
+    task = reminders.task_in(said)
+    if reminders.is_silent(said):
+        yield from (Tool(name, {}) for name in tools & {f"{HOST}finished_work"})
+        return
+    said = said if task is None else task
+    for name, input in reminders.wishes(said):
+        if f"{HOST}{name}" in tools:
+            yield Tool(f"{HOST}{name}", input)
+    said = reminders.without(said)
     for name in _files(said):
         if "Read" in tools:
             yield Tool("Read", {"file_path": name})
@@ -101,14 +111,22 @@ def _shell(command: str, description: str) -> Tool:
 
 def answer(moment: Moment, tools: frozenset[str]) -> str:
     """The answer at the end of a turn."""
+    if not moment.used and any(map(reminders.is_silent, moment.now)):
+        return "<internal>The task wants nothing to be said.</internal>"
     parts = [INTRODUCTION, *(report(used) for used in moment.used)]
     earlier = tuple(takewhile(lambda said: not _REMEMBER.search(said), moment.now))
     if len(earlier) < len(moment.now):
         parts.append(_memory((*moment.before, *earlier)))
     else:
         heard = (said for said in moment.now if not any(wishes(said, tools)))
-        parts.append("\n".join(f"You said: {_cut(said)}" for said in heard))
+        parts.append("\n".join(_heard(said) for said in heard))
     return "\n\n".join(part for part in (*parts, FAREWELL) if part)
+
+
+def _heard(said: str) -> str:
+    """A saying that no tool was called for, repeated."""
+    task = reminders.task_in(said)
+    return f"You said: {_cut(said)}" if task is None else f"It is time for this: {_cut(task)}"
 
 
 def report(used: Used) -> str:

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from pynchy_cli.gateway.rehearsal import LARGEST
 from pynchy_cli.gateway.script import FAREWELL, HOST, INTRODUCTION, Tool, next_step
 from pynchy_cli.gateway.server import Gateway
 from pynchy_cli.log import Log
-from pynchy_cli.model import NewMessage
+from pynchy_cli.model import Firing, NewMessage, Task
 from pynchy_cli.routing import transcript
+from pynchy_cli.scheduling.prompt import prompt as scheduling_prompt
 
 TOOLS = [{"name": "Read", "input_schema": {}}, {"name": "Bash", "input_schema": {}}]
 ASK = "Please read note.txt and tell me what it says."
@@ -52,6 +54,12 @@ async def rehearsal(folder: Path) -> AsyncIterator[aiohttp.ClientSession]:
     finally:
         await gateway.close(folder / "s1-1")
         await gateway.stop()
+
+
+def scheduling(kind: str, value: str, prompt: str) -> Tool:
+    """The call of the tool that schedules a task."""
+    said = {"schedule_type": kind, "schedule_value": value, "prompt": prompt}
+    return Tool(f"{HOST}schedule_task", said)
 
 
 def said(*texts: str) -> str:
@@ -253,6 +261,33 @@ def test_a_file_is_read_by_a_tool_and_reported(short: Path) -> None:
                 {"jid": "local:family", "folder": "family", "name": "Family"},
             ),
         ),
+        (
+            "Remind me every 30m to stretch!",
+            {f"{HOST}schedule_task"},
+            scheduling("interval", "30m", "Remind me to stretch."),
+        ),
+        (
+            "please remind me at 2026-12-01 09:00 to read note.txt",
+            {f"{HOST}schedule_task", "Read"},
+            scheduling("once", "2026-12-01 09:00", "Remind me to read note.txt."),
+        ),
+        (
+            'remind me on "0 18 * * 1-5" to go home',
+            {f"{HOST}schedule_task"},
+            scheduling("cron", "0 18 * * 1-5", "Remind me to go home."),
+        ),
+        ("remind me every 30m to read note.txt", {"Read"}, None),
+        ("which are my tasks?", {f"{HOST}list_tasks"}, Tool(f"{HOST}list_tasks", {})),
+        (
+            "cancel task-k2m4p6",
+            {f"{HOST}cancel_task"},
+            Tool(f"{HOST}cancel_task", {"task_id": "task-k2m4p6"}),
+        ),
+        (
+            "Pause `job-k2m4p6`, please",
+            {f"{HOST}pause_task"},
+            Tool(f"{HOST}pause_task", {"task_id": "job-k2m4p6"}),
+        ),
     ],
 )
 def test_what_the_script_understands(text: str, tools: set[str], step: Tool | None) -> None:
@@ -272,6 +307,49 @@ def test_of_a_task_s_prompt_it_hears_the_task() -> None:
         found = next_step(moment_of([Spoken("user", text)]), frozenset({"Read"}))
         assert found == Tool("Read", {"file_path": "note.txt"})
     assert said_in(said(told)) == [told]
+
+
+def fired(prompt: str) -> Spoken:
+    """What an agent is told when a task is due."""
+    now = "2026-12-01T08:00:00.000Z"
+    task = Task(
+        **{field.name: None for field in fields(Task)}  # type: ignore[arg-type]
+        | {"id": "task-k2m4p6", "schedule_type": "once", "schedule_value": now}
+        | {"timezone": "UTC", "prompt": prompt}
+    )
+    told = scheduling_prompt(task, Firing(1, task.id, now, now, None, False, "fired", None))
+    return Spoken("user", told)
+
+
+def test_a_task_s_run_is_about_the_task_alone() -> None:
+    """Not about what the run is told besides."""
+    answer = next_step(moment_of([fired("Remind me to `go`\nhome.")]), frozenset({"Bash", "Read"}))
+    assert isinstance(answer, str)
+    assert "It is time for this: Remind me to `go`\nhome." in answer
+    assert "clock" not in answer
+    read = next_step(moment_of([fired("Read note.txt, please.")]), frozenset({"Bash", "Read"}))
+    assert read == Tool("Read", {"file_path": "note.txt"})
+
+
+def test_a_task_s_run_may_have_nothing_to_say() -> None:
+    """By the tool, where there is one, and else by an answer that is for nobody."""
+    spoken = [fired("Look, and say nothing.")]
+    tool = frozenset({f"{HOST}finished_work"})
+    assert next_step(moment_of(spoken), tool) == Tool(f"{HOST}finished_work", {})
+    use = {"type": "tool_use", "id": "t", "name": f"{HOST}finished_work", "input": {}}
+    done = {"type": "tool_result", "tool_use_id": "t", "content": "The host knows."}
+    after = next_step(
+        moment_of([*spoken, Spoken("assistant", [use]), Spoken("user", [done])]), tool
+    )
+    assert isinstance(after, str)
+    assert "I used finished_work" in after
+    alone = next_step(moment_of(spoken), frozenset())
+    assert isinstance(alone, str)
+    assert alone.startswith("<internal>")
+    assert alone.endswith("</internal>")
+    other = next_step(moment_of([Spoken("user", said("say nothing"))]), tool)
+    assert isinstance(other, str)
+    assert "You said: say nothing" in other
 
 
 def test_it_remembers_what_the_request_holds_and_nothing_else() -> None:
@@ -346,6 +424,11 @@ def test_hostile_texts_cost_no_more_than_their_length() -> None:
         "run `",
         "ask me a",
         "hand `",
+        "remind me ",
+        "remind me on `",
+        "remind me every 30m to ",
+        "cancel task-",
+        "[SCHEDULED TASK]\n\nThe task:\n",
     ):
         text = piece * (size // len(piece))
         said_in(text)

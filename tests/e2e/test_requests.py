@@ -110,6 +110,26 @@ def test_a_model_s_tools_are_its_group_s_and_do_what_the_host_says(talk: Talk) -
     ]
 
 
+def test_a_model_schedules_a_task_and_finds_it_listed(talk: Talk) -> None:
+    """In the words of its tool, and at the time that clocks show in the zone that it names."""
+    when = {"schedule_type": "once", "schedule_value": "2030-07-01 09:00", "prompt": "Call Ada."}
+    made = talk.ask("work", "schedule_task", **when, timezone="Europe/Berlin").replace("\\", "")
+    assert "The host has scheduled it." in made
+    assert "Mon 2030-07-01 09:00 CEST" in made
+    tasks = "SELECT id, group_folder, chat_jid, next_run, source FROM scheduled_tasks"
+    ((id, *task),) = talk.pipeline.rows(tasks)
+    assert task == ["work", "local:work", "2030-07-01T07:00:00.000Z", "agent"]
+    assert id in made
+    listed = talk.ask("work", "list_tasks").replace("\\", "")
+    assert f'"id":"{id}"' in listed
+    assert '"prompt":"Call Ada."' in listed
+    six = {"schedule_type": "cron", "schedule_value": "0 0 9 * * *", "prompt": "Call Ada."}
+    assert "(schedule_invalid)" in talk.ask("work", "schedule_task", **six)
+    assert "mcp__pynchy__finished_work" not in talk.offered()
+    assert "It is cancelled." in talk.ask("work", "cancel_task", task_id=id)
+    assert talk.pipeline.rows("SELECT status FROM scheduled_tasks") == ["cancelled"]
+
+
 def test_a_core_s_own_client_starts_the_tools_server_in_its_sandbox(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
