@@ -141,11 +141,10 @@ def _next(schedule: Schedule, anchor: str | None, start: str) -> Next:
         return lambda moment: only if only > moment else None
     step = timedelta(seconds=int(schedule.value))
     since = clock.parse(anchor if anchor is not None else start)
-    least = 0 if anchor is not None else 1
 
     def later(moment: datetime) -> datetime | None:
         try:
-            return since + step * max(least, (moment - since) // step + 1)
+            return since + step * max(0, (moment - since) // step + 1)
         except OverflowError:
             return None
 

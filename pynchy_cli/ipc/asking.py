@@ -3,12 +3,14 @@ answered or carried out: it is read and decided on, by the same code as a real o
 
 from __future__ import annotations
 
+from agent_runner.protocol.requests import ScheduleTask
+from pynchy_cli import clock
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import GroupInvalid, RequestRefused
 from pynchy_cli.ipc import authorise, parse
 from pynchy_cli.ipc.authorise import Principal
 from pynchy_cli.ipc.facts import facts
-from pynchy_cli.ipc.handlers import services
+from pynchy_cli.ipc.handlers import schedule, services
 from pynchy_cli.store import groups
 from pynchy_cli.store.connection import Connection
 
@@ -30,8 +32,18 @@ def ask(
         # Half of a character is no UTF-8 in the file either.
         request = parse.parse(payload.encode("utf-8", "surrogatepass"))
     except RequestRefused as error:
-        return {"outcome": "invalid", "code": error.code, "message": str(error)}
+        return _invalid(error)
     who = Principal(group, "admin" if is_admin else "group")
     rules = services.rules(settings, group, request, is_admin=is_admin)
     decision = authorise.decide(who, request, facts(db, settings, group, rules))
+    if decision.outcome != "forbidden" and isinstance(request, ScheduleTask):
+        try:
+            schedule.require_whole(request)
+            schedule.due(request, settings, clock.now())
+        except RequestRefused as error:
+            return _invalid(error)
     return {"outcome": decision.outcome, "code": decision.code, "message": decision.message}
+
+
+def _invalid(error: RequestRefused) -> dict[str, str]:
+    return {"outcome": "invalid", "code": error.code, "message": str(error)}

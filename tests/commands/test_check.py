@@ -293,6 +293,31 @@ def test_a_payload_that_is_no_request_is_invalid(pynchy: Pynchy, home: Path) -> 
     assert all(one["message"] for one in answers)
 
 
+def test_what_can_not_be_scheduled_is_invalid_where_it_may_be_asked(
+    pynchy: Pynchy, home: Path
+) -> None:
+    task = {"type": "schedule_task", "schedule_type": "cron", "schedule_value": "0 9 * * *"}
+    remind = task | {"prompt": "Remind us."}
+    job = task | {"task_type": "host", "command": "true"}
+    no_time = {"schedule_value": "0 0 30 2 *"}
+    asked: list[tuple[Any, tuple[str, str]]] = [
+        (requested(1, remind), ("accepted", "ok")),
+        (requested(2, remind | {"timezone": "Asia/Tokyo"}), ("accepted", "ok")),
+        (requested(3, remind | no_time), ("invalid", "schedule_invalid")),
+        (requested(4, remind | {"timezone": "Asia/Tokio"}), ("invalid", "schedule_invalid")),
+        (requested(5, remind | {"schedule_type": "interval"}), ("invalid", "schedule_invalid")),
+        (requested(6, remind | {"prompt": " "}), ("invalid", "invalid")),
+        (requested(7, remind | no_time | {"target_group": "main"}), ("forbidden", "forbidden")),
+        (requested(8, job | no_time), ("forbidden", "forbidden")),
+        (requested(9, job, "main", admin=True), ("gated", "approval_needed")),
+        (requested(10, job | no_time, "main", admin=True), ("invalid", "schedule_invalid")),
+        (requested(11, job | {"cwd": "x"}, "main", admin=True), ("invalid", "invalid")),
+    ]
+    answers = ask(pynchy, "request", *(one for one, _ in asked))
+    assert outcomes(answers) == [(one["id"], *outcome) for one, outcome in asked]
+    assert answers[2]["message"] == "'0 0 30 2 *' never comes."
+
+
 def test_a_question_about_a_request_must_be_whole(pynchy: Pynchy, home: Path) -> None:
     whole = requested(1, SAY, "main")
     bad = [

@@ -82,6 +82,19 @@ def test_a_daily_time_that_comes_twice_is_due_once(
     assert due(expression, zone, between, 1) == want[1:]
 
 
+@pytest.mark.parametrize(
+    ("zone", "expression", "after", "want"),
+    [
+        (BERLIN, "0 3 * * *", "2026-10-25T01:30", "2026-10-25T02:00"),
+        (NEW_YORK, "*/5 1-2 * * *", "2026-11-01T06:10", "2026-11-01T07:00"),
+    ],
+)
+def test_what_comes_right_after_the_doubled_hour_is_not_missed_in_it(
+    zone: str, expression: str, after: str, want: str
+) -> None:
+    assert due(expression, zone, after, 1) == [want]
+
+
 @pytest.mark.parametrize("expression", ["0 * * * *", "@hourly", "0 */1 * * *", "0 0-23 * * *"])
 @pytest.mark.parametrize(
     ("zone", "after"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent_runner.protocol.requests import ScheduleTask
 from pynchy_cli import clock, recurrence
+from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import GroupUnknown, RequestRefused, ScheduleInvalid
 from pynchy_cli.ipc.effects import Asked, Effect, Result
 from pynchy_cli.model import HostJob, Task
@@ -24,12 +25,12 @@ CONDITION = 60.0
 def _check(asked: Asked[ScheduleTask]) -> None:
     """Raises RequestRefused for what can't be scheduled."""
     _require_possible(asked.context.store.db, asked)
-    _timing(asked, clock.now())
+    due(asked.request, asked.context.settings, clock.now())
 
 
 def _schedule(db: Connection, asked: Asked[ScheduleTask], now: str, prepared: Any) -> Result:
     _require_possible(db, asked)
-    found = _timing(asked, now)
+    found = due(asked.request, asked.context.settings, now)
     made: Task | HostJob
     if asked.request.task_type == "host":
         made = _job(db, asked, found, now)
@@ -40,9 +41,9 @@ def _schedule(db: Connection, asked: Asked[ScheduleTask], now: str, prepared: An
     return {"id": made.id, "next": next_times(made, now), "timezone": made.timezone}
 
 
-def _require_possible(db: Connection, asked: Asked[ScheduleTask]) -> None:
-    """Raises RequestRefused; when it is due is checked apart."""
-    request = asked.request
+def require_whole(request: ScheduleTask) -> None:
+    """Raises RequestRefused for what can't be scheduled, whoever asks; when it is due is checked
+    apart."""
     what = request.command if request.task_type == "host" else request.prompt
     if not (what or "").strip():
         raise RequestRefused("invalid", "What is to be done is missing.")
@@ -51,6 +52,21 @@ def _require_possible(db: Connection, asked: Asked[ScheduleTask]) -> None:
             raise RequestRefused("invalid", "A command of the host has no target_group.")
         if request.cwd is not None and not request.cwd.startswith("/"):
             raise RequestRefused("invalid", "cwd is a folder of the host from its root on: /…")
+
+
+def due(request: ScheduleTask, settings: Settings, now: str) -> Timing:
+    """When it is due. Raises RequestRefused where that can't be."""
+    configured = settings.scheduler.timezone
+    try:
+        zone = request.timezone or recurrence.local_zone(configured, os.environ.get("TZ"))
+        return timing(request.schedule_type, request.schedule_value, zone, now)
+    except ScheduleInvalid as error:
+        raise RequestRefused("schedule_invalid", str(error)) from error
+
+
+def _require_possible(db: Connection, asked: Asked[ScheduleTask]) -> None:
+    require_whole(asked.request)
+    if asked.request.task_type == "host":
         return
     folder = _group(asked)
     try:
@@ -60,16 +76,6 @@ def _require_possible(db: Connection, asked: Asked[ScheduleTask]) -> None:
     if tasks.count_of(db, folder, "agent") >= MOST:
         why = f"There are {MOST} tasks already that agents have made; cancel some first."
         raise RequestRefused("too_many", why)
-
-
-def _timing(asked: Asked[ScheduleTask], now: str) -> Timing:
-    """When it is due. Raises RequestRefused where that can't be."""
-    request, scheduler = asked.request, asked.context.settings.scheduler
-    try:
-        zone = request.timezone or recurrence.local_zone(scheduler.timezone, os.environ.get("TZ"))
-        return timing(request.schedule_type, request.schedule_value, zone, now)
-    except ScheduleInvalid as error:
-        raise RequestRefused("schedule_invalid", str(error)) from error
 
 
 def _group(asked: Asked[ScheduleTask]) -> str:
