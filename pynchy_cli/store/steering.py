@@ -70,7 +70,7 @@ def waiting(db: Connection, group_folder: str, lane: str) -> Run | None:
     """The lane's run that waits to be taken up first, where there is one."""
     row = db.execute(
         f"SELECT {COLUMNS} FROM runs WHERE group_folder = ? AND lane = ? AND state = 'queued'"
-        " ORDER BY id LIMIT 1",
+        " ORDER BY kind = 'task', id LIMIT 1",
         (group_folder, lane),
     ).fetchone()
     return as_run(row) if row else None

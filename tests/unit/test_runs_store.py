@@ -446,6 +446,14 @@ def test_a_storm_of_one_group_s_tasks_keeps_no_other_group_waiting(store: Store)
     ]
 
 
+def test_what_one_group_says_goes_before_no_other_group_s_tasks(store: Store) -> None:
+    add_group(store, "desk")
+    queued(store)
+    back(store, sure(claimed(store, limit=1)))
+    fire(store, group_folder="desk")
+    assert served(store) == [("desk", "task"), ("team", "chat")]
+
+
 def test_a_task_s_run_is_joined_with_nothing(store: Store) -> None:
     firing = fire(store, context_mode="group")
     run = sure(claimed(store))

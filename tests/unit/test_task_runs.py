@@ -11,12 +11,15 @@ import pytest
 
 from agent_runner.protocol import FollowUp, Interrupt, RunInput, Steer, Text, ToolUse, TurnEnded
 from pynchy_cli import clock
+from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import GroupRules, Sandbox, Settings
 from pynchy_cli.model import CHAT_LANE
 from pynchy_cli.sandbox.base import Spec
 from pynchy_cli.store import cancelling, conversations, groups, runs, sessions
+from pynchy_cli.store.connection import Store
+from pynchy_cli.tui import stopping
 from tests.fired import fire
-from tests.unit.test_worker import SETTINGS, Agency, Bench, Place, bench, script
+from tests.unit.test_worker import SETTINGS, Agency, Bench, Place, bench, left_at_work, script
 
 Ends = Callable[[Place, str], Awaitable[TurnEnded]]
 
@@ -93,6 +96,7 @@ def test_an_isolated_run_is_at_work_beside_the_conversation_and_leaves_nothing(
             firing = fire(b.store, id="Daily_news.v2")
             await b.until(lambda: len(b.runtime.places) == 2, "the second sandbox")
             chat, own = b.runtime.places
+            assert [place.ipc.name[0] for place in b.runtime.places] == ["s", "t"]
             await b.until(lambda: own.told, "the prompt")
             (told,) = own.told
             assert isinstance(told, RunInput)
@@ -188,6 +192,8 @@ def test_what_is_said_during_a_group_s_run_waits_and_is_answered_after_it(
     tmp_path: Path, follow_up: str
 ) -> None:
     go = asyncio.Event()
+    team = GroupRules(follow_up=follow_up)  # type: ignore[arg-type]
+    rules = Settings(agent=SETTINGS.agent, queue=SETTINGS.queue, groups={"team": team})
 
     async def end(place: Place, prompt: str) -> TurnEnded:
         if prompt == "look":
@@ -195,8 +201,7 @@ def test_what_is_said_during_a_group_s_run_waits_and_is_answered_after_it(
         return await repeat(place, prompt)
 
     async def story() -> None:
-        async with bench(tmp_path, lives(end)) as b:
-            b.context.settings.groups["team"] = GroupRules(follow_up=follow_up)  # type: ignore[arg-type]
+        async with bench(tmp_path, lives(end), settings=rules) as b:
             firing = fire(b.store, context_mode="group")
             await b.until(lambda: b.runtime.places and b.runtime.places[0].told, "the prompt")
             asked = b.ask("and the owl?")
@@ -356,6 +361,46 @@ def test_an_agent_that_has_finished_its_work_says_nothing_and_does_none_of_it_ag
             kept = [("internal", '{"text": "All is well."}')] if how == "ends" else []
             assert traces(b, firing) == kept
             assert len(b.runtime.places) == 1
+
+    script(story)
+
+
+def test_a_worker_s_death_makes_no_finished_work_begin_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with bench(tmp_path, lives(repeat)) as b:
+            firing = fire(b.store)
+            left_at_work(b, b.run(firing).lane)
+            with b.store.atomic() as db:
+                assert runs.hush(db, firing)
+            await done(b, firing)
+            assert not b.runtime.places
+            assert b.said() == []
+            await b.until(lambda: not b.left(), "the end of what it left")
+
+    script(story)
+
+
+@pytest.mark.parametrize("what", ["task", "chat"])
+def test_who_stops_a_turn_is_told_what_answers_the_rest(tmp_path: Path, what: str) -> None:
+    async def stopped(b: Bench) -> None:
+        asked = b.ask()
+        with b.store.atomic() as db:
+            run = runs.claim(db, b.context.owner, 5, clock.now())
+            assert run is not None
+            runs.finish(db, run, "cancelled", clock.now())
+        fire(b.store, context_mode="group")
+        later = b.ask() if what == "chat" else None
+        told = await asyncio.to_thread(words, b.home, asked)
+        assert ("What was said since" in told) == (later is not None)
+        assert later is None or f"answered by run {later}." in told
+
+    def words(home: Home, run: int) -> str:
+        with Store.open(home.database) as store:
+            return stopping.wait(home, store, run, 60).words
+
+    async def story() -> None:
+        async with bench(tmp_path, lives(repeat)) as b:
+            await stopped(b)
 
     script(story)
 
