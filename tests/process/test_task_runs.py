@@ -97,3 +97,41 @@ def test_a_task_s_agent_may_ask_people_and_has_helpers(pipeline: Pipeline) -> No
     wait_for(lambda: pipeline.replies()[-1:] == ["{'Red or blue?': 'blue'} 42"], "the answer")
     assert pipeline.rows("SELECT kind FROM runs ORDER BY id") == ["task", "child"]
     assert "nobody asked" not in pipeline.replies()
+
+
+def test_one_who_has_finished_says_nothing_and_its_run_tells_of_it(pipeline: Pipeline) -> None:
+    pipeline.start("ipc-watch")
+    first, second = (
+        fired(pipeline, f'do:ask("finished_work")\nsaid = "{mode}"', id=mode, context_mode=mode)
+        for mode in ("isolated", "group")
+    )
+    queue = json.loads(pipeline.run("status", "--json", code=None))["queue"]["per_group"]["main"]
+    assert (queue["pending_tasks"], queue["pending_messages"]) == (2, 0)
+    pipeline.start("run-agent", "handing")
+    for run in (first, second):
+        wait_for(lambda run=run: state(pipeline, run) == "done", "the end")
+    assert pipeline.replies() == []
+    assert pipeline.rows("SELECT 1 FROM messages") == []
+    log = pipeline.run("runs", "show", str(first), "--log")
+    assert "lane task:isolated, task isolated" in log
+    assert log.splitlines()[-2].endswith("internal     isolated")
+    assert json.loads(pipeline.run("runs", "show", str(first)))["task"] == "isolated"
+
+
+def test_a_task_s_run_is_cancelled_by_hand_and_tried_again_by_its_task(pipeline: Pipeline) -> None:
+    worker = pipeline.start("run-agent", "moody")
+    failing = fired(pipeline, "go on", id="task-moody")
+    wait_for(lambda: state(pipeline, failing) == "failed", "the failure")
+    assert pipeline.replies() == ["The scheduled task task-moody failed: it is not my day"]
+    for retry in (("runs", "retry", str(failing)), ("retry", f"run:{failing}")):
+        assert "`pynchy tasks run task-moody`" in pipeline.run(*retry, code=2)
+    worker.terminate()
+    assert worker.wait(30) == 0
+    waiting = fired(pipeline, "go on", id="task-moody")
+    assert "Cancelled run" in pipeline.run("runs", "cancel", str(waiting))
+    working = fired(pipeline, WAITS)
+    pipeline.start("run-agent", "handing")
+    wait_for((pipeline.home / "groups/main/began").exists, "the agent")
+    assert "Stopped run" in pipeline.run("runs", "cancel", str(working), "--wait", "60")
+    assert [state(pipeline, one) for one in (waiting, working)] == ["cancelled"] * 2
+    assert len(pipeline.replies()) == 1
