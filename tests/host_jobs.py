@@ -14,6 +14,8 @@ from typing import Any
 
 from pynchy_cli import clock
 from pynchy_cli.config.paths import Home
+from pynchy_cli.scheduling import leftovers
+from pynchy_cli.scheduling.commands import Key
 from pynchy_cli.store import jobs, tasks, timetable
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.timetable import JOBS, TASKS
@@ -135,8 +137,12 @@ class Host:
         return there()
 
     def close(self) -> None:
+        """End all that is at work."""
         if self.stage is not None and self.stage.poll() is None:
             self.kill()
+        root = self.home.root
+        numbers = range(1, 100)
+        leftovers.kill([Key(kind, n).mark(root) for kind in ("job", "check") for n in numbers], {})
         self.store.close()
 
 

@@ -18,8 +18,10 @@ MARK = "PYNCHY_JOB"
 """The variable that says which firing a process belongs to."""
 NEAR = 5.0
 """Seconds between the note that a command begins and its beginning."""
-ROUNDS = 20
-"""Looks at the processes, for those that start others while they are killed."""
+ROUNDS = 50
+"""Looks at the processes at most, for those that start others while they are killed."""
+QUIET = 2
+"""Looks that must find nothing: one that is becoming another program shows no mark just then."""
 PROC = Path("/proc")
 
 
@@ -40,13 +42,15 @@ def kill(marks: Collection[str], leaders: Mapping[int, str]) -> int:
     wanted = frozenset(os.fsencode(f"{MARK}={one}") for one in marks if one != ours)
     since = {pid: clock.parse(moment).timestamp() for pid, moment in leaders.items()}
     killed: set[int] = set()
+    quiet = 0
     for _ in range(ROUNDS):
         found = {one.pid for one in _found(wanted, since)} - killed
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         killed |= found
-        if not found:
+        quiet = 0 if found else quiet + 1
+        if quiet == QUIET:
             break
     return len(killed)
 

@@ -72,7 +72,8 @@ class Work:
             try:
                 self._note_ends()
                 return
-            except (DatabaseBusy, DatabaseFull):
+            except (DatabaseBusy, DatabaseFull) as error:
+                self.context.log.error("the ends of jobs can't be noted yet", error=str(error))
                 await asyncio.sleep(PAUSE)
 
     def _started(self, key: Key, pid: int) -> None:

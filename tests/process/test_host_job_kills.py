@@ -125,6 +125,7 @@ class Sweep:
 
     def close(self) -> None:
         self.server.__exit__(None, None, None)
+        self.host.close()
 
 
 @pytest.fixture

@@ -302,6 +302,7 @@ def test_a_stop_waits_a_while_for_a_file_that_is_locked(host: Host) -> None:
     with host.store.atomic():
         stage.send_signal(signal.SIGTERM)
         wait_for(lambda: not lives(child), "its end")
+        wait_for(lambda: "can't be noted yet" in host.said, "a word on it")
     assert stage.wait(LIMIT) == 0
     assert host.ended("slow").firing.status == "stopped"
 
