@@ -280,7 +280,7 @@ OTHERS = {
     *("request_id", "text", "files", "sender", "schedule_type", "schedule_value", "task_type"),
     *("prompt", "command", "name", "context_mode", "cwd", "timeout_seconds", "message", "brief"),
     *("questions", "include_done", "content", "todo_id", "task", "folder", "wait", "run", "tool"),
-    "arguments",
+    *("timezone", "arguments"),
 }
 """Those that name nothing, or something that is looked up among the asker's own alone."""
 NAMES = st.sampled_from(["own", "other", "local:own", "local:other", "t-own", "t-other", "", "\n"])
