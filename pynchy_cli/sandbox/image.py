@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -186,10 +188,11 @@ def _build(api: Any, choice: Choice, file: Any, options: Mapping[str, Any], say:
         timeout=PATIENCE,
     )
     last: list[str] = []
-    for line in _lines(told):
-        say(line)
-        if not line.startswith(PROGRESS):
-            last = [*last[1 - TAIL :], line]
+    with closing(told):  # An error's traceback would keep its socket open.
+        for line in _lines(told):
+            say(line)
+            if not line.startswith(PROGRESS):
+                last = [*last[1 - TAIL :], line]
     # A build that failed ends with an error instead of an image.
     if last and last[-1].startswith(ERROR):
         said = " | ".join(last).replace(ERROR, "")
@@ -205,9 +208,10 @@ PROGRESS = ("Step ", "--->", " --->", "Removing intermediate container ")
 """How lines begin that don't tell why a build failed."""
 
 
-def _lines(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _lines(told: Iterator[Mapping[str, Any]]) -> Iterator[str]:
     for piece in told:
         if "error" in piece:
             yield f"{ERROR}{piece['error'].strip()}"
+            deque(told, maxlen=0)  # Read to its end, the connection can be used again.
             return
         yield from (line.rstrip() for line in piece.get("stream", "").splitlines() if line.strip())
