@@ -129,7 +129,8 @@ def claim(
     """Take a queued run of the group that was served longest ago, if the limit allows one more.
 
     What a run at work waits for goes before all else, in the place that this one gives it; within
-    a group, what people say goes before what clocks want. A lane whose sandbox is warm belongs to
+    a group, what people say goes before what clocks want, and clocks leave one place to people,
+    unless there is only one. A lane whose sandbox is warm belongs to
     that sandbox's owner. With `is_for_own` only children of runs that are ours are taken.
     """
     row = db.execute(
@@ -144,6 +145,9 @@ def claim(
               SELECT id FROM runs WHERE state = 'running' AND owner = :owner))
             AND (SELECT count(*) FROM runs AS busy WHERE state = 'running' AND NOT {_YIELDS})
               < :limit
+            AND (waiting.kind <> 'task' OR :limit = 1 OR (
+              SELECT count(*) FROM runs AS busy
+              WHERE state = 'running' AND kind = 'task' AND NOT {_YIELDS}) < :limit - 1)
             AND NOT EXISTS (
               SELECT 1 FROM runs AS busy WHERE busy.state = 'running'
                 AND busy.group_folder = waiting.group_folder AND busy.lane = waiting.lane)
