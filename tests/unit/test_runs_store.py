@@ -446,6 +446,22 @@ def test_a_storm_of_one_group_s_tasks_keeps_no_other_group_waiting(store: Store)
     ]
 
 
+def test_tasks_leave_people_one_place(store: Store) -> None:
+    add_group(store, "desk")
+    for number in range(5):
+        fire(store, id=f"task-{number}")
+    assert [sure(claimed(store, limit=3)).kind for _ in range(2)] == ["task", "task"]
+    assert claimed(store, limit=3) is None
+    queued(store, folder="desk")
+    assert sure(claimed(store, limit=3)).kind == "chat"
+    assert claimed(store, limit=3) is None
+
+
+def test_where_there_is_one_place_tasks_have_it_too(store: Store) -> None:
+    fire(store)
+    assert sure(claimed(store, limit=1)).kind == "task"
+
+
 def test_what_one_group_says_goes_before_no_other_group_s_tasks(store: Store) -> None:
     add_group(store, "desk")
     queued(store)
