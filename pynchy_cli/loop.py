@@ -144,6 +144,7 @@ class _Loop:
                 context.store.require_same_file()
                 self._keep_locks()
                 done = self.stage.drain()
+                due = 0.0 if done else self._until_due()
             except Exception as raised:  # noqa: BLE001 - the stage outlives its errors
                 error = context.explained(raised)
                 self._failed(error)
@@ -157,7 +158,7 @@ class _Loop:
             elif context.once and not self.stage.is_busy():
                 break
             else:
-                await self._sleep(context.woken, self._until_due())
+                await self._sleep(context.woken, due)
         return EXIT_FAILED if context.once and context.has_failed else EXIT_DONE
 
     def _keep_locks(self) -> None:

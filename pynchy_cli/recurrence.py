@@ -139,12 +139,12 @@ def _next(schedule: Schedule, anchor: str | None, start: str) -> Next:
     if schedule.type == "once":
         only = clock.parse(schedule.value)
         return lambda moment: only if only > moment else None
-    step = timedelta(seconds=int(schedule.value))
+    step = timedelta(seconds=int(_seconds(schedule.value)))
     since = clock.parse(anchor if anchor is not None else start)
 
     def later(moment: datetime) -> datetime | None:
         try:
-            return since + step * max(0, (moment - since) // step + 1)
+            return since + step * ((moment - since) // step + 1)
         except OverflowError:
             return None
 

@@ -77,6 +77,7 @@ def resume(db: Connection, table: Table, one: Timed, now: str) -> Changed:
     name = f"The {table.noun} {one.id}"
     if one.status != "paused":
         return Changed(new, f"{name} is not paused.")
+    failures.clear(db, STAGE, subject(table, one.id))
     if new.next_run is None:
         return Changed(new, f"{name} is {new.status}: its time went by while it was paused.")
     words = f"{name} is due next {recurrence.in_words(new.next_run, new.timezone)}."

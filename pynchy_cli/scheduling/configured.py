@@ -13,7 +13,8 @@ from pynchy_cli.config.settings import Settings
 from pynchy_cli.context import Context
 from pynchy_cli.model import HostJob, Source, Task, Timed
 from pynchy_cli.scheduling import wanted
-from pynchy_cli.store import groups, jobs, tasks, timetable
+from pynchy_cli.scheduling.firing import subject
+from pynchy_cli.store import failures, groups, jobs, tasks, timetable
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.timetable import JOBS, TASKS, Table
 from pynchy_cli.timing import schedule_of
@@ -59,14 +60,15 @@ class Configured:
                 found, waiting = differences(db, settings, now)
                 for change in found:
                     change.make(db)
+                    failures.clear(db, self.context.name, subject(_table(change.of), change.of.id))
         self._seen = seen
         self._tell(found, waiting)
         return len(found)
 
     def _tell(self, changes: Sequence[Change], waiting: dict[str, str]) -> None:
         for change in changes:
-            table = TASKS if isinstance(change.of, Task) else JOBS
-            self.context.log.info("configured", **{table.noun: change.of.id}, what=change.what)
+            told = {_table(change.of).noun: change.of.id}
+            self.context.log.info("configured", **told, what=change.what)
         if waiting == self._waiting:
             return
         for name, awaited in waiting.items():
@@ -89,6 +91,10 @@ def differences(
     named = list(wanted.jobs(settings, now))
     changes += _of_table(db, JOBS, named, jobs.of_source(db, SOURCE), now)
     return changes, waiting
+
+
+def _table(one: Timed) -> Table:
+    return TASKS if isinstance(one, Task) else JOBS
 
 
 def _of_table(
@@ -118,8 +124,8 @@ def _of_row(table: Table, one: Timed, row: Timed, now: str) -> Iterator[Change]:
         return
     if row.timezone != one.timezone:
         moved = replace(row, timezone=one.timezone)
-        set = partial(timetable.reschedule, table=table, one=moved, next_run=row.next_run)
-        yield Change("moved", one, set)
+        move = partial(timetable.reschedule, table=table, one=moved, now=now)
+        yield Change("moved", one, partial(move, next_run=row.next_run))
     if one.status == "paused" and row.status == "active":
         yield Change("disabled", one, partial(timetable.pause, table=table, one=row, by=SOURCE))
     if one.status == "active" and row.paused_by == SOURCE:
@@ -150,7 +156,7 @@ def _schedule(db: Connection, table: Table, one: Timed, row: Timed, now: str) ->
     """Give a row the schedule that is wanted, from now on. Whoever else paused it did so for as
     long as they don't resume it."""
     made = _due(one, row.anchor if _is_same_clock(one, row) else None, now)
-    timetable.reschedule(db, table, made, made.next_run)
+    timetable.reschedule(db, table, made, made.next_run, now)
     if made.next_run is None:
         timetable.advance(db, table, one.id, None, now)
         return

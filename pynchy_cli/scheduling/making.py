@@ -153,7 +153,7 @@ class Maker:
         if wish.schedule is not None or one.schedule_type == "cron":
             kind, value = wish.schedule or (schedule_of(one).type, one.schedule_value)
             one = timed_by(one, timing(kind, value, zone, self.now))
-            timetable.reschedule(self.db, table, one, one.next_run)
+            timetable.reschedule(self.db, table, one, one.next_run, self.now)
         else:
             recurrence.zone(zone)
             timetable.tell_in(self.db, table, one.id, zone)

@@ -33,6 +33,7 @@ class Outcome:
 
 def add(db: Connection, job: HostJob) -> None:
     """A new host job, all of it as given; its id must be new."""
+    timetable.see_clock(db, job.created_at)
     db.execute(
         f"INSERT INTO host_jobs({COLUMNS}) VALUES"
         " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -104,7 +105,8 @@ def is_unfinished(db: Connection, id: str) -> bool:
 def waiting(db: Connection, limit: int) -> list[tuple[Firing, HostJob]]:
     """The firings to be started, the oldest first."""
     rows = db.execute(
-        f"SELECT {_LOG} FROM host_job_logs WHERE {_UNFINISHED} AND status = 'waiting'"
+        f"SELECT {_LOG} FROM host_job_logs AS log WHERE {_UNFINISHED} AND status = 'waiting'"
+        " AND EXISTS (SELECT 1 FROM host_jobs WHERE id = log.job_id)"
         " ORDER BY id LIMIT ?",
         (limit,),
     ).fetchall()

@@ -34,6 +34,7 @@ class Outcome:
 
 def add(db: Connection, task: Task) -> None:
     """A new task, all of it as given; its id must be new."""
+    timetable.see_clock(db, task.created_at)
     db.execute(
         f"INSERT INTO scheduled_tasks({COLUMNS}) VALUES"
         " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -175,7 +176,8 @@ def checking(
     """The firings whose conditions wait to be checked, the oldest first; `besides` those of these
     tasks."""
     rows = db.execute(
-        f"SELECT {_LOG} FROM task_run_logs WHERE status = 'checking' AND owner IS NULL"
+        f"SELECT {_LOG} FROM task_run_logs AS log WHERE status = 'checking' AND owner IS NULL"
+        " AND EXISTS (SELECT 1 FROM scheduled_tasks WHERE id = log.task_id)"
         " ORDER BY id LIMIT ?",
         (limit + len(besides),),
     ).fetchall()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from pynchy_cli import clock
 from pynchy_cli.errors import TaskFixed
@@ -27,6 +28,9 @@ TIMED = (
     " source, created_by, created_at, ended_at, next_run, last_run, timeout_seconds"
 )
 """Columns in the order of `model.Timed`."""
+FORM = "NNNN-NN-NNTNN:NN:NN.NNNZ".replace("N", "[0-9]")
+"""How a due time that can be compared with others looks."""
+_OPEN = "status IN ('waiting', 'running', 'checking')"
 _FIRING = "id, {key}, due_at, run_at, missed_since, by_hand, status, reason"
 
 
@@ -73,11 +77,12 @@ def due(
 
 
 def next_due(db: Connection, table: Table, besides: Collection[str] = ()) -> str | None:
-    """When something is due next, or was; `besides` those. None where nothing ever is."""
+    """When something is due next, or was; `besides` those. None where nothing ever is. A time in
+    another form is passed over: it can't be waited for."""
     rows = db.execute(
         f"SELECT id, next_run FROM {table.name} WHERE status = 'active' AND next_run IS NOT NULL"
-        " ORDER BY next_run LIMIT ?",
-        (1 + len(besides),),
+        " AND next_run GLOB ? ORDER BY next_run LIMIT ?",
+        (FORM, 1 + len(besides)),
     ).fetchall()
     return next((str(row[1]) for row in rows if row[0] not in besides), None)
 
@@ -121,8 +126,9 @@ def advance(db: Connection, table: Table, id: str, next_run: str | None, now: st
     forget_ended(db, table, now)
 
 
-def reschedule(db: Connection, table: Table, one: Timed, next_run: str | None) -> None:
+def reschedule(db: Connection, table: Table, one: Timed, next_run: str | None, now: str) -> None:
     """Give it the schedule of `one`, from its next due time on; completed ones come back."""
+    see_clock(db, now)
     db.execute(
         f"UPDATE {table.name} SET schedule_type = ?, schedule_value = ?, timezone = ?, anchor = ?,"
         " next_run = ?, ended_at = NULL, status = iif(status = 'paused', status, 'active'),"
@@ -157,6 +163,7 @@ def resume(db: Connection, table: Table, one: Timed, next_run: str | None, now: 
     _require_unended(table, one)
     if one.status != "paused":
         return
+    see_clock(db, now)
     db.execute(
         f"UPDATE {table.name} SET status = 'active', paused_by = NULL WHERE id = ?", (one.id,)
     )
@@ -205,6 +212,21 @@ def active(db: Connection, table: Table) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
+def moment(text: str | None) -> str | None:
+    """A due time, if it is one that can be waited for."""
+    return text if text is not None and fnmatchcase(text, FORM) else None
+
+
+def undated(db: Connection, table: Table) -> list[str]:
+    """The ids of what is active, and has no due time that can be waited for."""
+    rows = db.execute(
+        f"SELECT id FROM {table.name} WHERE status = 'active'"
+        " AND (next_run IS NULL OR next_run NOT GLOB ?)",
+        (FORM,),
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
 def fired_after(db: Connection, table: Table, id: str, moment: str) -> set[str]:
     """The due times after a moment that have fired already."""
     rows = db.execute(
@@ -214,18 +236,24 @@ def fired_after(db: Connection, table: Table, id: str, moment: str) -> set[str]:
 
 
 def clock_seen(db: Connection) -> str | None:
-    """The wall clock's time when something fired last, or was found anew."""
+    """The latest time by which something was found to be due."""
     row = db.execute("SELECT at FROM counters WHERE name = ?", (CLOCK,)).fetchone()
     return str(row[0]) if row else None
 
 
 def see_clock(db: Connection, now: str) -> None:
-    """Note what the wall clock shows."""
+    """Note by which time a due time was found, in the same transaction: were the clock ahead then,
+    it is known once it is set back."""
     db.execute(
         "INSERT INTO counters(name, value, at) VALUES (?, 0, ?)"
-        " ON CONFLICT(name) DO UPDATE SET at = excluded.at",
+        " ON CONFLICT(name) DO UPDATE SET at = max(at, excluded.at)",
         (CLOCK, now),
     )
+
+
+def set_clock(db: Connection, now: str) -> None:
+    """Note that by this time all due times were found anew."""
+    db.execute("UPDATE counters SET at = ? WHERE name = ?", (now, CLOCK))
 
 
 def _require_unended(table: Table, one: Timed) -> None:
@@ -234,10 +262,10 @@ def _require_unended(table: Table, one: Timed) -> None:
 
 
 def _prune(db: Connection, table: Table, id: str, now: str) -> None:
-    """Remove firings that are old and many."""
+    """Remove firings that are old and many, and over."""
     db.execute(
         f"DELETE FROM {table.logs} WHERE {table.key} = :id AND due_at < :old AND due_at < ("
         f"SELECT due_at FROM {table.logs} WHERE {table.key} = :id"
-        " ORDER BY due_at DESC LIMIT 1 OFFSET :kept)",
+        f" ORDER BY due_at DESC LIMIT 1 OFFSET :kept) AND NOT ({_OPEN})",
         {"id": id, "old": clock.after(now, -KEPT_SECONDS), "kept": KEPT_FIRINGS - 1},
     )

@@ -257,7 +257,7 @@ def test_the_log_tells_what_came_of_each_firing(
     for code, output in ((0, "one\n"), (3, "two\nlast \x1b[31mline\n")):
         pynchy("jobs", "run", ID)
         with closing(store_of(home)) as store, store.atomic() as db:
-            (waiting, _) = jobs.waiting(db)[0]
+            (waiting, _) = jobs.waiting(db, 1)[0]
             assert jobs.begin(db, waiting.id, 1, "2026-02-02T08:00:00.000Z")
             jobs.end(
                 *(db, waiting.id, "failed" if code else "done", "2026-02-02T08:00:02.500Z"),

@@ -73,6 +73,19 @@ def test_a_deadline_wakes_it(copying: Callable[..., Copying]) -> None:
     assert json.loads(out.splitlines()[-1])["drains"] >= 3
 
 
+def test_a_deadline_that_can_not_be_told_does_not_end_it(
+    place: Home, copying: Callable[..., Copying]
+) -> None:
+    one = copying(deadline_fails=True)
+    one.hear("READY=1")
+    ask(place, 1)
+    until(place, DONE, 1)
+    until(place, "SELECT error IS NULL FROM processes", 1)
+    code, out, _ = one.ended(signal.SIGTERM)
+    assert code == 0
+    assert json.loads(out.splitlines()[-1])["drains"] >= 3
+
+
 def test_a_signal_lets_the_step_in_hand_finish(
     place: Home, copying: Callable[..., Copying]
 ) -> None:

@@ -14,7 +14,7 @@ from pynchy_cli import clock
 from pynchy_cli.config.settings import JobRules, Scheduler, Settings, TaskRules
 from pynchy_cli.model import HostJob, Source, Task
 from pynchy_cli.scheduling.configured import Configured
-from pynchy_cli.store import groups, jobs, tasks, timetable
+from pynchy_cli.store import failures, groups, jobs, tasks, timetable
 from pynchy_cli.store.timetable import JOBS, TASKS
 from tests.asking import Asking, asking
 from tests.clocks import START, Clocks, clocks, task
@@ -331,3 +331,14 @@ def test_the_settings_that_are_noted_for_others_have_no_commands(tmp_path: Path)
     assert "supervise" in noted
     assert "restic" not in noted
     assert "Look." not in noted
+
+
+def test_what_was_set_aside_is_due_again_once_the_configuration_is_changed(place: Place) -> None:
+    place.configure(tasks={"look": HOURLY})
+    with place.store.atomic() as db:
+        for _ in range(failures.ATTEMPTS):
+            failures.note(db, "schedule", "task:look", "planted", START)
+    place.configure(tasks={"look": HOURLY})
+    assert place.made.rows("SELECT state FROM failures") == ["set_aside"]
+    place.configure(tasks={"look": but(HOURLY, cron="30 * * * *")})
+    assert place.made.rows("SELECT state FROM failures") == []

@@ -83,7 +83,7 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     ),
     "which host jobs are to be started": (
         lambda db: jobs.waiting(db, 32),
-        "host_job_logs USING INDEX host_job_logs_in_turn (status=?)",
+        "log USING INDEX host_job_logs_in_turn (status=?)",
     ),
     "which host jobs were begun": (
         lambda db: jobs.begun(db),
@@ -91,7 +91,7 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     ),
     "which conditions are to be checked": (
         lambda db: tasks.checking(db, 32),
-        "task_run_logs USING INDEX task_run_logs_in_turn (owner=?)",
+        "log USING INDEX task_run_logs_in_turn (owner=?)",
     ),
     "which conditions are being checked": (
         lambda db: tasks.begun(db),

@@ -472,10 +472,10 @@ def test_intervals_do_not_drift(seconds: int, off: float) -> None:
     assert following > after
     passed = clock.seconds_between(anchor, following)
     assert passed % seconds == 0
-    assert passed == 0 or clock.seconds_between(after, following) <= seconds
+    assert clock.seconds_between(after, following) <= seconds
     upcoming = recurrence.upcoming(schedule, anchor, after, 3)
     assert upcoming == [following, *(clock.after(following, seconds * n) for n in (1, 2))]
-    if following != anchor:
+    if following > anchor:
         last = recurrence.latest(schedule, anchor, anchor, after)
         assert last == clock.after(following, -seconds)
 

@@ -77,3 +77,35 @@ def test_what_a_clock_is_adjusted_by_is_no_jump(made: Clocks) -> None:
     made.later(-30)
     assert made.task().next_run == clock.after(START, 1200)
     assert made.later(60) == 0
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("ahead", [7200, 86_400 * 365 * 5])
+def test_what_was_made_while_it_was_ahead_waits_for_nothing_once_it_is_set_right(
+    made: Clocks, restarted: bool, ahead: int
+) -> None:
+    made.at(START)
+    wrong = clock.after(START, ahead)
+    made.add(
+        task(wrong, "interval", "10m", id="task-often"),
+        task(wrong, "cron", "5 * * * *", id="task-hourly"),
+    )
+    if restarted:
+        made.stage = Schedule(made.stage.work.context)
+    else:
+        made.at(wrong)
+    made.at(clock.after(START, 1))
+    assert made.task("task-hourly").next_run == clock.after(START, 300)
+    due = made.task("task-often").next_run
+    assert due is not None
+    assert due <= clock.after(START, 601)
+    assert made.later(610) == 2
+
+
+def test_one_that_was_made_after_it_was_set_right_hides_nothing(made: Clocks) -> None:
+    wrong = clock.after(START, 86_400)
+    made.add(task(wrong, "cron", "5 * * * *"))
+    made.add(task(START, "interval", "60", id="task-later"))
+    made.stage = Schedule(made.stage.work.context)
+    made.at(START)
+    assert made.task().next_run == clock.after(START, 300)
