@@ -55,13 +55,17 @@ def kill(marks: Collection[str], leaders: Mapping[int, str]) -> int:
     return len(killed)
 
 
+def leads(one: Process, since: Mapping[int, float]) -> bool:
+    """Whether a process leads its session, and is one of those that began at these moments: not
+    merely one of their numbers, nor of their time."""
+    if one.pid != one.session or one.pid not in since:
+        return False
+    return abs(one.start - since[one.pid]) <= NEAR
+
+
 def _found(wanted: frozenset[bytes], since: Mapping[int, float]) -> Iterator[Process]:
     processes = list(_processes())
-    sessions = {
-        one.session
-        for one in processes
-        if one.pid == one.session and abs(one.start - since.get(one.pid, 0.0)) <= NEAR
-    } - {os.getsid(0)}
+    sessions = {one.session for one in processes if leads(one, since)} - {os.getsid(0)}
     for one in processes:
         if one.marks & wanted or one.session in sessions:
             yield one

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,16 @@ def test_a_leader_is_known_by_when_it_began(made: Clocks) -> None:
         begun(made, DEAD, process.pid)
         assert made.stage.work.drain() == 1
         assert process.wait(60) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("start", [1000.0, 0.0], ids=["later", "when the clock has no date yet"])
+def test_only_those_that_were_noted_are_leaders(start: float) -> None:
+    noted = {7: start}
+    leader = leftovers.Process(7, 7, start + 1, frozenset())
+    assert leftovers.leads(leader, noted)
+    assert not leftovers.leads(replace(leader, start=start + 60), noted)
+    assert not leftovers.leads(replace(leader, session=6), noted)
+    assert not leftovers.leads(replace(leader, pid=8, session=8), noted)
 
 
 def test_where_we_come_from_is_left_alone(made: Clocks, monkeypatch: pytest.MonkeyPatch) -> None:
