@@ -18,7 +18,10 @@ RESPONSE = "{id}.json"
 
 Id = Annotated[str, msgspec.Meta(pattern=ID)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
-Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+Line = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+\Z"),
+]
 Folder = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z")]
 Jid = Annotated[
     str, msgspec.Meta(max_length=240, pattern=r"^[a-z][a-z0-9-]*:[^\s\x00-\x1f\x7f-\x9f]{1,200}\Z")

@@ -135,6 +135,18 @@ def test_a_request_is_stored_as_it_was_asked(request: Request) -> None:
     assert "request_id" not in json.loads(parse.payload(request))
 
 
+@pytest.mark.parametrize("field", ["name", "timezone", "schedule_value"])
+@pytest.mark.parametrize(
+    "sign", ["\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\x9b"]
+)
+def test_a_line_is_one_for_whoever_reads_it(field: str, sign: str) -> None:
+    """A task's name and times stand among facts of ours in what its agent is told."""
+    said = {"schedule_type": "once", "schedule_value": "x", "prompt": "x", field: f"a{sign}Due: b"}
+    refusal = parsed(json.dumps({"type": "schedule_task", **said}).encode())
+    assert isinstance(refusal, RequestRefused)
+    assert refusal.code == "invalid"
+
+
 @settings(max_examples=150)
 @given(REQUESTS, st.booleans(), st.data())
 def test_the_half_of_a_request_is_taken_for_one_that_is_not_whole(
