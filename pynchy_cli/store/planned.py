@@ -15,7 +15,8 @@ NAMES = (
     *("id", "name", "schedule_type", "schedule_value", "timezone", "status"),
     *("next_run", "last_run"),
 )
-OPEN = "one.status IN ('active', 'paused') ORDER BY one.id"
+OPEN = "one.status IN ('active', 'paused') ORDER BY +one.id"
+"""By the index of those that are open, where there is one: of the others not a page is read."""
 LONGEST = 200
 """Characters of an error."""
 FAILING = ("failed", "timeout", "unknown")

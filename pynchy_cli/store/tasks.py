@@ -89,11 +89,12 @@ def all(
 ) -> list[Task]:
     """The tasks, or a group's, that are not over, or with `ended` all of them; the next due one
     first, and at most `limit`."""
+    # Without a condition on `ended`, so that of those that are over not a page is read.
     rows = db.execute(
         f"SELECT {COLUMNS} FROM scheduled_tasks WHERE (?1 IS NULL OR group_folder = ?1)"
-        f" AND (?2 OR {_OPEN}) ORDER BY status, next_run IS NULL, next_run, id"
-        " LIMIT coalesce(?3, -1)",
-        (group_folder, ended, limit),
+        + ("" if ended else f" AND {_OPEN}")
+        + " ORDER BY status, next_run IS NULL, next_run, id LIMIT coalesce(?2, -1)",
+        (group_folder, limit),
     ).fetchall()
     return [_task(row) for row in rows]
 
@@ -107,10 +108,15 @@ def of_source(db: Connection, source: str) -> list[Task]:
 
 
 def count_of(db: Connection, group_folder: str, source: str) -> int:
-    """How many tasks a group has that are not over, of one source."""
+    """How many tasks a group has that are not over, of one source; and of those that are over,
+    whoever made them, how many have runs that are not."""
     row = db.execute(
-        f"SELECT count(*) FROM scheduled_tasks WHERE group_folder = ? AND source = ? AND {_OPEN}",
-        (group_folder, source),
+        "SELECT (SELECT count(*) FROM scheduled_tasks"
+        f" WHERE group_folder = :group AND source = :source AND {_OPEN})"
+        " + (SELECT count(*) FROM runs WHERE group_folder = :group AND task IS NOT NULL"
+        " AND state IN ('queued', 'running')"
+        f" AND NOT EXISTS (SELECT 1 FROM scheduled_tasks WHERE id = runs.task AND {_OPEN}))",
+        {"group": group_folder, "source": source},
     ).fetchone()
     return int(row[0])
 

@@ -13,6 +13,7 @@ from pynchy_cli.store import (
     jobs,
     messages,
     outbound,
+    planned,
     questions,
     queue,
     requests,
@@ -80,6 +81,18 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "who waits for a run that is over": (
         lambda db: requests.finished_children(db),
         "r USING INDEX requests_waiting",
+    ),
+    "how many tasks agents have made": (
+        lambda db: tasks.count_of(db, "team", "agent"),
+        "COVERING INDEX scheduled_tasks_open (group_folder=? AND source=? AND status=?)",
+    ),
+    "which tasks are not over": (
+        lambda db: tasks.all(db, "team"),
+        "scheduled_tasks USING INDEX scheduled_tasks_open",
+    ),
+    "what status tells of tasks": (
+        lambda db: planned.tasks(db),
+        "one USING INDEX scheduled_tasks_open",
     ),
     "which host jobs are to be started": (
         lambda db: jobs.waiting(db, 32),

@@ -18,6 +18,7 @@ from pynchy_cli.ipc.handlers import effects, schedule
 from pynchy_cli.ipc.handlers import tasks as handlers
 from pynchy_cli.ipc.offer import offered
 from pynchy_cli.model import Timed
+from pynchy_cli.scheduling.firing import fire_by_hand
 from pynchy_cli.store import groups, jobs, runs, tasks, timetable
 from pynchy_cli.store.timetable import JOBS, TASKS, Table
 from tests.asking import Asking, asking
@@ -175,6 +176,25 @@ def test_a_group_s_agents_make_so_many_tasks_and_no_more(ask: Asking) -> None:
     assert refused(ask, "family", request)[0] == "too_many"
     came_from(ask, TASKS, ids[5], source="person")
     assert scheduled(ask)
+
+
+def test_what_is_over_counts_for_as_long_as_its_run_waits(ask: Asking) -> None:
+    """Else a group could have any number of runs queued: by a time that comes at once, or by
+    cancelling what has fired."""
+    ids = [scheduled(ask) for _ in range(schedule.MOST)]
+    request = protocol.ScheduleTask(**DAILY, prompt="Stretch.")
+    with ask.store.atomic() as db:
+        for id in ids:
+            fire_by_hand(db, TASKS, tasks.get(db, id), NOW)
+    for id in ids:
+        told(ask, "family", protocol.CancelTask(task_id=id))
+    assert refused(ask, "family", request)[0] == "too_many"
+    assert scheduled(ask, "work")
+    with ask.store.atomic() as db:
+        db.execute("UPDATE runs SET state = 'done' WHERE task = ?", (ids[0],))
+        db.execute("UPDATE runs SET state = 'running' WHERE task = ?", (ids[1],))
+    assert scheduled(ask)
+    assert refused(ask, "family", request)[0] == "too_many"
 
 
 def test_an_admin_group_schedules_for_another_in_that_one_s_chat(ask: Asking) -> None:

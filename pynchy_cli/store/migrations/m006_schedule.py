@@ -32,6 +32,8 @@ ALTER TABLE scheduled_tasks ADD COLUMN ended_at TEXT;
 CREATE INDEX scheduled_tasks_due ON scheduled_tasks(next_run)
   WHERE status = 'active' AND next_run IS NOT NULL;
 CREATE INDEX scheduled_tasks_of_group ON scheduled_tasks(group_folder);
+CREATE INDEX scheduled_tasks_open ON scheduled_tasks(group_folder, source, status)
+  WHERE status IN ('active', 'paused');
 CREATE INDEX scheduled_tasks_ended ON scheduled_tasks(ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE task_run_logs (
