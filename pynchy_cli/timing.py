@@ -3,10 +3,12 @@ is scheduled, as people read them. Whoever makes tasks and host jobs makes them 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pynchy_cli import recurrence
+from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import ScheduleInvalid
 from pynchy_cli.model import Timed
 from pynchy_cli.recurrence import Schedule
@@ -23,6 +25,12 @@ class Timing:
     schedule: Schedule
     anchor: str | None
     next_run: str
+
+
+def default_zone(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The time zone of what names none: the configured one, else this machine's. Raises
+    ScheduleInvalid where the configured one isn't one."""
+    return recurrence.local_zone(settings.scheduler.timezone, environ.get("TZ"))
 
 
 def timing(type: str, value: str, timezone: str, now: str) -> Timing:

@@ -11,9 +11,8 @@ from typing import Any
 from pynchy_cli import clock, recurrence
 from pynchy_cli.model import HostJob, Task
 from pynchy_cli.pipeline.schedule import Schedule
-from pynchy_cli.store import jobs, tasks, timetable
+from pynchy_cli.store import jobs, tasks
 from pynchy_cli.store.connection import Connection, Store
-from pynchy_cli.store.timetable import JOBS, TASKS
 from tests.asking import asking
 
 START = "2026-01-31T08:00:00.000Z"
@@ -88,8 +87,8 @@ class Clocks:
 
     def fired(self, id: str = "task-aaaaaa") -> list[tuple[str, str]]:
         """Due time and status of each firing, the oldest first."""
-        table = TASKS if id.startswith("task") else JOBS
-        found = timetable.firings(self.store.db, table, id, 1_000_000)
+        store = tasks if id.startswith("task") else jobs
+        found = [one.firing for one in store.outcomes(self.store.db, id, 1_000_000)]
         return [(one.due_at, one.status) for one in reversed(found)]
 
     def task(self, id: str = "task-aaaaaa") -> Task:

@@ -121,7 +121,7 @@ class Host:
         """What came of a task's last firing, once it was checked, and why."""
 
         def firing() -> Any:
-            return timetable.firings(self.store.db, TASKS, id, 1)[0]
+            return tasks.outcomes(self.store.db, id, 1)[0].firing
 
         wait_for(lambda: firing().status != "checking", f"the check of {id}")
         return firing().status, firing().reason

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from pynchy_cli import clock, recurrence
+from pynchy_cli import clock
 from pynchy_cli.commands.app import Context, here
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, UsageWrong
@@ -26,6 +26,7 @@ from pynchy_cli.security import allowlist, mounts
 from pynchy_cli.security.allowlist import Allowlist
 from pynchy_cli.security.mounts import Asked, Places
 from pynchy_cli.store import connection
+from pynchy_cli.timing import default_zone
 
 Kind = Literal["trigger", "transcript", "mount", "request", "cron"]
 Question = Mapping[str, Any]
@@ -112,8 +113,7 @@ def _request_rule(context: Context) -> Rule:
 
 
 def _cron_rule(context: Context) -> Rule:
-    scheduler, environ = context.settings.scheduler, context.environ
-    zone = recurrence.local_zone(scheduler.timezone, environ.get("TZ"))
+    zone = default_zone(context.settings, context.environ)
     return lambda asked: trial.ask(
         _field(asked, "type", str, "cron"),
         _text(asked, "value"),

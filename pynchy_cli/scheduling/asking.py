@@ -9,12 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pynchy_cli import recurrence
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import UsageWrong
 from pynchy_cli.recurrence import Kind
 from pynchy_cli.store import groups
 from pynchy_cli.store.connection import Connection
+from pynchy_cli.timing import default_zone
 
 LONGEST_PROMPT = 100_000
 """Characters of a prompt, at most."""
@@ -44,9 +44,7 @@ def required(asked: tuple[Kind, str] | None) -> tuple[Kind, str]:
 
 def zone(given: str | None, settings: Settings, environ: Mapping[str, str]) -> str:
     """The time zone that was given, else the configured one, else this machine's."""
-    if given is not None:
-        return storable(given)
-    return recurrence.local_zone(settings.scheduler.timezone, environ.get("TZ"))
+    return storable(given) if given is not None else default_zone(settings, environ)
 
 
 def group(db: Connection, given: str | None) -> str:

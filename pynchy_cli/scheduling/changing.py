@@ -92,10 +92,7 @@ def cancel(db: Connection, table: Table, one: Timed, now: str) -> Changed:
         raise TaskFixed(configured(table, one))
     timetable.cancel(db, table, one, now)
     failures.clear(db, STAGE, subject(table, one.id))
-    is_busy = (
-        any(tasks.unfinished(db, one.id)) if table is TASKS else jobs.is_unfinished(db, one.id)
-    )
-    rest = " What it has begun goes on." if is_busy else ""
+    rest = " What it has begun goes on." if _is_busy(db, table, one.id) else ""
     return Changed(get(db, table, one.id), f"The {table.noun} {one.id} is cancelled.{rest}")
 
 

@@ -13,6 +13,7 @@ from pynchy_cli.config.timed import EARLY, schedule
 from pynchy_cli.model import HostJob, Task
 from pynchy_cli.store import groups
 from pynchy_cli.store.connection import Connection
+from pynchy_cli.timing import default_zone
 
 MAKER = "config.toml"
 """Who has made them, as a person is told."""
@@ -61,9 +62,7 @@ def _job(name: str, rules: JobRules, settings: Settings, now: str) -> HostJob:
 
 
 def _timed(name: str, rules: TimedRules, settings: Settings, now: str) -> dict[str, Any]:
-    zone = rules.timezone or recurrence.local_zone(
-        settings.scheduler.timezone, os.environ.get("TZ")
-    )
+    zone = rules.timezone or default_zone(settings, os.environ)
     wanted = recurrence.read(*schedule(rules), zone, EARLY)
     return {
         "id": name,

@@ -31,7 +31,6 @@ TIMED = (
 FORM = "NNNN-NN-NNTNN:NN:NN.NNNZ".replace("N", "[0-9]")
 """How a due time that can be compared with others looks."""
 _OPEN = "status IN ('waiting', 'running', 'checking')"
-_FIRING = "id, {key}, due_at, run_at, missed_since, by_hand, status, reason"
 
 
 @dataclass(frozen=True)
@@ -186,16 +185,6 @@ def forget_ended(db: Connection, table: Table, now: str) -> None:
         f"DELETE FROM {table.name} WHERE ended_at < ? AND ended_at IS NOT NULL",
         (clock.after(now, -KEPT_ENDED),),
     )
-
-
-def firings(db: Connection, table: Table, id: str, limit: int) -> list[Firing]:
-    """The last firings of one, the newest first."""
-    rows = db.execute(
-        f"SELECT {_FIRING.format(key=table.key)} FROM {table.logs} WHERE {table.key} = ?"
-        " ORDER BY id DESC LIMIT ?",
-        (id, limit),
-    ).fetchall()
-    return [as_firing(row) for row in rows]
 
 
 def as_firing(row: Row) -> Firing:

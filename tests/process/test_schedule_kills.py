@@ -6,24 +6,24 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pynchy_cli import clock, locks, recurrence
+from pynchy_cli.model import Task
 from pynchy_cli.store import jobs, tasks
 from pynchy_cli.store.connection import Store
 from tests.clocks import job, task
+from tests.schedule_sweep import ScheduleSweep
 from tests.stage_server import LIMIT, StageServer
-from tests.sweep import CALLS, Point
+from tests.sweep import Point
 
 SEED = "PYNCHY_CHAOS_SEED"
 PARTS = 2
@@ -31,18 +31,14 @@ PARTS = 2
 HOUR = 3600
 
 
-class Sweep:
-    """A home in which some things are due, put back before each kill."""
+class Sweep(ScheduleSweep):
+    """Tasks and a host job, some of which are due."""
 
-    def __init__(self, home: Path, environ: dict[str, str], root: Path) -> None:
-        self.home = home
-        self.environ = {**environ, "PYNCHY_LOG__LEVEL": "error"}
-        self.snapshot, self.calls = root / "snapshot", root / "calls"
-        root.mkdir()
+    def prepare(self) -> None:
         self.began = clock.now()
         past = clock.after(self.began, -HOUR - 30)
         often = recurrence.read("interval", "600", "UTC", past)
-        with Store.open(home / "data/messages.db") as store, store.atomic() as db:
+        with Store.open(self.data / "messages.db") as store, store.atomic() as db:
             for name, made in {
                 "hourly": task(past, "interval", "1h"),
                 "often": task(past, often.type, often.value),
@@ -53,53 +49,11 @@ class Sweep:
             }.items():
                 tasks.add(db, _named(made, name))
             jobs.add(db, job(past, "interval", "1h", id="job-plain", command="echo x >> ../done"))
-        shutil.copytree(home / "data", self.snapshot)
-        self.server = StageServer(root, self.environ)
-        self.found: list[str] = []
-        self.tried = self.killed = 0
 
-    def restore(self) -> None:
-        shutil.rmtree(self.home / "data")
-        shutil.copytree(self.snapshot, self.home / "data")
-
-    @property
-    def asked(self) -> str:
-        return json.dumps({"home": str(self.home), "once": True, "options": {}})
-
-    def traced(self, *options: str) -> int:
-        """Run the stage under strace; its exit code."""
-        begun = self.server.start("schedule", self.asked, "", self.environ, held=True)
-        strace = subprocess.Popen(["strace", "-qq", "-p", str(begun.pid), *options])
-        begun.go_on()
-        code = begun.end()
-        strace.wait(LIMIT)
-        return code
-
-    def points(self) -> list[Point]:
-        """Every call that the stage makes when nobody kills it."""
-        self.restore()
-        self.traced("-o", str(self.calls), "-e", f"trace={','.join(CALLS)}")
-        counts = Counter(re.findall(r"^(\w+)\(", self.calls.read_text("utf-8", "replace"), re.M))
-        self.check("no kill")
-        return [Point(call, number + 1) for call in CALLS for number in range(counts[call])]
-
-    def kill_at(self, point: Point) -> None:
-        """Kill the stage there, run it again, and note what is wrong then."""
-        self.restore()
-        inject = f"inject={point.call}:signal=SIGKILL:when={point.number}"
-        code = self.traced("-o", os.devnull, "-e", f"trace={point.call}", "-e", inject)
-        self.tried += 1
-        self.killed += code == -signal.SIGKILL
-        for _ in range(2):
-            begun = self.server.start("schedule", self.asked, "", self.environ)
-            if (code := begun.end()) != 0:
-                self.found.append(f"after {point} it ended with {code}: {begun.errors[-600:]}")
-        self.check(str(point))
-
-    def check(self, where: str) -> None:
-        db = sqlite3.connect(self.home / "data/messages.db")
+    def problems(self, was_killed: bool) -> Iterator[str]:
+        db = sqlite3.connect(self.data / "messages.db")
         try:
-            self.found += [f"killed at {where}: {problem}" for problem in self._problems(db)]
+            yield from self._problems(db)
         finally:
             db.close()
 
@@ -128,12 +82,9 @@ class Sweep:
                 yield f"{row}"
         db.rollback()
 
-    def close(self) -> None:
-        self.server.__exit__(None, None, None)
 
-
-def _named(made: tasks.Task, name: str) -> tasks.Task:
-    return tasks.Task(**{**made.__dict__, "id": name, "group_folder": "main"})
+def _named(made: Task, name: str) -> Task:
+    return replace(made, id=name, group_folder="main")
 
 
 @pytest.fixture
@@ -145,26 +96,24 @@ def sweep(home: Path, environment: dict[str, str], tmp_path: Path) -> Iterator[S
         made.close()
 
 
-def kill(made: Sweep, points: Sequence[Point]) -> None:
-    assert made.found == []
-    for point in points:
-        made.kill_at(point)
-    assert made.found == []
-    assert made.tried - made.killed <= 1 + made.tried // 10
+def spared(points: Sequence[Point]) -> int:
+    return 1 + len(points) // 10
 
 
 @pytest.mark.timeout(300)
 def test_each_due_time_fires_once_wherever_the_stage_was_killed(sweep: Sweep) -> None:
     points = sweep.points()
     assert len(points) >= 40
-    kill(sweep, points[:: len(points) // 24])
+    some = points[:: len(points) // 24]
+    sweep.kill(some, spared(some))
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_so_it_is_at_every_point(sweep: Sweep, part: int) -> None:
-    kill(sweep, sweep.points()[part::PARTS])
+    points = sweep.points()[part::PARTS]
+    sweep.kill(points, spared(points))
 
 
 PLANTS = {

@@ -180,18 +180,6 @@ def test_a_command_of_the_host_is_scheduled_once_a_person_has_approved_it(house:
     assert [one["id"] for one in told(agent, "c", "list_tasks")["jobs"]] == [made.id]
 
 
-def test_what_is_past_when_a_person_approves_it_is_not_scheduled(house: House) -> None:
-    agent = house.agent("main")
-    house.start()
-    due = clock.after(clock.now(), 5)
-    agent.ask("a", "schedule_task", **{**HOST, "schedule_type": "once", "schedule_value": due})
-    wait_for(lambda: house.rows("SELECT 1 FROM approvals"), "the question")
-    wait_for(lambda: clock.now() > due, "its time")
-    assert house.decide("approved", agent, "a")
-    assert agent.code("a") == "schedule_invalid"
-    assert jobs.all(house.store.db, ended=True) == []
-
-
 def test_a_task_s_run_says_that_it_has_nothing_to_say(house: House) -> None:
     """Also one within the conversation; no other run does."""
     apart, chat = house.agent("team", "task:task-aaaaaa"), house.agent("team")

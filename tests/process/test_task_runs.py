@@ -129,9 +129,9 @@ def test_a_task_s_run_is_cancelled_by_hand_and_tried_again_by_its_task(pipeline:
     assert worker.wait(30) == 0
     waiting = fired(pipeline, "go on", id="task-moody")
     assert "Cancelled run" in pipeline.run("runs", "cancel", str(waiting))
-    working = fired(pipeline, WAITS)
-    pipeline.start("run-agent", "handing")
-    wait_for((pipeline.home / "groups/main/began").exists, "the agent")
+    working = fired(pipeline, "go on")
+    pipeline.start("run-agent", "polite")
+    wait_for((pipeline.home / "groups/main/started").exists, "the agent")
     assert "Stopped run" in pipeline.run("runs", "cancel", str(working), "--wait", "60")
     assert [state(pipeline, one) for one in (waiting, working)] == ["cancelled"] * 2
     assert len(pipeline.replies()) == 1

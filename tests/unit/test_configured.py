@@ -188,8 +188,8 @@ def test_what_left_is_cancelled_and_comes_back_due_later(place: Place) -> None:
     assert place.job().anchor == clock.after(START, 1800)
     place.made.end_runs()
     place.made.at("2026-01-31T10:00:00.100Z")
-    fired = timetable.firings(place.store.db, TASKS, "look", 10)
-    assert [one.due_at for one in fired] == [TEN, "2026-01-31T09:00:00.000Z"]
+    fired = tasks.outcomes(place.store.db, "look", 10)
+    assert [one.firing.due_at for one in fired] == [TEN, "2026-01-31T09:00:00.000Z"]
 
 
 def test_a_single_time_fires_once_and_comes_back_only_with_another(place: Place) -> None:

@@ -110,7 +110,7 @@ def test_what_was_set_aside_is_made_up_for_once_it_is_brought_back(made: Clocks)
         with made.store.atomic() as db:
             failures.note(db, "schedule", f"task:{BROKEN}", "planted", START)
     made.later(600)
-    assert timetable.firings(made.store.db, TASKS, BROKEN, 9) == []
+    assert tasks.outcomes(made.store.db, BROKEN, 9) == []
     damage(made, "schedule_type", "interval")
     with made.store.atomic() as db:
         failures.retry(db, f"task:{BROKEN}")

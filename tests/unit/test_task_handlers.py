@@ -161,6 +161,16 @@ def test_what_can_not_be_scheduled_is_an_error_and_writes_nothing(
     assert tasks.all(ask.store.db, ended=True) == []
 
 
+def test_what_is_past_when_a_person_approves_it_is_not_scheduled(ask: Asking) -> None:
+    once = {"schedule_type": "once", "schedule_value": "2099-01-01T00:00:00Z"}
+    request = protocol.ScheduleTask(**once, task_type="host", command="uptime")
+    asked = ask.asked(groups.get(ask.store.db, "main"), request)
+    schedule.EFFECTS["schedule_task"].check(asked)
+    code, why = refused(ask, "main", request, now="2099-01-01T00:00:00.001Z")
+    assert (code, "is past" in why) == ("schedule_invalid", True)
+    assert jobs.all(ask.store.db, ended=True) == []
+
+
 def test_a_group_s_agents_make_so_many_tasks_and_no_more(ask: Asking) -> None:
     """Those that are over count no more, nor do people's."""
     ids = [scheduled(ask) for _ in range(schedule.MOST)]

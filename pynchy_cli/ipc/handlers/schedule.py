@@ -7,14 +7,14 @@ import os
 from typing import Any
 
 from agent_runner.protocol.requests import ScheduleTask
-from pynchy_cli import clock, recurrence
+from pynchy_cli import clock
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import GroupUnknown, RequestRefused, ScheduleInvalid
 from pynchy_cli.ipc.effects import Asked, Effect, Result
 from pynchy_cli.model import HostJob, Task
 from pynchy_cli.store import groups, jobs, tasks, timetable
 from pynchy_cli.store.connection import Connection
-from pynchy_cli.timing import Timing, next_times, timing
+from pynchy_cli.timing import Timing, default_zone, next_times, timing
 
 MOST = 100
 """Tasks that are not over which agents may have made for one group."""
@@ -56,9 +56,8 @@ def require_whole(request: ScheduleTask) -> None:
 
 def due(request: ScheduleTask, settings: Settings, now: str) -> Timing:
     """When it is due. Raises RequestRefused where that can't be."""
-    configured = settings.scheduler.timezone
     try:
-        zone = request.timezone or recurrence.local_zone(configured, os.environ.get("TZ"))
+        zone = request.timezone or default_zone(settings, os.environ)
         return timing(request.schedule_type, request.schedule_value, zone, now)
     except ScheduleInvalid as error:
         raise RequestRefused("schedule_invalid", str(error)) from error
