@@ -41,6 +41,14 @@ _YIELDS = """(EXISTS (
           AND other.run_id < busy.id AND first.state = 'running')))"""
 
 
+# A clock has started a task's run, and all that its agent hands on.
+_CLOCKED = """EXISTS (
+  WITH RECURSIVE line(kind, parent) AS (
+    SELECT {0}.kind, {0}.parent
+    UNION ALL SELECT its.kind, its.parent FROM line JOIN runs AS its ON its.id = line.parent)
+  SELECT 1 FROM line WHERE kind = 'task')"""
+
+
 def as_run(row: Row) -> Run:
     """A row of `COLUMNS` as a run."""
     values = list(row)
@@ -129,8 +137,8 @@ def claim(
     """Take a queued run of the group that was served longest ago, if the limit allows one more.
 
     What a run at work waits for goes before all else, in the place that this one gives it; within
-    a group, what people say goes before what clocks want, and clocks leave one place to people,
-    unless there is only one. A lane whose sandbox is warm belongs to
+    a group, what people say goes before what clocks want. Where there are several places, tasks
+    and all that their agents hand on leave one to people. A lane whose sandbox is warm belongs to
     that sandbox's owner. With `is_for_own` only children of runs that are ours are taken.
     """
     row = db.execute(
@@ -145,9 +153,9 @@ def claim(
               SELECT id FROM runs WHERE state = 'running' AND owner = :owner))
             AND (SELECT count(*) FROM runs AS busy WHERE state = 'running' AND NOT {_YIELDS})
               < :limit
-            AND (waiting.kind <> 'task' OR :limit = 1 OR (
-              SELECT count(*) FROM runs AS busy
-              WHERE state = 'running' AND kind = 'task' AND NOT {_YIELDS}) < :limit - 1)
+            AND (:limit = 1 OR NOT {_CLOCKED.format("waiting")} OR (
+              SELECT count(*) FROM runs AS busy WHERE state = 'running' AND NOT {_YIELDS}
+                AND {_CLOCKED.format("busy")}) < :limit - 1)
             AND NOT EXISTS (
               SELECT 1 FROM runs AS busy WHERE busy.state = 'running'
                 AND busy.group_folder = waiting.group_folder AND busy.lane = waiting.lane)

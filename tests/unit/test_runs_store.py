@@ -16,7 +16,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pynchy_cli import clock
 from pynchy_cli.errors import UsageWrong
 from pynchy_cli.model import CHAT_LANE, NewMessage, Run, Verdict
-from pynchy_cli.store import groups, messages, requests, runs, sessions, status, steering
+from pynchy_cli.store import (
+    children,
+    groups,
+    messages,
+    requests,
+    runs,
+    sessions,
+    status,
+    steering,
+)
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
 from tests.fired import fire
@@ -468,6 +477,41 @@ def test_what_one_group_says_goes_before_no_other_group_s_tasks(store: Store) ->
     back(store, sure(claimed(store, limit=1)))
     fire(store, group_folder="desk")
     assert served(store) == [("desk", "task"), ("team", "chat")]
+
+
+def kinds(store: Store, limit: int) -> list[str]:
+    """What is claimed now, until nothing more can be."""
+    return [run.kind for run in iter(lambda: claimed(store, limit=limit), None)]
+
+
+def hands_on(store: Store, run: Run, name: str) -> Run:
+    """The run's agent has handed something to another one, and waits for it."""
+    asked = waits(store, run, name)
+    with store.atomic() as db:
+        child = children.queue(db, run, asked.id, "count", "read", NOW)
+        requests.wait_for(db, asked.id, child)
+        return runs.get(db, child)
+
+
+def test_what_a_task_hands_on_takes_no_place_of_people(store: Store) -> None:
+    add_group(store, "desk")
+    fire(store, id="task-one")
+    fire(store, id="task-two")
+    run = sure(claimed(store, limit=2))
+    for name in ("one", "another"):
+        hands_on(store, run, name)
+    first = sure(claimed(store, limit=2))
+    assert first.parent == run.id
+    assert claimed(store, limit=2) is None
+    child = hands_on(store, first, "one of its own")
+    second = sure(claimed(store, limit=2))
+    assert second.parent == run.id
+    assert claimed(store, limit=2) is None
+    queued(store, folder="desk")
+    assert kinds(store, 2) == ["chat"]
+    with store.atomic() as db:
+        runs.finish(db, second, "done", NOW)
+    assert sure(claimed(store, limit=2)).id == child.id
 
 
 def test_a_task_s_run_is_joined_with_nothing(store: Store) -> None:
