@@ -100,7 +100,7 @@ def _start(
     try:
         reader, writer = os.pipe()
     except OSError as error:
-        raise CommandUnstartable(f"It can't be started: {error}.") from error
+        raise CommandUnstartable(f"It can't be started: {_why(error)}.") from error
     try:
         process = subprocess.Popen(
             ("/bin/sh", "-c", command),
@@ -113,10 +113,17 @@ def _start(
         )
     except (OSError, ValueError) as error:
         os.close(reader)
-        raise CommandUnstartable(f"It can't be started: {error}.") from error
+        raise CommandUnstartable(f"It can't be started: {_why(error)}.") from error
     finally:
         os.close(writer)
     return process, reader
+
+
+def _why(error: OSError | ValueError) -> str:
+    """What people are told of an error: the system's words, and what they are about."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return error.strerror + (f": {error.filename}" if error.filename else "")
 
 
 class _Child:

@@ -33,7 +33,7 @@ def tell(db: Connection, job: HostJob, firing: Firing, now: str) -> None:
         text = WELL
     else:
         return
-    words = text.format(job=_named(job), id=job.id, how=_how(ended))
+    words = text.format(job=_named(job), id=job.id, how=_how(ended).removesuffix("."))
     for group in groups.all(db):
         if group.is_admin:
             outbound.say(

@@ -210,6 +210,14 @@ def test_what_can_not_be_started_is_said(
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
+def test_a_folder_that_is_not_there_is_named_as_people_write_it(tmp_path: Path) -> None:
+    with pytest.raises(CommandUnstartable) as raised:
+        ran("true", tmp_path / "gone")
+    assert str(raised.value) == (
+        f"It can't be started: No such file or directory: {tmp_path / 'gone'}."
+    )
+
+
 def test_no_descriptor_is_left(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     ran("echo x", tmp_path)

@@ -61,6 +61,16 @@ def test_a_job_that_fails_at_once_is_told_of(made: Clocks) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [{"reason": "It can't be started: Not a directory: /x."}, {"exit_code": 1, "output": "I'm X."}],
+    ids=["reason", "output"],
+)
+def test_a_sentence_ends_once(made: Clocks, facts: dict[str, object]) -> None:
+    (said,) = ended(made, "failed", **facts)
+    assert ".." not in said
+
+
 def test_whoever_cannot_know_says_so_each_time_and_how_to_begin_it_again(made: Clocks) -> None:
     ended(made, "failed", exit_code=1)
     for _ in range(2):
