@@ -484,22 +484,6 @@ def kinds(store: Store, limit: int) -> list[str]:
     return [run.kind for run in iter(lambda: claimed(store, limit=limit), None)]
 
 
-def test_clocks_leave_a_place_to_people_where_there_are_several(store: Store) -> None:
-    for number in range(3):
-        fire(store, id=f"task-{number}")
-    assert kinds(store, 3) == ["task", "task"]
-    queued(store)
-    assert kinds(store, 3) == ["chat"]
-    assert kinds(store, 4) == ["task"]
-
-
-def test_with_one_place_clocks_and_people_share_it(store: Store) -> None:
-    fire(store)
-    assert kinds(store, 1) == ["task"]
-    queued(store)
-    assert kinds(store, 1) == []
-
-
 def hands_on(store: Store, run: Run, name: str) -> Run:
     """The run's agent has handed something to another one, and waits for it."""
     asked = waits(store, run, name)
