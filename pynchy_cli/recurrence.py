@@ -125,9 +125,13 @@ def moment(text: str, timezone: str) -> str:
 
 
 def in_words(moment: str, timezone: str) -> str:
-    """A moment as people there read it: `Tue 2026-12-01 09:00 CET`."""
-    local = clock.parse(moment)
-    with suppress(OverflowError):
+    """A moment as people there read it: `Tue 2026-12-01 09:00 CET`. In UTC where there is no such
+    zone, and as it is where it is no moment: whoever lists many must not fail at one."""
+    try:
+        local = clock.parse(moment)
+    except ValueError:
+        return moment
+    with suppress(OverflowError, ScheduleInvalid):
         local = local.astimezone(zone(timezone))
     form = "%a %Y-%m-%d %H:%M:%S %Z" if local.second else "%a %Y-%m-%d %H:%M %Z"
     return local.strftime(form)

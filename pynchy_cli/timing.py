@@ -46,9 +46,10 @@ def timing(type: str, value: str, timezone: str, now: str) -> Timing:
 
 
 def schedule_of(one: Timed) -> Schedule:
-    """The schedule of a row."""
+    """The schedule of a row. Raises ScheduleInvalid where it is of no type that there is."""
     kind = one.schedule_type
-    assert kind in recurrence.KINDS, f"a type of schedule: {kind!r}"
+    if kind not in recurrence.KINDS:
+        raise ScheduleInvalid(f"{one.id} has a schedule of no type that there is: {kind!r}.")
     return Schedule(kind, one.schedule_value, one.timezone)
 
 
@@ -66,13 +67,19 @@ def timed_by(one: Kind, timing: Timing) -> Kind:
 
 def next_times(one: Timed, now: str, count: int = SHOWN) -> list[dict[str, str]]:
     """The next due times, at most `count`, each in `utc` and `local` to its time zone. Of what is
-    paused they are those that it would have; what has ended has none."""
+    paused they are those that it would have; what has ended, or can't be read, has none."""
     if one.ended_at is not None:
         return []
+    try:
+        due = _next(one, now, count)
+    except (ScheduleInvalid, ValueError):
+        return []
+    return [{"utc": moment, "local": recurrence.in_words(moment, one.timezone)} for moment in due]
+
+
+def _next(one: Timed, now: str, count: int) -> list[str]:
     schedule = schedule_of(one)
     if one.status == "active" and one.next_run is not None:
         later = recurrence.upcoming(schedule, one.anchor, one.next_run, count - 1)
-        due = [one.next_run, *later][:count]
-    else:
-        due = recurrence.upcoming(schedule, one.anchor, now, count)
-    return [{"utc": moment, "local": recurrence.in_words(moment, one.timezone)} for moment in due]
+        return [one.next_run, *later][:count]
+    return recurrence.upcoming(schedule, one.anchor, now, count)

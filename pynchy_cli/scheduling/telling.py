@@ -3,11 +3,9 @@ what came of its firings."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from pynchy_cli import clock, recurrence
-from pynchy_cli.errors import ScheduleInvalid
 from pynchy_cli.model import Firing, HostJob, Task
 from pynchy_cli.store import jobs, tasks
 from pynchy_cli.store.connection import Connection
@@ -28,10 +26,7 @@ def document(db: Connection, one: Task | HostJob, now: str) -> dict[str, Any]:
     head = _head(one, _last_result(db, one))
     head |= {"anchor": one.anchor, "paused_by": one.paused_by, "catch_up": one.catch_up}
     head |= {"created_by": one.created_by, "created_at": one.created_at, "ended_at": one.ended_at}
-    due: list[dict[str, str]] = []
-    with suppress(ScheduleInvalid):
-        due = next_times(one, now)
-    return {**head, **_own(one), "next": due}
+    return {**head, **_own(one), "next": next_times(one, now)}
 
 
 def log(db: Connection, one: Task | HostJob, limit: int) -> list[dict[str, Any]]:
@@ -49,13 +44,8 @@ def text_of(one: Task | HostJob) -> str:
 
 
 def local(moment: str | None, timezone: str) -> str | None:
-    """A moment as people in a time zone read it; in UTC where this machine doesn't know the zone
-    any more."""
-    if moment is None:
-        return None
-    with suppress(ScheduleInvalid):
-        return recurrence.in_words(moment, timezone)
-    return recurrence.in_words(moment, "UTC")
+    """A moment as people in a time zone read it, if there is one."""
+    return None if moment is None else recurrence.in_words(moment, timezone)
 
 
 def _head(one: Task | HostJob, last_result: str | None) -> dict[str, Any]:

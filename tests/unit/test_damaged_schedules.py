@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pynchy_cli import clock
+from pynchy_cli import clock, timing
 from pynchy_cli.pipeline.schedule import Schedule
-from pynchy_cli.scheduling import changing
+from pynchy_cli.scheduling import changing, telling
 from pynchy_cli.store import failures, jobs, tasks, timetable
 from pynchy_cli.store.timetable import TASKS
 from tests.clocks import START, Clocks, clocks, job, task
@@ -125,5 +125,27 @@ def test_what_was_set_aside_is_due_again_once_a_person_has_resumed_it(made: Cloc
             failures.note(db, "schedule", f"task:{BROKEN}", "planted", START)
         changing.each(db, TASKS, [BROKEN], changing.pause, START)
         changing.each(db, TASKS, [BROKEN], changing.resume, START)
+    made.later(60)
+    assert made.fired(BROKEN) == [(clock.after(START, 60), "fired")]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("timezone", "Mars/Olympus"),
+        ("schedule_type", "weekly"),
+        ("anchor", "tomorrow"),
+        ("next_run", "tomorrow"),
+    ],
+)
+def test_it_is_listed_and_shown_all_the_same(made: Clocks, column: str, value: str) -> None:
+    damage(made, column, value)
+    found = made.task(BROKEN)
+    assert telling.row(found, None)["id"] == BROKEN
+    assert isinstance(timing.next_times(found, START), list)
+
+
+def test_a_time_zone_that_is_gone_keeps_no_interval_from_being_due(made: Clocks) -> None:
+    damage(made, "timezone", "Mars/Olympus")
     made.later(60)
     assert made.fired(BROKEN) == [(clock.after(START, 60), "fired")]

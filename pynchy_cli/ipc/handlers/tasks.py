@@ -56,18 +56,10 @@ def _timed(one: Timed) -> dict[str, Any]:
         "status": one.status,
         **({"paused_by": one.paused_by} if one.status == "paused" else {}),
         "next_run": due,
-        "next_run_local": _local(due, one.timezone) if due is not None else None,
+        "next_run_local": recurrence.in_words(due, one.timezone) if due is not None else None,
         "last_run": one.last_run,
         "source": one.source,
     }
-
-
-def _local(moment: str, timezone: str) -> str | None:
-    """A moment in words; None where its time zone is known no more."""
-    try:
-        return recurrence.in_words(moment, timezone)
-    except ScheduleInvalid:
-        return None
 
 
 def _cut(text: str) -> str:
