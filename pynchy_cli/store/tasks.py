@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from pynchy_cli.errors import TaskUnknown
 from pynchy_cli.model import CHAT_LANE, TASK_LANE, Firing, Task
-from pynchy_cli.store import runs, timetable
+from pynchy_cli.store import groups, runs, timetable
 from pynchy_cli.store.connection import Connection, Row
 from pynchy_cli.store.timetable import TIMED
 
@@ -153,12 +153,10 @@ def lane_of(task: Task) -> str:
 
 
 def start(db: Connection, task: Task, firing: int, prompt: str, now: str) -> int:
-    """Queue the run of a firing; its number."""
-    jid = task.chat_jid
-    if jid is None:
-        jid = db.execute(
-            "SELECT jid FROM registered_groups WHERE folder = ?", (task.group_folder,)
-        ).fetchone()[0]
+    """Queue the run of a firing; its number. It answers in the task's chat, for as long as that is
+    one of the group's, else in its first."""
+    own = groups.chats(db, task.group_folder)
+    jid = task.chat_jid if task.chat_jid in own else own[0]
     run = runs.queue_task(db, task.group_folder, lane_of(task), task.id, prompt, jid, now)
     db.execute(
         "UPDATE task_run_logs SET status = 'fired', run_id = ?, owner = NULL WHERE id = ?",

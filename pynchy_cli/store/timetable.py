@@ -16,7 +16,8 @@ from pynchy_cli.store.connection import Connection, Row
 KEPT_FIRINGS = 200
 """Firings of each one that are kept, however old they are."""
 KEPT_SECONDS = 7 * 86_400.0
-"""Younger ones are kept as well: a clock that is set back meets what it has fired."""
+"""Younger ones are kept as well: a clock that is set back meets what it has fired. Neither what
+they printed is, nor those that came to nothing."""
 KEPT_ENDED = 30 * 86_400.0
 """Seconds for which what has ended stays to be seen."""
 CLOCK = "schedule_clock"
@@ -251,7 +252,18 @@ def _require_unended(table: Table, one: Timed) -> None:
 
 
 def _prune(db: Connection, table: Table, id: str, now: str) -> None:
-    """Remove firings that are old and many, and over."""
+    """Remove firings that are old and many, and over; and of the one that is too many now, if it is
+    young, what no clock that is set back needs to meet."""
+    past = f"(SELECT id FROM {table.logs} WHERE {table.key} = ? ORDER BY id DESC LIMIT 1 OFFSET ?)"
+    db.execute(
+        f"DELETE FROM {table.logs} WHERE id = {past} AND status IN ('skipped', 'missed')",
+        (id, KEPT_FIRINGS),
+    )
+    if table is JOBS:
+        db.execute(
+            f"UPDATE {table.logs} SET output = NULL WHERE id = {past} AND output IS NOT NULL",
+            (id, KEPT_FIRINGS),
+        )
     db.execute(
         f"DELETE FROM {table.logs} WHERE {table.key} = :id AND due_at < :old AND due_at < ("
         f"SELECT due_at FROM {table.logs} WHERE {table.key} = :id"

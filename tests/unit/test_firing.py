@@ -10,7 +10,7 @@ import pytest
 
 from pynchy_cli import clock
 from pynchy_cli.scheduling.firing import fire_by_hand
-from pynchy_cli.store import failures, jobs, runs, tasks, timetable
+from pynchy_cli.store import chats, failures, jobs, runs, tasks, timetable
 from pynchy_cli.store.timetable import JOBS, TASKS
 from tests.clocks import START, Clocks, clocks, job, task
 
@@ -25,6 +25,12 @@ def made(tmp_path: Path) -> Iterator[Clocks]:
 
 def after(seconds: float) -> str:
     return clock.after(START, seconds)
+
+
+def with_further_chat(made: Clocks, jid: str) -> None:
+    with made.store.atomic() as db:
+        chats.seen(db, jid, None, START)
+        db.execute("INSERT INTO group_chats(jid, group_folder) VALUES (?, 'team')", (jid,))
 
 
 def test_a_due_task_becomes_a_run_and_is_due_again_later(made: Clocks) -> None:
@@ -128,6 +134,7 @@ def test_a_condition_is_checked_first(made: Clocks) -> None:
 
 
 def test_a_task_that_goes_on_in_the_conversation_is_in_its_lane(made: Clocks) -> None:
+    with_further_chat(made, "local:elsewhere")
     made.add(task(START, "interval", "60", context_mode="group", chat_jid="local:elsewhere"))
     made.later(60)
     assert made.rows("SELECT lane, kind, chat_jid FROM runs") == [
@@ -231,6 +238,45 @@ def test_old_firings_are_forgotten_and_the_young_or_last_ones_kept(made: Clocks)
     found = made.fired()
     assert len(found) == timetable.KEPT_FIRINGS
     assert found[-1][0] == after(600 * 3600)
+
+
+def test_what_was_left_out_is_forgotten_sooner(made: Clocks) -> None:
+    """Of the young ones, only those that began something need to be known."""
+    made.add(task(START, "interval", "10"))
+    for _ in range(timetable.KEPT_FIRINGS + 50):
+        made.later(10)
+    found = made.fired()
+    assert len(found) == timetable.KEPT_FIRINGS + 1
+    assert found[0] == (after(10), "fired")
+    assert found[-1] == (made.now, "skipped")
+
+
+def test_of_many_young_firings_only_the_last_outputs_are_kept(made: Clocks) -> None:
+    made.add(job(START, "interval", "10"))
+    for _ in range(timetable.KEPT_FIRINGS + 50):
+        made.later(10)
+        with made.store.atomic() as db:
+            (firing,) = made.rows("SELECT id FROM host_job_logs WHERE status = 'waiting'")
+            jobs.end(db, firing, "done", made.now, exit_code=0, output="much")
+    assert made.rows("SELECT count(*), count(output) FROM host_job_logs") == [
+        (timetable.KEPT_FIRINGS + 50, timetable.KEPT_FIRINGS)
+    ]
+    assert [one.output for one in jobs.outcomes(made.store.db, "job-aaaaaa", 1)] == ["much"]
+
+
+def test_a_chat_that_is_another_group_s_by_now_is_left_alone(made: Clocks) -> None:
+    with_further_chat(made, "local:club")
+    made.add(task(START, "interval", "1h", chat_jid="local:club"))
+    made.later(3600)
+    made.end_runs()
+    with made.store.atomic() as db:
+        db.execute("DELETE FROM group_chats")
+    made.later(3600)
+    made.end_runs()
+    with made.store.atomic() as db:
+        assert fire_by_hand(db, TASKS, made.task(), after(7300)) is not None
+    found = made.rows("SELECT chat_jid FROM runs ORDER BY id")
+    assert found == ["local:club", "local:team", "local:team"]
 
 
 def test_what_has_ended_long_ago_is_forgotten(made: Clocks) -> None:
