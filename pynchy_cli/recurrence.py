@@ -67,7 +67,7 @@ def read(type: str, value: str, timezone: str, now: str) -> Schedule:
         return Schedule("interval", _seconds(value.strip(" ")), timezone)
     if type == "once":
         return Schedule("once", _ahead(value, timezone, now), timezone)
-    raise ScheduleInvalid(f"A schedule can be {', '.join(KINDS)}, not {type[:20]!a}.")
+    raise ScheduleInvalid(f"A schedule can be cron, interval or once, not {type[:20]!a}.")
 
 
 def first(schedule: Schedule, now: str) -> str | None:
@@ -116,7 +116,7 @@ def moment(text: str, timezone: str) -> str:
     or ISO-8601 with a zone of its own. Raises ScheduleInvalid."""
     said = _MOMENT.fullmatch(text.strip(" "))
     if said is None:
-        raise ScheduleInvalid(f"{text[:40]!a} is no moment: give it such as 2026-12-01 09:00.")
+        raise ScheduleInvalid(f"{text[:40]!a} is no moment: give it such as 2030-12-01 09:00.")
     try:
         found = datetime.fromisoformat(f"{said[1]}T{said[2]}{(said[3] or '').upper()}")
         return clock.stamp(found if found.tzinfo else moment_of(found, zone(timezone)))

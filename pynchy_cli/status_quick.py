@@ -113,7 +113,9 @@ def print_table(told: dict[str, Any], home: str) -> None:
             f"{row['attempts']} attempts: {row['error']}"
         )
     for noun, one in _failing(told):
-        output.print_text(f"{'failing':<10} {noun}:{one['id']}, last {one['last_result']}")
+        what = one["last_result"].rstrip(".")
+        more = f"`pynchy {noun}s log {one['id']}` tells more"
+        output.print_text(f"{'failing':<10} {one['id']}, last {what}; {more}")
     if not told["stages"]:
         output.print_text("\nNothing runs. `pynchy up` starts all stages.")
 

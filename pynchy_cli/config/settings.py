@@ -264,7 +264,7 @@ class TimedRules(Section, frozen=True):
     every: str = ""
     """How often it is due, such as 30m, 2h or, in seconds, 90; from when it was configured on."""
     at: str = ""
-    """The single time at which it is due, such as 2026-12-01 09:00; once passed, it does nothing
+    """The single time at which it is due, such as 2030-12-01 09:00; once passed, it does nothing
     any more."""
     timezone: str = ""
     """The time zone for these, such as Europe/Berlin; empty is that of [scheduler]."""

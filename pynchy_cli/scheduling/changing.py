@@ -100,7 +100,7 @@ def run(db: Connection, table: Table, one: Timed, now: str) -> Changed:
     """Fire it now, whatever is due. Raises TaskFixed where it is cancelled, TaskBusy while its last
     firing is not over."""
     if one.status == "cancelled":
-        raise TaskFixed(f"The {table.noun} {one.id} is cancelled; add a new one.")
+        raise timetable.ended(table, one)
     if fire_by_hand(db, table, one, now) is None:
         raise TaskBusy(f"The last firing of {one.id} is not over yet. Try again when it is.")
     new = get(db, table, one.id)

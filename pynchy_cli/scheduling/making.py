@@ -164,7 +164,7 @@ def _require_editable(table: Table, one: Timed, wish: Wish) -> None:
     if one.source == "config":
         raise TaskFixed(configured(table, one))
     if one.status == "cancelled":
-        raise TaskFixed(f"The {table.noun} {one.id} is cancelled; add a new one.")
+        raise timetable.ended(table, one)
     if all(value is None for value in vars(wish).values()):
         raise UsageWrong("Nothing is to be changed: say what, such as --every 1h.")
 

@@ -246,9 +246,15 @@ def set_clock(db: Connection, now: str) -> None:
     db.execute("UPDATE counters SET at = ? WHERE name = ?", (now, CLOCK))
 
 
+def ended(table: Table, one: Timed) -> TaskFixed:
+    """What to tell of one that has ended."""
+    better = "only config.toml can bring it back" if one.source == "config" else "add a new one"
+    return TaskFixed(f"The {table.noun} {one.id} is {one.status}; {better}.")
+
+
 def _require_unended(table: Table, one: Timed) -> None:
     if one.ended_at is not None:
-        raise TaskFixed(f"The {table.noun} {one.id} is {one.status}; add a new one.")
+        raise ended(table, one)
 
 
 def _prune(db: Connection, table: Table, id: str, now: str) -> None:

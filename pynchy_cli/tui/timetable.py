@@ -4,6 +4,7 @@ people's, so no line of it can pass for one of ours, and no terminal obeys it.""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pynchy_cli import clock, locks
@@ -37,7 +38,7 @@ def print_list(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         return
     now = clock.now()
     has_groups = any("group" in one for one in rows)
-    lines = [HEADERS, *(_cells(one, now) for one in rows)]
+    lines = [_headers(rows), *(_cells(one, now) for one in rows)]
     _print_table(lines, None if has_groups else HEADERS.index("group"))
 
 
@@ -73,7 +74,7 @@ def print_shown(
     if log:
         print_text("")
         print_log(log, as_json)
-        for key in TEXTS:
+        for key in ("error", "reason", *TEXTS):
             if log[-1].get(key):
                 _print_fact(f"last {key}", log[-1][key], marked=True)
 
@@ -115,6 +116,15 @@ def _print_table(lines: Sequence[tuple[Any, ...]], without: int | None) -> None:
     print_table(headers, rows, width())
 
 
+def _headers(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The headers, with the zone in which the times are shown."""
+    due = {one["next_run"] for one in rows} - {None}
+    zones = sorted({_here(moment).tzname() or "" for moment in due})
+    return tuple(
+        f"{name} ({'/'.join(zones)})" if name == "next" and zones else name for name in HEADERS
+    )
+
+
 def _cells(row: Mapping[str, Any], now: str) -> tuple[Any, ...]:
     what = f"{row['name']}: {row['summary']}" if row["name"] else row["summary"]
     schedule = str(row["schedule_value"])
@@ -128,9 +138,12 @@ def _due(row: Mapping[str, Any], now: str) -> str:
     if row["next_run"] is None:
         return str(row["status"])
     is_soon = clock.seconds_between(now, row["next_run"]) < SOON
-    return (
-        clock.parse(row["next_run"]).astimezone().strftime("%m-%d %H:%M" if is_soon else "%Y-%m-%d")
-    )
+    return _here(row["next_run"]).strftime("%m-%d %H:%M" if is_soon else "%Y-%m-%d")
+
+
+def _here(moment: str) -> datetime:
+    """A moment as this machine's clock shows it."""
+    return clock.parse(moment).astimezone()
 
 
 def _span(value: str) -> str:

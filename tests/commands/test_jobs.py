@@ -167,8 +167,9 @@ def test_host_jobs_are_listed_the_next_due_first(
     assert [row["status"] for row in listed(pynchy, "--all")] == ["active", "active", "completed"]
     code, lines = on_terminal(home, environment, "jobs", "list", columns=80)
     assert code == 0
-    assert lines[0].split() == ["ID", "SCHEDULE", "NEXT", "WHAT"]
-    assert lines[1] == "job-bbbbbb  0 * * * *  2099-01-01  First: true"
+    assert lines[0].split()[:3] == ["ID", "SCHEDULE", "NEXT"]
+    assert lines[0].endswith(")  WHAT")
+    assert " ".join(lines[1].split()) == "job-bbbbbb 0 * * * * 2099-01-01 First: true"
     assert all(len(line) <= 80 and "\x1b" not in line for line in lines)
     _, lines = on_terminal(home, environment, "jobs", "show", ID, columns=80)
     assert [line for line in lines if line.startswith("id: ")] == [f"id: {ID}"]

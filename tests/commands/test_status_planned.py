@@ -191,7 +191,7 @@ def test_the_table_counts_them_and_names_the_next_and_the_failing(
     found = lines(store, capsys)
     assert found["tasks"].startswith("2 active, 1 paused; next is first, in 2 h")
     assert found["host jobs"] == "1 active, 0 paused"
-    assert found["failing"] == "task:look, last failed: No answer."
+    assert found["failing"] == "look, last failed: No answer; `pynchy tasks log look` tells more"
     with store.atomic() as db:
         db.execute("UPDATE host_jobs SET next_run = ?", (DUE,))
     assert "; next is backup, due for " in lines(store, capsys)["host jobs"]
@@ -207,7 +207,8 @@ def test_the_latest_failures_are_named_first_and_not_all_of_them(
             timetable.fired(db, JOBS, f"backup-{number}", due_at=at, status="unknown", now=at)
     status_quick.print_table(told(store), "there")
     found = [one for one in capsys.readouterr().out.splitlines() if one.startswith("failing")]
-    assert found == [f"failing    job:backup-{n}, last unknown" for n in range(8, 3, -1)]
+    told_of = "failing    backup-{0}, last unknown; `pynchy jobs log backup-{0}` tells more"
+    assert found == [told_of.format(n) for n in range(8, 3, -1)]
 
 
 def test_it_is_said_that_nothing_fires(

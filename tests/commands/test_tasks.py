@@ -253,8 +253,11 @@ def test_a_terminal_of_80_columns_is_enough(
         assert all(len(line) <= 80 for line in lines)
         assert not any(mark in line for line in lines for mark in ("\x1b", "\r", "\u202e"))
     _, lines = on_terminal(home, utc, "tasks", "list", columns=80)
-    assert lines[0].split() == ["ID", "GROUP", "SCHEDULE", "NEXT", "WHAT"]
+    assert lines[0].split() == ["ID", "GROUP", "SCHEDULE", "NEXT", "(UTC)", "WHAT"]
     assert "task-aaaaaa  main   0 9 * * *  2099-01-01   Every morning: Look" in lines[2]
+    have(home, daily(id="task-cccccc", next_run="2099-07-01T08:00:00.000Z"))
+    _, lines = on_terminal(home, {**utc, "TZ": "Europe/Berlin"}, "tasks", "list", columns=80)
+    assert "  NEXT (CEST/CET)  " in lines[0]
     _, lines = on_terminal(home, utc, "tasks", "show", "task-bbbbbb", columns=80)
     assert [line for line in lines if line.startswith("id: ")] == ["id: task-bbbbbb"]
     assert "> id: task-zzzzzz\\u202e" in lines
@@ -391,6 +394,11 @@ def test_what_is_configured_is_changed_there(home: Path, pynchy: Pynchy) -> None
     assert json.loads(pynchy("tasks", "resume", "nightly").stdout)["status"] == "active"
     write(home, "UPDATE scheduled_tasks SET status = 'paused', paused_by = 'config'")
     assert "not enabled" in pynchy("tasks", "resume", "nightly").stdout
+    write(home, "UPDATE scheduled_tasks SET status = 'cancelled', ended_at = created_at")
+    for verb in ("pause", "resume", "run"):
+        assert (
+            "only config.toml can bring it back" in pynchy("tasks", verb, "nightly", code=2).stderr
+        )
 
 
 def test_an_unknown_id_is_told(home: Path, pynchy: Pynchy) -> None:
@@ -474,6 +482,8 @@ def test_the_log_tells_what_came_of_each_firing(
     assert lines[0].split()[:4] == ["DUE", "RESULT", "RUN", "SECONDS"]
     assert lines[1].endswith("by hand; no \\x1b[31mkey")
     assert all(len(line) <= 80 for line in lines)
+    _, lines = on_terminal(home, environment, "tasks", "show", ID, columns=80)
+    assert lines[-2:] == ["last reason:", "> the one before was not over yet"]
     write(home, "DELETE FROM task_run_logs WHERE run_id IS NULL")
     _, lines = on_terminal(home, environment, "tasks", "show", ID, columns=80)
     assert lines[-3:] == ["last answer:", "> half", "> of it"]

@@ -411,7 +411,7 @@ def test_single_moments_that_are_refused(text: str, reason: str) -> None:
 
 
 def test_there_are_no_other_types_and_no_other_zones() -> None:
-    assert "cron, interval, once, not 'weekly'" in refused("weekly", "0 9 * * *")
+    assert "cron, interval or once, not 'weekly'" in refused("weekly", "0 9 * * *")
     for type, value in (("cron", "0 9 * * *"), ("interval", "30m"), ("once", "2030-01-01 09:00")):
         assert "Do you mean Europe/Berlin?" in refused(type, value, "Europe/Berln")
 
