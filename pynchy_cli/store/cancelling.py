@@ -11,6 +11,7 @@ from pynchy_cli.store.connection import Connection
 
 CANCELLED = "(Cancelled.)"
 WHY = "cancelled by hand"
+VOID = "↩️ {id} is void: the run that asked was stopped."
 
 
 def stop(db: Connection, group_folder: str, now: str) -> Run | None:
@@ -54,9 +55,19 @@ def _stop(db: Connection, run: Run, now: str) -> None:
 
 
 def _close_questions(db: Connection, run: Run, now: str) -> None:
-    """Nobody waits for the answers to what it has asked."""
+    """Nobody waits for the answers to what it has asked; where the chat isn't told of its end, it
+    is told of that."""
     for asked in questions.of_run(db, run.group_folder, run.id):
-        questions.withdraw(db, asked, "The turn was stopped.", now)
+        if questions.withdraw(db, asked, "The turn was stopped.", now) and not run.is_watched:
+            outbound.say(
+                db,
+                key=f"question:{asked.id}:withdrawn",
+                chat_jid=asked.chat_jid,
+                content=VOID.format(id=asked.id),
+                source="host",
+                now=now,
+                group_folder=asked.group_folder,
+            )
 
 
 def _tell(db: Connection, run: Run, now: str) -> None:

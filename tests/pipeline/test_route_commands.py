@@ -16,6 +16,7 @@ from pynchy_cli.store import approvals, audit, groups, tasks
 from pynchy_cli.tui.talk import Talk
 from tests.clocks import START, task
 from tests.conftest import Pynchy
+from tests.fired import fire
 from tests.people import BEFORE, People
 
 SHELL = {"commands__shell": "true"}
@@ -305,6 +306,19 @@ def test_a_run_that_waits_again_and_is_cancelled_has_no_more_questions(
         db.execute("UPDATE runs SET state = 'queued', owner = NULL WHERE id = ?", (run,))
     pynchy("runs", "cancel", str(run))
     assert people.rows("SELECT state FROM questions") == [("withdrawn",)]
+
+
+def test_the_chat_hears_that_nobody_waits_for_an_answer_to_a_task_that_is_stopped(
+    people: People, pynchy: Pynchy
+) -> None:
+    with people.store() as store:
+        run = fire(store)
+    people.at_work()
+    people.question("q2w3", Question(question="Where?"))
+    pynchy("runs", "cancel", str(run), "--wait=0", code=1)
+    assert people.rows("SELECT chat_jid, content FROM outbound_ledger") == [
+        ("local:team", "↩️ q2w3 is void: the run that asked was stopped.")
+    ]
 
 
 def test_whoever_is_about_to_say_something_is_told_whether_it_will_be_heard(
