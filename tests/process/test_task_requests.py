@@ -73,7 +73,7 @@ def test_a_time_is_meant_as_clocks_there_show_it(
     assert answer["next"] == [{"utc": utc, "local": local}]
     assert answer["timezone"] == made.timezone == (zone or "Europe/Berlin")
     (listed,) = told(agent, "b", "list_tasks")["tasks"]
-    assert (listed["id"], listed["next_run"], listed["next_run_local"]) == (made.id, utc, local)
+    assert (listed["id"], listed["next_run"], listed["next_local"]) == (made.id, utc, local)
 
 
 def test_nothing_is_said_to_be_scheduled_before_it_is(house: House) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from pynchy_cli.errors import DatabaseForeign, HomeUnusable, SchemaTooNew, SchemaTooOld
+from pynchy_cli.store import runs, tasks, timetable
 from pynchy_cli.store.bell import Bell
 from pynchy_cli.store.connection import SCHEMA, Store, connect
 from pynchy_cli.store.migrate import Change, changes, migrate
+from pynchy_cli.store.timetable import TASKS
 
 NOW = "2026-01-31T08:00:00.000Z"
 FAMILY = [
@@ -101,6 +103,27 @@ def test_a_home_of_the_first_edition_gets_the_indexes_that_it_lacks(path: Path) 
             db.execute(f"DROP INDEX {name}")
     migrate(path)
     assert sorted(indexes()) == new
+
+
+def test_tasks_from_before_there_were_clocks_are_whole_ones_now(path: Path) -> None:
+    migrate(path, changes()[:5])
+    with closing(sqlite3.connect(path)) as db, db:
+        for sql in FAMILY:
+            db.execute(sql)
+        db.execute(
+            "INSERT INTO scheduled_tasks(id, group_folder, prompt, schedule_type, schedule_value,"
+            " next_run, created_at) VALUES ('old', 'a', 'Look.', 'interval', '60', ?, ?)",
+            (NOW, NOW),
+        )
+    assert migrate(path)[0] == "m006_schedule"
+    with Store.open(path) as store:
+        (task,) = tasks.all(store.db, "a")
+        assert (task.id, task.prompt, task.next_run) == ("old", "Look.", NOW)
+        assert (task.status, task.timezone, task.source) == ("active", "UTC", "person")
+        assert (task.context_mode, task.catch_up, task.overlap) == ("isolated", "once", "skip")
+        assert timetable.due(store.db, TASKS, NOW, 9) == ["old"]
+        run = runs.get(store.db, 1)
+        assert (run.state, run.task, run.quiet) == ("done", None, False)
 
 
 def test_a_rebuilt_parent_keeps_its_children(path: Path) -> None:

@@ -20,9 +20,11 @@ from pynchy_cli.store import (
     runs,
     status,
     tasks,
+    timetable,
 )
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
+from pynchy_cli.store.timetable import JOBS, TASKS
 
 NOW = "2026-01-31T08:00:00.000Z"
 ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
@@ -101,6 +103,66 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "which host jobs were begun": (
         lambda db: jobs.begun(db),
         "host_job_logs USING INDEX host_job_logs_in_turn (status=?)",
+    ),
+    "which tasks are due": (
+        lambda db: timetable.due(db, TASKS, NOW, 100),
+        "scheduled_tasks USING INDEX scheduled_tasks_due (next_run<?)",
+    ),
+    "which host jobs are due": (
+        lambda db: timetable.due(db, JOBS, NOW, 100),
+        "host_jobs USING INDEX host_jobs_due (next_run<?)",
+    ),
+    "when a task is due next": (
+        lambda db: timetable.next_due(db, TASKS),
+        "scheduled_tasks USING INDEX scheduled_tasks_due (next_run>?)",
+    ),
+    "when a host job is due next": (
+        lambda db: timetable.next_due(db, JOBS),
+        "host_jobs USING INDEX host_jobs_due (next_run>?)",
+    ),
+    "whether a task is at work": (
+        lambda db: tasks.unfinished(db, "look"),
+        "runs USING INDEX runs_of_task (task=?)",
+    ),
+    "whether a task's condition is checked": (
+        lambda db: tasks.unfinished(db, "look"),
+        "task_run_logs USING INDEX task_run_logs_checking (task_id=?)",
+    ),
+    "whether a host job is at work": (
+        lambda db: jobs.is_unfinished(db, "backup"),
+        "host_job_logs USING INDEX host_job_logs_open (job_id=?)",
+    ),
+    "what of a task has fired": (
+        lambda db: timetable.fired_after(db, TASKS, "look", NOW),
+        "(task_id=? AND due_at>?)",
+    ),
+    "what has ended long ago": (
+        lambda db: timetable.forget_ended(db, TASKS, NOW),
+        "scheduled_tasks_ended (ended_at>? AND ended_at<?)",
+    ),
+    "what came of a task": (
+        lambda db: tasks.outcomes(db, "look", 20),
+        "task_run_logs_of_task (task_id=?)",
+    ),
+    "what came of a host job": (
+        lambda db: jobs.outcomes(db, "backup", 20),
+        "host_job_logs_of_job (job_id=?)",
+    ),
+    "how a host job ended before": (
+        lambda db: jobs.status_before(db, "backup", 7),
+        "host_job_logs_of_job (job_id=? AND id<?)",
+    ),
+    "how many tasks a group's agents have made": (
+        lambda db: tasks.count_of(db, "team", "agent"),
+        "scheduled_tasks_of_group (group_folder=?)",
+    ),
+    "what status tells of the last firings of tasks": (
+        lambda db: planned.tasks(db),
+        "log USING INTEGER PRIMARY KEY",
+    ),
+    "what status tells of tasks' runs": (
+        lambda db: planned.tasks(db),
+        "run USING INTEGER PRIMARY KEY",
     ),
     "which conditions are to be checked": (
         lambda db: tasks.checking(db, 32),

@@ -275,7 +275,7 @@ def test_a_group_lists_its_own_and_an_admin_group_all(ask: Asking) -> None:
                 "timezone": "Europe/Berlin",
                 "status": "active",
                 "next_run": "2026-03-29T01:00:00.000Z",
-                "next_run_local": "Sun 2026-03-29 03:00 CEST",
+                "next_local": "Sun 2026-03-29 03:00 CEST",
                 "last_run": None,
                 "source": "config",
                 "context_mode": "isolated",
@@ -330,7 +330,7 @@ def test_a_zone_that_is_known_no_more_hides_nothing(ask: Asking) -> None:
     id = scheduled(ask)
     came_from(ask, TASKS, id, timezone="Gone/Away")
     (one,) = told(ask, "family", protocol.ListTasks())["tasks"]
-    assert (one["id"], one["next_run_local"]) == (id, "Sun 2026-03-29 01:00 UTC")
+    assert (one["id"], one["next_local"]) == (id, "Sun 2026-03-29 01:00 UTC")
     told(ask, "family", protocol.PauseTask(task_id=id))
     code, why = refused(ask, "family", protocol.ResumeTask(task_id=id))
     assert (code, "Gone/Away" in why) == ("schedule_invalid", True)

@@ -56,7 +56,7 @@ def _timed(one: Timed) -> dict[str, Any]:
         "status": one.status,
         **({"paused_by": one.paused_by} if one.status == "paused" else {}),
         "next_run": due,
-        "next_run_local": recurrence.in_words(due, one.timezone) if due is not None else None,
+        "next_local": recurrence.in_words(due, one.timezone) if due is not None else None,
         "last_run": one.last_run,
         "source": one.source,
     }
