@@ -152,11 +152,7 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         lambda db: jobs.status_before(db, "backup", 7),
         "host_job_logs_of_job (job_id=? AND id<?)",
     ),
-    "how many tasks a group's agents have made": (
-        lambda db: tasks.count_of(db, "team", "agent"),
-        "scheduled_tasks_of_group (group_folder=?)",
-    ),
-    "what status tells of the last firings of tasks": (
+    "what status tells of tasks' firings": (
         lambda db: planned.tasks(db),
         "log USING INTEGER PRIMARY KEY",
     ),
