@@ -106,7 +106,7 @@ def test_a_planted_fault_is_found(tmp_path: Path, environment: dict[str, str]) -
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("*.pyc"))
     turn = copy / "pynchy_cli/agent/turn.py"
     source = turn.read_text()
-    sound = "if is_child else None\n        )\n"
+    sound = "if is_kept else None\n        )\n"
     assert source.count(sound) == 1
     planted = sound + '        db.execute("COMMIT")\n        db.execute("BEGIN IMMEDIATE")\n'
     turn.write_text(source.replace(sound, planted))
