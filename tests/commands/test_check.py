@@ -411,7 +411,7 @@ def test_schedules_that_can_not_be_are_told_with_the_reason(pynchy: Pynchy, home
         ({"type": "interval", "value": 9}, "10 seconds"),
         ({"type": "interval", "value": 10.5}, "no interval"),
         ({"type": "once", "value": "2026-03-06 09:00", "tz": "UTC", "after": AFTER}, "past"),
-        ({"type": "weekly", "value": "x"}, "cron, interval, once"),
+        ({"type": "weekly", "value": "x"}, "cron, interval or once"),
         ({"value": "@daily", "tz": "Europe/Berlinn"}, "Europe/Berlin?"),
         ({"value": "@daily", "tz": "\ud800\0"}, "no time zone"),
         ({"value": "@daily", "after": "9999-12-31T23:00:00Z"}, "never comes"),
