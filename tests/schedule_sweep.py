@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.stage_server import LIMIT, StageServer
 from tests.sweep import CALLS, Point
 
 
-class ScheduleSweep:
+class ScheduleSweep(ABC):
     """A home that is made already, put back before each kill."""
 
     def __init__(self, home: Path, environ: Mapping[str, str], root: Path) -> None:
@@ -31,13 +32,13 @@ class ScheduleSweep:
         self.found: list[str] = []
         self.tried = self.killed = 0
 
+    @abstractmethod
     def prepare(self) -> None:
         """Have some things be due."""
-        raise NotImplementedError
 
+    @abstractmethod
     def problems(self, was_killed: bool) -> Iterator[str]:
         """What is wrong, once the stage has run to its end."""
-        raise NotImplementedError
 
     def restore(self) -> None:
         """Put the home back to what `prepare` made."""

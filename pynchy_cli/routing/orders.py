@@ -19,7 +19,7 @@ STOPPING = "✋ Stopping. What was said so far stays, and the conversation goes 
 NOTED = "📝 Noted as {id}."
 TOO_LONG = "That is too long: at most {limit} characters."
 RUNNING = "⏳ Running it; what comes of it is said here."
-LONGEST_TODO = 2000
+LONGEST_NOTED = 2000
 COMMAND_LIMIT = 10_000
 
 
@@ -129,6 +129,6 @@ class Orders:
 
 
 def _note(db: Connection, folder: str, text: str, now: str) -> str:
-    if len(text) > LONGEST_TODO:
-        return TOO_LONG.format(limit=LONGEST_TODO)
+    if len(text) > LONGEST_NOTED:
+        return TOO_LONG.format(limit=LONGEST_NOTED)
     return NOTED.format(id=todos.add(db, folder, text, now))
