@@ -86,20 +86,7 @@ def _task(db: Connection, asked: Asked[ScheduleTask], found: Timing, now: str) -
     assert request.prompt is not None, "what was checked"
     return Task(
         id=timetable.new_id(db, timetable.TASKS),
-        name=request.name,
-        schedule_type=found.schedule.type,
-        schedule_value=found.schedule.value,
-        timezone=found.schedule.timezone,
-        anchor=found.anchor,
-        catch_up="once",
-        status="active",
-        paused_by=None,
-        source="agent",
-        created_by=_maker(asked),
-        created_at=now,
-        ended_at=None,
-        next_run=found.next_run,
-        last_run=None,
+        **_timed(asked, found, now),
         timeout_seconds=CONDITION,
         group_folder=folder,
         # Another group's task is answered in that group's own chat.
@@ -116,24 +103,31 @@ def _job(db: Connection, asked: Asked[ScheduleTask], found: Timing, now: str) ->
     assert request.command is not None, "what was checked"
     return HostJob(
         id=timetable.new_id(db, timetable.JOBS),
-        name=request.name,
-        schedule_type=found.schedule.type,
-        schedule_value=found.schedule.value,
-        timezone=found.schedule.timezone,
-        anchor=found.anchor,
-        catch_up="once",
-        status="active",
-        paused_by=None,
-        source="agent",
-        created_by=_maker(asked),
-        created_at=now,
-        ended_at=None,
-        next_run=found.next_run,
-        last_run=None,
+        **_timed(asked, found, now),
         timeout_seconds=float(request.timeout_seconds),
         command=request.command,
         cwd=request.cwd,
     )
+
+
+def _timed(asked: Asked[ScheduleTask], found: Timing, now: str) -> dict[str, Any]:
+    """What is alike in both, but the id and the limit."""
+    return {
+        "name": asked.request.name,
+        "schedule_type": found.schedule.type,
+        "schedule_value": found.schedule.value,
+        "timezone": found.schedule.timezone,
+        "anchor": found.anchor,
+        "catch_up": "once",
+        "status": "active",
+        "paused_by": None,
+        "source": "agent",
+        "created_by": _maker(asked),
+        "created_at": now,
+        "ended_at": None,
+        "next_run": found.next_run,
+        "last_run": None,
+    }
 
 
 def _maker(asked: Asked[ScheduleTask]) -> str:
