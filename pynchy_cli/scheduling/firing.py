@@ -19,6 +19,7 @@ SLICE = 100
 """Firings at most before others are seen to."""
 BUSY = "the one before was not over yet"
 MISSED = "nothing ran at that time"
+FIRED = "it has fired before"
 
 
 class Firings:
@@ -52,34 +53,13 @@ class Firings:
                 return False
             schedule = schedule_of(one)
             slot = recurrence.latest(schedule, one.anchor, one.next_run, now)
-            self._note(db, table, one, slot, now)
+            status, reason = _note(db, table, one, slot, now)
             following = recurrence.following(schedule, one.anchor, now)
             timetable.see_clock(db, now)
             timetable.advance(db, table, one.id, following, now)
-        return True
-
-    def _note(self, db: Connection, table: Table, one: Timed, slot: str, now: str) -> None:
-        """Write the firing of a due time, with what comes of it."""
-        status, reason = _status(db, one, slot, now)
-        since = one.next_run if one.next_run != slot else None
-        number = timetable.fired(
-            db,
-            table,
-            one.id,
-            due_at=slot,
-            status=status,
-            now=now,
-            missed_since=since,
-            reason=reason,
-        )
-        if number is None:
-            self.context.log.warning("fired before", **{table.noun: one.id}, due=slot)
-            return
         told = {table.noun: one.id, "due": slot, "status": status}
         self.context.log.info("due", **told, **({"reason": reason} if reason else {}))
-        if isinstance(one, Task) and status == "fired":
-            firing = Firing(number, one.id, slot, now, since, False, status, None)
-            tasks.start(db, one, number, prompt(one, firing), now)
+        return True
 
 
 def subject(table: Table, id: str) -> str:
@@ -104,6 +84,28 @@ def fire_by_hand(db: Connection, table: Table, one: Timed, now: str) -> int | No
         firing = Firing(number, one.id, now, now, None, True, "fired", None)
         tasks.start(db, one, number, prompt(one, firing), now)
     return number
+
+
+def _note(db: Connection, table: Table, one: Timed, slot: str, now: str) -> tuple[str, str | None]:
+    """Write the firing of a due time, with what comes of it: that, and why if it is nothing."""
+    status, reason = _status(db, one, slot, now)
+    since = one.next_run if one.next_run != slot else None
+    number = timetable.fired(
+        db,
+        table,
+        one.id,
+        due_at=slot,
+        status=status,
+        now=now,
+        missed_since=since,
+        reason=reason,
+    )
+    if number is None:
+        return "left", FIRED
+    if isinstance(one, Task) and status == "fired":
+        firing = Firing(number, one.id, slot, now, since, False, status, None)
+        tasks.start(db, one, number, prompt(one, firing), now)
+    return status, reason
 
 
 def _status(db: Connection, one: Timed, slot: str, now: str) -> tuple[str, str | None]:

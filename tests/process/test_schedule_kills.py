@@ -117,15 +117,15 @@ def test_so_it_is_at_every_point(sweep: Sweep, part: int) -> None:
 
 
 PLANTS = {
-    "            tasks.start(db, one, number, prompt(one, firing), now)\n": (
-        "            self.late = (one, number, prompt(one, firing), now)\n"
+    "        tasks.start(db, one, number, prompt(one, firing), now)\n    return status": (
+        "        one.__dict__['late'] = (one, number, prompt(one, firing), now)\n    return status"
     ),
-    "            timetable.advance(db, table, one.id, following, now)\n        return True\n": (
+    "            timetable.advance(db, table, one.id, following, now)\n        told": (
         "            timetable.advance(db, table, one.id, following, now)\n"
-        "        if (late := self.__dict__.pop('late', None)) is not None:\n"
+        "        if (late := one.__dict__.get('late')) is not None:\n"
         "            with self.context.store.atomic() as db:\n"
         "                tasks.start(db, *late)\n"
-        "        return True\n"
+        "        told"
     ),
 }
 """What firing.py says, and what it is to say: a run is queued when its firing is noted already."""

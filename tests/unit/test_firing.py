@@ -198,8 +198,9 @@ def test_a_due_time_that_has_fired_does_not_fire_again(made: Clocks) -> None:
 
 
 def test_a_firing_is_written_with_the_next_due_time_and_the_run_or_not_at_all(
-    made: Clocks,
+    made: Clocks, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     made.add(task(START, "interval", "60"))
     made.store.db.execute(
         "CREATE TRIGGER broken BEFORE UPDATE OF next_run ON scheduled_tasks"
@@ -208,12 +209,14 @@ def test_a_firing_is_written_with_the_next_due_time_and_the_run_or_not_at_all(
     assert made.later(60) == 0
     assert made.rows("SELECT count(*) FROM runs") == [0]
     assert made.fired() == []
+    assert "'event': 'due'" not in caplog.text
     made.store.db.execute("DROP TRIGGER broken")
     with made.store.atomic() as db:
         failures.retry(db, "task:task-aaaaaa")
     assert made.later(1) == 1
     assert made.rows("SELECT count(*) FROM failures") == [0]
     assert made.rows("SELECT count(*) FROM runs") == [1]
+    assert caplog.text.count("'event': 'due'") == 1
 
 
 def test_by_hand_it_fires_now_and_stays_due_as_it_was(made: Clocks) -> None:
