@@ -17,10 +17,27 @@ CHILD_LANE = "child:"
 """How the lanes of sandboxes begin that another one has started."""
 TASK_LANE = "task:"
 """How the lanes of tasks begin that have conversations of their own."""
+THREAD_LANE = "thread:"
+"""How the lanes of threads begin, where threads have conversations of their own."""
 PASSING = (SHELL_LANE, CHILD_LANE, TASK_LANE)
 """Lanes whose names begin so have a conversation that ends with its sandbox."""
 OWN_ID = "pynchy:"
 """Ids of messages that we write ourselves begin so; a network's message may not."""
+
+
+def is_conversation(lane: str) -> bool:
+    """Whether a lane's conversation goes on from run to run: the chat's, or a thread's own."""
+    return lane == CHAT_LANE or lane.startswith(THREAD_LANE)
+
+
+def thread_in(chat_jid: str, network_id: str) -> str:
+    """A thread's name, unique in the file: the chat's and what its network calls the thread."""
+    return f"{chat_jid}/{network_id}"
+
+
+def thread_id(thread: str) -> str:
+    """What its network calls a thread; empty where it is none."""
+    return thread.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -54,10 +71,28 @@ class Group:
 
 
 @dataclass(frozen=True)
+class SharedFile:
+    """A file that came with a message. `remote_id` is what its channel fetches it by, `size` what
+    the network says of it. Once it is `here`, `path` is its name in the group's folder of files;
+    where it `failed`, `error` says why."""
+
+    remote_id: str
+    name: str
+    mime: str = ""
+    size: int | None = None
+    state: Literal["waiting", "here", "failed"] = "waiting"
+    path: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class NewMessage:
     """Something said, before it has a place in the file.
 
-    `id` is the network's and unique in its chat; `timestamp` the network's time.
+    `id` is the network's and unique in its chat; `timestamp` the network's time. What people say
+    is of the type `user`; an `edit` or a `deletion` names the message it `replaces` by its
+    network's id, and so does a `reaction`, whose content is the emoji's name. `thread` is empty,
+    or as `thread_in` gives it.
     """
 
     id: str
@@ -72,6 +107,9 @@ class NewMessage:
     is_from_me: bool = False
     run_id: int | None = None
     metadata: str | None = None
+    thread: str = ""
+    replaces: str | None = None
+    files: tuple[SharedFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +163,8 @@ class Run:
     """The task whose firing it is."""
     quiet: bool = False
     """Whether its agent has said that there is nothing to be said."""
+    thread: str = ""
+    """The thread in which it was said, and is answered; empty outside of one."""
 
     @property
     def turn(self) -> str:
@@ -201,6 +241,47 @@ class Reply:
     is_final: bool
     source: str
     created_at: str
+    thread: str = ""
+    doing: str | None = None
+    """What its agent does just now, in a line; of one that is still open."""
+
+
+DeliveryState = Literal["pending", "sending", "sent", "unknown", "dead"]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One reply in one chat, as its channel brings it there. `delivered_version` is the reply's
+    version that the chat shows."""
+
+    reply: Reply
+    chat_jid: str
+    channel: str
+    state: DeliveryState
+    delivered_version: int
+    attempts: int
+    next_attempt_at: str | None
+    delivered_at: str | None
+    error: str | None
+
+    @property
+    def thread(self) -> str:
+        """What the network calls the thread it belongs into; empty where it is none."""
+        return thread_id(self.reply.thread) if self.chat_jid == self.reply.chat_jid else ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One message of the network's by which a reply is shown: the reply's `number`th, counted
+    from 0. `digest` is the sha256 of what was sent last; `after_id` the newest of the network's ids
+    known in the chat when it was begun, so that it can be looked for after that one."""
+
+    number: int
+    state: Literal["sending", "sent", "unknown"]
+    remote_id: str | None
+    digest: str
+    after_id: str | None
+    begun_at: str
 
 
 Source = Literal["person", "agent", "config"]

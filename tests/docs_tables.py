@@ -51,7 +51,21 @@ TABLES = {
         "send, chat, listen, runs",
     ),
     "outbound_deliveries": Table(
-        "one reply in one chat: delivered, pending or dead", "run-agent, route", "status"
+        "one reply in one chat: pending, sending, sent, unknown (nobody knows whether it got "
+        "there) or dead",
+        "run-agent, route, ipc-watch, listen, outbox",
+        "listen, outbox, status",
+    ),
+    "outbound_parts": Table(
+        "one message of the network's by which a reply is shown in a chat",
+        "listen",
+        "listen, outbox",
+    ),
+    "channel_cursors": Table("how far a chat's history was taken in", "listen", "listen"),
+    "message_files": Table(
+        "a file that came with a message: to be fetched, in the group's folder of files, or failed",
+        "listen",
+        "listen, run-agent",
     ),
     "events": Table("a step of an agent: a tool call, a thought, its end", "run-agent", "runs"),
     "failures": Table(

@@ -205,7 +205,7 @@ class Sweep:
         if shown != len(said):
             yield f"{shown} answers are among the messages"
         delivered = self._rows("SELECT state FROM outbound_deliveries")
-        if delivered != [("delivered",)] * len(said):
+        if delivered != [("sent",)] * len(said):
             yield f"deliveries are {delivered}"
         runs = self._rows("SELECT state FROM runs WHERE kind = 'chat'")
         if not runs or not {state for (state,) in runs} <= self.story.states:

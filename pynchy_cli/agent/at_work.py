@@ -91,7 +91,7 @@ class AtWork:
             return False
         now = work.turn.run
         heard = messages.for_agent(
-            self.context.store.db, now.group_folder, before.last_seq, now.last_seq
+            self.context.store.db, now.group_folder, before.last_seq, now.last_seq, now.thread
         )
         if heard:
             prompt = transcript.prompt(heard)

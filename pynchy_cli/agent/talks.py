@@ -66,9 +66,12 @@ class Talks:
         """What the agent is told, or None where nobody said anything to it."""
         if run.prompt is not None:
             return f"{run.note}\n\n{run.prompt}" if run.note else run.prompt
-        since = min(run.first_seq - 1, group.answered_seq)
+        since = run.first_seq - 1
+        if not run.thread:
+            since = min(since, group.answered_seq)
         since = max(since, run.answered_seq)
-        heard = messages.for_agent(self.context.store.db, group.folder, since, run.last_seq)
+        db = self.context.store.db
+        heard = messages.for_agent(db, group.folder, since, run.last_seq, run.thread)
         if not heard:
             return None
         prompt = transcript.prompt(heard)

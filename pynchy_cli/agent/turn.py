@@ -162,7 +162,7 @@ class Turn:
         with self.store.atomic() as db:
             self._require(db)
             self._over(db, now)
-            groups.answer_through(db, self.run.group_folder, self.run.last_seq)
+            self._answered_through(db, self.run.last_seq)
 
     def _over(self, db: Connection, now: str) -> None:
         """There is nothing more to say."""
@@ -243,7 +243,7 @@ class Turn:
         through = self._through(record.read)
         self._answer(db, record.reply.strip() or self._text.strip(), now)
         self._text, self._kept = "", 0
-        groups.answer_through(db, self.run.group_folder, through)
+        self._answered_through(db, through)
         self.run = steering.replied(db, self.run, through)
 
     def _end(self, db: Connection, ended: protocol.TurnEnded, now: str) -> None:
@@ -305,7 +305,7 @@ class Turn:
         if not self.run.is_watched:
             return
         self._cut_short(db, self._said(reply), STOPPED, now)
-        groups.answer_through(db, self.run.group_folder, self.run.last_seq)
+        self._answered_through(db, self.run.last_seq)
 
     def _said(self, reply: str = "") -> str:
         """What there is of an answer, as far as it is for people."""
@@ -353,8 +353,11 @@ class Turn:
     def _leave(self, db: Connection, through: int, now: str) -> None:
         """The run is over: what it was given meanwhile and has not read waits for the next."""
         run = self.run
-        groups.answer_through(db, run.group_folder, through)
+        self._answered_through(db, through)
         runs.leave(db, run, through, now)
+
+    def _answered_through(self, db: Connection, seq: int) -> None:
+        groups.answer_through(db, self.run.group_folder, seq, self.run.thread)
 
     def _back(
         self, db: Connection, now: str, later: str | None, reason: str, *, free: bool

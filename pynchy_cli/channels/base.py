@@ -3,13 +3,15 @@ network takes; it never decides who is answered."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from pynchy_cli.model import NewMessage
+from pynchy_cli.errors import PynchyError
+from pynchy_cli.model import Chat, NewMessage, SharedFile
 
-CAPABILITIES = frozenset({"edit", "inbox", "history"})
+CAPABILITIES = frozenset({"edit", "inbox", "history", "threads", "buttons", "files", "ordered"})
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,183 @@ class Unreadable:
 class Channel(Protocol):
     """A chat network. `capabilities` names its optional abilities: `edit` (a reply can be
     changed after it was sent), `inbox` (the file itself is where replies are read, so that
-    rows are born delivered), `history`."""
+    rows are born delivered), `history` (it can be asked what was said, and what of ours came
+    there), `threads`, `buttons`, `files`."""
 
     name: str
     capabilities: frozenset[str]
 
+
+class Pipe(Channel, Protocol):
+    """A channel that only gives, and comes to an end."""
+
     def incoming(self, options: Mapping[str, Any]) -> AsyncIterator[Incoming | Unreadable]:
         """What is said, as it comes; the next is not taken before the last was dealt with.
         Ends when the channel has no more to say. Raises UsageWrong where an option can't be."""
+
+
+class NotSent(PynchyError):
+    """The network did not take something, and it is certain that it didn't: it is tried again.
+    `retry_after` are the seconds that the network asks for, if it does."""
+
+    def __init__(self, why: str, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
+
+
+class NeverSent(NotSent):
+    """The network will never take it: no such chat, no permission, too long."""
+
+
+class Unsure(PynchyError):
+    """Whether the network took something isn't known: the answer was lost."""
+
+
+class Away(PynchyError):
+    """The network can't be reached at all just now, or doesn't let us in: nothing was sent, and
+    nothing else would be."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is posted: a chat, and what its network calls the thread in it, empty
+    outside of one."""
+
+    chat_jid: str
+    thread: str = ""
+
+
+@dataclass(frozen=True)
+class Button:
+    """Something to press under a reply: what stands on it, and what is said by pressing it."""
+
+    label: str
+    says: str
+    style: str = ""
+    """`primary`, `danger` or nothing."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one message of the network's shows: its text as the network writes it, and buttons
+    under it. Two that are equal look the same."""
+
+    text: str
+    buttons: tuple[Button, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A reply as it is to be shown: Markdown, what its agent does just now (only while it is open),
+    whether more is to come, and what can be pressed under it."""
+
+    content: str
+    doing: str | None = None
+    is_open: bool = False
+    buttons: tuple[Button, ...] = ()
+
+
+@dataclass(frozen=True)
+class OutgoingFile:
+    """A file that goes with a reply: its bytes are at `path`."""
+
+    name: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something from the network that belongs into the file: a message, an edit, a deletion or a
+    reaction; with the chat's name where it is known, and its kind (`im`, `group`, `channel`)."""
+
+    message: NewMessage
+    chat_name: str | None = None
+    cursor: str | None = None
+    """Everything in its chat up to here was taken in; None where that isn't known."""
+    is_old: bool = False
+    """Whether it was said so long ago that nobody expects an answer any more."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """How far a chat's history was taken in: `cursor`, and `floor`, before which nothing is wanted.
+    Threads are the network's ids of those that were lately spoken in."""
+
+    chat_jid: str
+    cursor: str | None
+    floor: str | None
+    added_at: str
+    threads: tuple[str, ...] = ()
+
+
+class Host(Protocol):
+    """What a network's connection is given by the stage that holds it. Each call is one short
+    transaction; it raises DatabaseBusy or DatabaseFull where nothing was stored."""
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Store what came; what is there already changes nothing."""
+
+    def chats(self) -> list[Known]:
+        """The chats of this channel that belong to a group."""
+
+    def caught_up(self, chat_jid: str, cursor: str) -> None:
+        """Everything in the chat up to `cursor` was taken in."""
+
+    def met(self, chats: Sequence[Chat], *, invited: bool = False) -> None:
+        """We are in these chats; their deliveries are this channel's from now on. Where we were
+        `invited` just now and a chat belongs to no group, the admin group is asked."""
+
+    def waiting_files(self) -> list[tuple[int, int, str, SharedFile]]:
+        """Files that are still to be fetched: their message's place, their number in it, the
+        folder of the group whose they are, and what they are."""
+
+    def file_path(self, group_folder: str, seq: int, name: str) -> Path:
+        """Where such a file is to be put; its folder is there."""
+
+    def file_came(self, seq: int, number: int, path: str | None, error: str | None) -> None:
+        """A file was fetched, as `path` in its folder, or failed for good."""
+
+    def state(self, connected: bool, why: str | None) -> None:
+        """Tell how the connection is, in `status` too."""
+
+
+class Network(Channel, Protocol):
+    """A chat network to which a connection is held. One object for one connection; `run` is
+    under way while the others are called."""
+
+    limit: int
+    """UTF-16 code units in one of the network's messages."""
+    edit_interval: float
+    """Seconds between two edits of an open reply, at least."""
+    settle: float
+    """Seconds after which what was posted is certain to be in the history."""
+    on_unknown: str
+    """What happens to a post whose outcome can't be found out: resend-marked, ask or drop."""
+
+    async def run(self, host: Host) -> None:
+        """Hold the connection until cancelled, whatever happens to it. Raises a PynchyError with
+        the exit code 100 where only a person can mend it (no token, logged out)."""
+
+    def render(self, reply: Outgoing) -> list[Piece]:
+        """The messages by which a reply is shown, in order, none longer than `limit`. The first
+        keep their texts as far as possible when a reply grows."""
+
+    async def post(self, place: Place, piece: Piece, mark: str) -> str:
+        """Post a message; its id. `mark` is ours, and goes with it unseen where the network has
+        `history`. Raises NotSent, NeverSent, Unsure, Away."""
+
+    async def edit(self, place: Place, remote_id: str, piece: Piece) -> None:
+        """Change a message of ours. Raises NotSent, NeverSent (it is gone), Away; where the outcome
+        isn't known, NotSent, since it may be done twice."""
+
+    async def remove(self, place: Place, remote_id: str) -> None:
+        """Take a message of ours out; one that isn't there is no error. Raises NotSent, Away."""
+
+    async def find(self, place: Place, mark: str, after_id: str | None, since: str) -> str | None:
+        """The id of a message of ours with this mark, posted after `after_id` where that is given,
+        else around the time `since`; None where there is none. Raises NotSent, NeverSent (it can't
+        be asked), Away."""
+
+    async def send_file(self, place: Place, file: OutgoingFile) -> str:
+        """Post a file; its id. Raises what `post` raises."""

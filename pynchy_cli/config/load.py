@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from pynchy_cli.config import dotenv, gates, sections, values
+from pynchy_cli.config.channels import PLAIN_TOKENS, plain_workspace, require_channels
 from pynchy_cli.config.files import read_text
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.sections import PREFIX
-from pynchy_cli.config.settings import Settings
+from pynchy_cli.config.settings import Channels, Settings
 from pynchy_cli.config.sources import Given, find_line
 from pynchy_cli.config.spoken import require_distinct
 from pynchy_cli.config.tiers import for_group, require_profiles
@@ -50,14 +51,19 @@ def load(home: Home, environ: Mapping[str, str]) -> Settings:
         section: msgspec.structs.replace(getattr(standard, section), **found[section])
         for section in sections.plain()
     }
-    for family, kind in sections.FAMILIES.items():
-        built[family] = {
-            section.removeprefix(f"{family}."): kind(**rules)
+    families: Any = {
+        family: {
+            name: kind(**rules)
             for section, rules in found.items()
-            if section.startswith(f"{family}.")
+            for of, name in [sections.family_of(section)]
+            if of == family
         }
-    settings = Settings(**built)
+        for family, kind in sections.FAMILIES.items()
+    }
+    kinds = {name.partition(".")[2]: families.pop(name) for name in [*families] if "." in name}
+    settings = Settings(**built, **families, channels=Channels(**kinds))
     require_profiles(settings)
+    require_channels(settings)
     require_distinct(settings.commands)
     require_timed(settings, lambda *what: places.get(what) or _section_place(home, what[0]))
     return settings
@@ -76,6 +82,9 @@ def shown(settings: Settings) -> dict[str, Any]:
     }
     for rules in document["groups"].values():
         rules["gh_token"] = HIDDEN if rules["gh_token"] else ""
+    for rules in document["channels"]["slack"].values():
+        for key in PLAIN_TOKENS.values():
+            rules[key] = HIDDEN if rules[key] else ""
     return document
 
 
@@ -91,7 +100,9 @@ def shown_rules(settings: Settings, folder: str) -> dict[str, Any]:
 
 def secrets(settings: Settings) -> tuple[str, ...]:
     """The secrets' values, for those who must keep them out of what they write."""
-    tokens = (rules.gh_token for rules in settings.groups.values())
+    tokens = [rules.gh_token for rules in settings.groups.values()]
+    for rules in settings.channels.slack.values():
+        tokens += [rules.bot_token, rules.app_token]
     return tuple(one for one in (*msgspec.structs.astuple(settings.secrets), *tokens) if one)
 
 
@@ -118,18 +129,44 @@ def _from_toml(home: Home, found: Found) -> Iterator[Given]:
         raise ConfigInvalid(f"{home.config} is not valid TOML: {reason}") from error
     for section, table in document.items():
         where = _place(home, text, section, None)
-        if section not in sections.plain() and section not in sections.NAMED:
+        if section not in sections.plain() and section not in sections.HEADS:
             is_table = isinstance(table, dict)
             said = sections.unknown_section(where, section, is_table=is_table)
             raise ConfigInvalid(masked(said))
-        if section not in sections.NAMED:
+        if section in sections.plain():
             yield from _from_table(home, text, section, table)
-            continue
-        if not isinstance(table, dict):
-            raise ConfigInvalid(f"{where}: {section} must be sections: [{section}.NAME].")
-        for name, rules in table.items():
-            found.setdefault(f"{section}.{name}", {})
-            yield from _from_table(home, text, f"{section}.{name}", rules)
+        elif section in sections.FAMILIES:
+            yield from _from_family(home, text, section, table, found)
+        else:
+            yield from _from_kinds(home, text, section, table, found)
+
+
+def _from_kinds(home: Home, text: str, section: str, table: Any, found: Found) -> Iterator[Given]:
+    """Families below one name, such as all kinds of channels."""
+    kinds = [one for one in sections.FAMILIES if one.startswith(f"{section}.")]
+    if not isinstance(table, dict):
+        where = _place(home, text, section, None)
+        raise ConfigInvalid(f"{where}: {section} must be sections: [{kinds[0]}.NAME].")
+    for kind, named in table.items():
+        family = f"{section}.{kind}"
+        if family not in kinds:
+            where = _place(home, text, family, None)
+            known = ", ".join(f"{one}.NAME" for one in kinds)
+            said = f"{where}: there is no section [{family}]. There are {known}."
+            raise ConfigInvalid(masked(said))
+        yield from _from_family(home, text, family, named, found)
+
+
+def _from_family(home: Home, text: str, family: str, table: Any, found: Found) -> Iterator[Given]:
+    if not isinstance(table, dict):
+        where = _place(home, text, family, None)
+        raise ConfigInvalid(f"{where}: {family} must be sections: [{family}.NAME].")
+    for name, rules in table.items():
+        if family.startswith("channels.") and not isinstance(rules, dict):
+            where = _place(home, text, family, name)
+            raise ConfigInvalid(masked(f"{where}: {name} must stand below [{family}.NAME]."))
+        found.setdefault(f"{family}.{name}", {})
+        yield from _from_table(home, text, f"{family}.{name}", rules)
 
 
 def _from_table(home: Home, text: str, section: str, table: Any) -> Iterator[Given]:
@@ -150,6 +187,12 @@ def _from_variables(
         if variables.get(name, "").strip():
             where = places.get(name, "The environment")
             yield Given("secrets", key, variables[name], f"{where}: {name}", is_text=True)
+    workspace = plain_workspace(variables, found)
+    for name, key in PLAIN_TOKENS.items():
+        if workspace is not None and variables.get(name, "").strip():
+            where = places.get(name, "The environment")
+            found.setdefault(workspace, {})
+            yield Given(workspace, key, variables[name], f"{where}: {name}", is_text=True)
     for name, value in variables.items():
         where = places.get(name, "The environment")
         if meant := _misspelt(name, in_env_file=name in places):

@@ -9,7 +9,15 @@ from typing import Any
 
 import msgspec
 
-from pynchy_cli.config.settings import GroupRules, JobRules, Section, Settings, TaskRules
+from pynchy_cli.config.settings import (
+    GroupRules,
+    JobRules,
+    PeopleRules,
+    Section,
+    Settings,
+    SlackRules,
+    TaskRules,
+)
 
 PREFIX = "PYNCHY_"
 FAMILIES: dict[str, type[Section]] = {
@@ -17,12 +25,21 @@ FAMILIES: dict[str, type[Section]] = {
     "groups": GroupRules,
     "tasks": TaskRules,
     "jobs": JobRules,
+    "people": PeopleRules,
+    "channels.slack": SlackRules,
 }
 """Sections of which there is one for each name, and what stands in them."""
 NAMED = tuple(FAMILIES)
+HEADS = tuple(dict.fromkeys(family.partition(".")[0] for family in FAMILIES))
+"""How their sections begin."""
 LEFT_OUT = {"defaults": ("gh_token",), "profiles": ("gh_token", "profile")}
 """Rules that make no sense for many groups at once."""
-CALLED_HERE = {"cron_jobs": "jobs.NAME"}
+CALLED_HERE = {
+    "cron_jobs": "jobs.NAME",
+    "user_groups": "people.NAME",
+    "connection": "channels.slack.NAME",
+    "slack": "channels.slack.NAME",
+}
 KEYS_CALLED_HERE = {"schedule": "cron"}
 """Sections and settings that others know by another name."""
 
@@ -30,7 +47,7 @@ KEYS_CALLED_HERE = {"schedule": "cron"}
 def plain() -> dict[str, type[Section]]:
     """The sections that there are once: name -> what stands in it."""
     fields = msgspec.structs.fields(Settings)
-    return {field.name: field.type for field in fields if field.name not in NAMED}
+    return {field.name: field.type for field in fields if field.name not in HEADS}
 
 
 def names() -> list[str]:
@@ -38,10 +55,18 @@ def names() -> list[str]:
     return [*plain(), *(f"{section}.NAME" for section in NAMED)]
 
 
+def family_of(section: str) -> tuple[str, str]:
+    """The family that a section belongs to, and its name there; both empty where there is none."""
+    for family in FAMILIES:
+        if section.startswith(f"{family}.") and len(section) > len(family) + 1:
+            return family, section[len(family) + 1 :]
+    return "", ""
+
+
 def settings(section: str) -> dict[str, msgspec.structs.FieldInfo]:
     """The settings of a section; none of one that there isn't."""
-    family, _, name = section.partition(".")
-    kind = plain().get(section) or (FAMILIES.get(family) if name else None)
+    family, _ = family_of(section)
+    kind = plain().get(section) or FAMILIES.get(family)
     if kind is None:
         return {}
     left_out = LEFT_OUT.get(family, ())
@@ -57,13 +82,14 @@ def types(section: str) -> dict[str, Any]:
 def of_variable(name: str, known: Iterable[str]) -> tuple[str, str] | None:
     """Section and key that a variable sets, or None where it sets nothing that there is. `known`
     are the sections with names so far; in a variable `-` is written as `_`."""
-    section, _, key = name.removeprefix(PREFIX).partition("__")
-    section, key = section.lower(), key.lower()
-    if section in NAMED:
-        named, _, key = key.rpartition("__")
-        section = f"{section}.{named.replace('_', '-')}" if named else section
-        alike = [one for one in known if _plainly(one) == _plainly(section)]
-        section = alike[0] if alike else section
+    section, _, key = name.removeprefix(PREFIX).lower().rpartition("__")
+    for family in FAMILIES:
+        begins = f"{family.replace('.', '__')}__"
+        if section.startswith(begins) and len(section) > len(begins):
+            named = section.removeprefix(begins).replace("_", "-")
+            section = f"{family}.{named}"
+            alike = [one for one in known if _plainly(one) == _plainly(section)]
+            section = alike[0] if alike else section
     return (section, key) if key in types(section) else None
 
 
@@ -73,7 +99,7 @@ def unknown_section(where: str, section: str, *, is_table: bool) -> str:
         return f"{where}: there is no section [{section}]. It is called [{CALLED_HERE[section]}]."
     if not is_table and (homes := _with(section)):
         return f"{where}: {section} must stand below [{homes[0]}]."
-    near = get_close_matches(section, [*plain(), *NAMED], n=1)
+    near = get_close_matches(section, [*plain(), *NAMED, *HEADS], n=1)
     known = f"There are {', '.join(names())}."
     if not near:
         return f"{where}: there is no section [{section}]. {known}"
@@ -97,8 +123,8 @@ def unknown_key(where: str, section: str, key: str) -> str:
 
 def unknown_variable(where: str, name: str) -> str:
     """What is said of a variable that sets nothing that there is."""
-    named = name.removeprefix(PREFIX).split("__")[1:2] or ["NAME"]
-    sections = [*plain(), *(f"{section}.{named[0]}" for section in NAMED)]
+    named = name.removeprefix(PREFIX).split("__")[1:-1] or ["NAME"]
+    sections = [*plain(), *(f"{section}.{named[-1]}" for section in NAMED)]
     known = [
         f"{PREFIX}{section.replace('.', '__')}__{key}".upper()
         for section in sections

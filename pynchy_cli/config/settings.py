@@ -195,8 +195,16 @@ class Log(Section, frozen=True):
 class Supervise(Section, frozen=True):
     """What `pynchy up` starts."""
 
-    stages: tuple[str, ...] = ("gateway", "route", "run-agent", "ipc-watch", "schedule")
-    """The stages, in the order in which they are started."""
+    stages: tuple[str, ...] = (
+        "gateway",
+        "listen",
+        "route",
+        "run-agent",
+        "ipc-watch",
+        "schedule",
+    )
+    """The stages, in the order in which they are started; listen stands for all channels that are
+    configured."""
 
 
 class MountRule(Section, frozen=True):
@@ -250,6 +258,11 @@ class GroupRules(Section, frozen=True):
     """Instead of [sandbox] max_processes."""
     folder_limit: Bytes | None = None
     """Instead of [sandbox] folder_limit."""
+    session_per_thread: bool | None = None
+    """Whether each thread of a chat is a conversation of its own; else they are all one."""
+    show_strangers: bool | None = None
+    """Whether the agent is shown what people say who may not speak to it, marked as such, when
+    somebody who may asks it something."""
     gh_token: str = ""
     """A GitHub token for the group's own repository, of a single group alone; it belongs into
     .env, as PYNCHY_GROUPS__<GROUP>__GH_TOKEN, and is never printed."""
@@ -306,6 +319,56 @@ class JobRules(TimedRules, frozen=True):
     """Seconds after which it is ended, with all that it has started."""
 
 
+class NetworkRules(Section, frozen=True):
+    """A chat network: how it is spoken to."""
+
+    enabled: bool = True
+    """Whether `pynchy up` connects to it."""
+    owner: str = ""
+    """Who the owner is there, by the network's id, such as U012ABCDEF; that person may do all that
+    is the owner's to do, also approve."""
+    answer_within: Seconds = 86_400.0
+    """Seconds after which what was said while we were away is kept, and not answered any more."""
+    on_unknown: Literal["resend-marked", "ask", "drop"] = "ask"
+    """What happens to a reply where it can't be found out whether it got there: it is sent again
+    with a mark, waits for you (`pynchy outbox`), or is given up."""
+    edit_interval: Annotated[float, msgspec.Meta(gt=0, le=60)] = 1.2
+    """Seconds between two changes of an answer that is being written, at least."""
+    max_file: Bytes = 50 * 1024**2
+    """Bytes of a file that somebody shares; a larger one is not fetched."""
+
+
+class SlackRules(NetworkRules, frozen=True):
+    """A Slack workspace. `pynchy auth slack` tells what is needed, and checks it."""
+
+    bot_token: str = ""
+    """The bot's token, xoxb-…; it belongs into .env, as PYNCHY_CHANNELS__SLACK__<NAME>__BOT_TOKEN,
+    or where there is one workspace as SLACK_BOT_TOKEN. Never printed."""
+    app_token: str = ""
+    """The app's token, xapp-…, likewise: APP_TOKEN, or SLACK_APP_TOKEN."""
+    base_url: Annotated[str, msgspec.Meta(pattern=ADDRESS)] = "https://slack.com/api/"
+    """Where Slack's Web API is."""
+    settle: Annotated[float, msgspec.Meta(ge=0, le=60)] = 3.0
+    """Seconds after which a post whose answer was lost is looked for in the history."""
+    ping_interval: Annotated[float, msgspec.Meta(gt=0, le=60)] = 3.0
+    """Seconds between two signs of life of the connection; one that is silent for longer than one
+    and a half times that is made anew."""
+
+
+class Channels(Section, frozen=True):
+    """The chat networks, by kind and name."""
+
+    slack: dict[str, SlackRules] = {}
+
+
+class PeopleRules(Section, frozen=True):
+    """A list of people, for `allowed_users` and `approvers`."""
+
+    members: tuple[Line, ...] = ()
+    """Who is on it: owner, people as channels name them, such as slack:U012ABCDEF, or other
+    lists."""
+
+
 class Settings(Section, frozen=True):
     """Everything, as one object that is passed down."""
 
@@ -324,3 +387,5 @@ class Settings(Section, frozen=True):
     groups: dict[str, GroupRules] = {}
     tasks: dict[str, TaskRules] = {}
     jobs: dict[str, JobRules] = {}
+    people: dict[str, PeopleRules] = {}
+    channels: Channels = Channels()

@@ -24,12 +24,15 @@ FROM_SANDBOX = (
     "folder_limit",
 )
 FROM_AGENT = ("model", "core")
+OWN = ("follow_up", "session_per_thread", "show_strangers")
 
 
 class Rules(GroupRules, frozen=True, kw_only=True):
     """A group's rules with nothing left open."""
 
     follow_up: Literal["steer", "queue", "interrupt"] = "steer"
+    session_per_thread: bool = False
+    show_strangers: bool = False
     idle_timeout: float
     run_timeout: float
     activity_timeout: float
@@ -52,7 +55,7 @@ def for_group(settings: Settings, folder: str) -> Rules:
     tiers = (settings.defaults, shared, own)
     merged: dict[str, Any] = {field: getattr(settings.sandbox, field) for field in FROM_SANDBOX}
     merged |= {field: getattr(settings.agent, field) for field in FROM_AGENT}
-    for field in ("follow_up", *FROM_SANDBOX, *FROM_AGENT):
+    for field in (*OWN, *FROM_SANDBOX, *FROM_AGENT):
         for tier in tiers:
             if (value := getattr(tier, field)) is not None:
                 merged[field] = value

@@ -178,15 +178,17 @@ def _subject(message: Message) -> str:
 def _queue(db: Connection, group: Group, last: Message | None, now: str) -> None:
     if last is None:
         return
-    first = messages.first_unread(db, group.folder, last.seq)
-    covering = runs.covering(db, group.folder, last.seq)
+    first = messages.first_unread(db, group.folder, last.seq, last.thread)
+    covering = runs.covering(db, group.folder, last)
     if last.seq > (groups.routed_through(db, group) or 0):
         # A run for what the host itself added later has read it already.
         if all(run.state == "queued" for run in covering):
-            runs.queue_chat(db, group.folder, first, last.seq, last.chat_jid, now)
+            queue = runs.queue_chat
+            queue(db, group.folder, first, last.seq, last.chat_jid, now, thread=last.thread)
     elif all(run.state != "queued" for run in covering):
         # What came after it may be answered already, and is not to be joined with it.
-        runs.queue_apart(db, group.folder, first, last.seq, last.chat_jid, now)
+        queue = runs.queue_apart
+        queue(db, group.folder, first, last.seq, last.chat_jid, now, thread=last.thread)
 
 
 def _say(db: Connection, group: Group, message: Message, answer: str, now: str) -> None:

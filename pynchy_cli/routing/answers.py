@@ -57,7 +57,7 @@ def _obeyed(db: Connection, folder: str, message: Message, said: Reply) -> Outco
 
 
 def _of_runs(db: Connection, folder: str, message: Message) -> Outcome:
-    covering = runs.covering(db, folder, message.seq)
+    covering = runs.covering(db, folder, message)
     mine = [
         run
         for run in covering

@@ -43,7 +43,7 @@ def cancel(db: Connection, run_id: int, now: str) -> Run:
         )
         _close_questions(db, run, now)
         _tell(db, run, now)
-        groups.answer_through(db, run.group_folder, run.last_seq)
+        groups.answer_through(db, run.group_folder, run.last_seq, run.thread)
     else:
         raise UsageWrong(f"Run {run_id} {_ended(db, run)}; there is nothing to cancel.")
     return runs.get(db, run_id)

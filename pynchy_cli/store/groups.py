@@ -41,6 +41,8 @@ def add(
     require_free(db, folder, jid)
     chats_table.seen(db, jid, None, now)
     highest = db.execute("SELECT coalesce(max(seq), 0) FROM messages").fetchone()[0]
+    # Threads have no cursor of their group's, so what was said there before is cleared away.
+    db.execute("UPDATE chats SET cleared_seq = ? WHERE jid = ?", (highest, jid))
     db.execute(
         "INSERT INTO registered_groups(folder, name, jid, is_admin, trigger_mode, "
         "trigger_pattern, allowed_users, number, routed_seq, answered_seq, added_at) "
@@ -137,8 +139,11 @@ def route_through(db: Connection, folder: str, seq: int) -> None:
     )
 
 
-def answer_through(db: Connection, folder: str, seq: int) -> None:
-    """Note that everything up to `seq` was answered or given up. Never goes back."""
+def answer_through(db: Connection, folder: str, seq: int, thread: str = "") -> None:
+    """Note that everything up to `seq` that was said outside of threads was answered or given up.
+    Never goes back. A thread's runs alone tell how far that one is."""
+    if thread:
+        return
     db.execute(
         "UPDATE registered_groups SET answered_seq = ? WHERE folder = ? AND answered_seq < ?",
         (seq, folder, seq),

@@ -15,7 +15,7 @@ PAGE = 20
 COLUMNS = (
     'id, group_folder AS "group", lane, kind, state, attempts, takeovers, first_seq, last_seq,'
     " told_seq, answered_seq, chat_jid AS chat, created_at, started_at, finished_at, not_before,"
-    " owner, asked, replies, error, note, superseded_by, parent, depth, shares, task"
+    " owner, asked, replies, error, note, superseded_by, parent, depth, shares, task, thread"
 )
 
 

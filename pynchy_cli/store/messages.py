@@ -3,16 +3,23 @@ often it comes, and nobody's id can take the place of a reply's."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
-from pynchy_cli.model import OWN_ID, Message, NewMessage
+from pynchy_cli import clock
+from pynchy_cli.model import OWN_ID, Message, NewMessage, SharedFile
 from pynchy_cli.store import counters
 from pynchy_cli.store.connection import Connection, Row
 
 _COLUMNS = (
     "m.id, m.chat_jid, m.sender, m.sender_name, m.content, m.timestamp, m.message_type,"
-    " m.audience, m.verdict, m.is_from_me, m.run_id, m.metadata, m.seq, m.received_at"
+    " m.audience, m.verdict, m.is_from_me, m.run_id, m.metadata, m.thread, m.seq, m.received_at"
 )
+_FIELDS = tuple(name.strip().removeprefix("m.") for name in _COLUMNS.split(","))
+FILE_PATIENCE = 60.0
+"""Seconds for which a run waits for the files that came with its messages."""
 # Word for word the index's condition, so that SQLite uses it.
 _FOR_AGENT = (
     "m.audience IN ('agent', 'both') AND m.verdict = 'allowed' AND m.message_type <> 'assistant'"
@@ -20,9 +27,9 @@ _FOR_AGENT = (
 
 
 def _message(row: Row) -> Message:
-    values = list(row)
-    values[9] = bool(values[9])
-    return Message(*values)
+    values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
+    values["is_from_me"] = bool(values["is_from_me"])
+    return Message(**values)
 
 
 def add(db: Connection, m: NewMessage, now: str) -> int | None:
@@ -33,8 +40,9 @@ def add(db: Connection, m: NewMessage, now: str) -> int | None:
     row = db.execute(
         """
         INSERT INTO messages(id, chat_jid, sender, sender_name, content, timestamp, received_at,
-          is_from_me, message_type, audience, verdict, run_id, metadata)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          is_from_me, message_type, audience, verdict, run_id, metadata, thread, replaces)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+          (SELECT seq FROM messages WHERE chat_jid = ? AND id = ?))
         ON CONFLICT(chat_jid, id) DO NOTHING RETURNING seq
         """,
         (
@@ -51,13 +59,57 @@ def add(db: Connection, m: NewMessage, now: str) -> int | None:
             m.verdict,
             m.run_id,
             plain(m.metadata) if m.metadata is not None else None,
+            plain(m.thread),
+            jid,
+            stored_id(m.replaces) if m.replaces is not None else None,
         ),
     ).fetchone()
     if row is None:
         return None
+    if m.files:
+        _add_files(db, int(row[0]), m.files, now)
     db.execute("UPDATE chats SET last_message_at = ? WHERE jid = ?", (now, jid))
     counters.bump(db, "messages_inbound", now)
     return int(row[0])
+
+
+def _add_files(db: Connection, seq: int, files: Sequence[SharedFile], now: str) -> None:
+    db.executemany(
+        "INSERT INTO message_files(seq, number, remote_id, name, mime, size, state, path, error,"
+        " wait_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(seq, number, plain(one.remote_id), plain(one.name), plain(one.mime), one.size),
+                *(one.state, one.path, one.error, clock.after(now, FILE_PATIENCE)),
+            )
+            for number, one in enumerate(files)
+        ],
+    )
+
+
+def with_files(db: Connection, found: Sequence[Message]) -> list[Message]:
+    """The messages, each with the files that came with it."""
+    wanted = json.dumps([message.seq for message in found])
+    rows = db.execute(
+        "SELECT seq, remote_id, name, mime, size, state, path, error FROM message_files"
+        " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq, number",
+        (wanted,),
+    ).fetchall()
+    of: dict[int, list[SharedFile]] = {}
+    for seq, *values in rows:
+        of.setdefault(seq, []).append(SharedFile(*values))
+    return [replace(one, files=tuple(of[one.seq])) if one.seq in of else one for one in found]
+
+
+def replaced(db: Connection, message: Message) -> Message | None:
+    """The message that an edit, a deletion or a reaction is of, as it came; None where it isn't
+    known, or the message is none of these."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM messages m WHERE seq = (SELECT replaces FROM messages"
+        " WHERE seq = ?)",
+        (message.seq,),
+    ).fetchone()
+    return _message(row) if row else None
 
 
 def tell(
@@ -151,13 +203,25 @@ def pending(
     return _first(db, jids, after_seq, limit, f"AND {_FOR_AGENT}")
 
 
+_NEWEST = _COLUMNS.replace(
+    "m.content",
+    "coalesce((SELECT content FROM messages newer WHERE newer.replaces = m.seq"
+    " AND newer.message_type = 'edit' AND newer.verdict = 'allowed'"
+    " ORDER BY newer.seq DESC LIMIT 1), m.content)",
+)
+"""A message as it was edited last."""
+
+
 # What an agent is given of its group's chats: never what `route` set aside, or what the host itself
 # has answered, such as a chat command.
 _TOLD = f"""
     m.chat_jid IN (
         SELECT jid FROM registered_groups WHERE folder = :folder
         UNION SELECT jid FROM group_chats WHERE group_folder = :folder)
-    AND m.seq > :after AND m.seq <= :through AND {_FOR_AGENT}
+    AND m.seq > :after AND m.seq <= :through AND m.thread = :thread AND {_FOR_AGENT}
+    AND m.message_type NOT IN ('edit', 'deletion', 'reaction')
+    AND NOT EXISTS (
+        SELECT 1 FROM messages gone WHERE gone.replaces = m.seq AND gone.message_type = 'deletion')
     AND NOT EXISTS (
         SELECT 1 FROM failures WHERE stage = 'route'
           AND subject = 'message:' || m.seq AND state = 'set_aside')
@@ -165,55 +229,65 @@ _TOLD = f"""
         SELECT 1 FROM outbound_ledger WHERE key = 'message:' || m.seq || ':0')"""
 
 
-def for_agent(db: Connection, folder: str, after_seq: int, through_seq: int) -> list[Message]:
-    """What a group's agent is to read of a range of places (first excluded, last included).
+def for_agent(
+    db: Connection, folder: str, after_seq: int, through_seq: int, thread: str = ""
+) -> list[Message]:
+    """What a group's agent is to read of a range of places (first excluded, last included), of
+    one thread or of what was said outside of any; as it was edited last, and with its files.
 
-    Never what a refused sender said, what `route` set aside, what the host itself has answered,
-    or what lies in the range's midst and was cancelled.
+    Never what a refused sender said, what was deleted, what `route` set aside, what the host
+    itself has answered, or what lies in the range's midst and was cancelled.
     """
     rows = db.execute(
         f"""
-        SELECT {_COLUMNS} FROM messages m WHERE {_TOLD}
+        SELECT {_NEWEST} FROM messages m WHERE {_TOLD}
           AND NOT EXISTS (
             SELECT 1 FROM runs WHERE group_folder = :folder AND state = 'cancelled'
-              AND kind = 'chat' AND last_seq >= m.seq AND first_seq <= m.seq
+              AND kind = 'chat' AND thread = :thread AND last_seq >= m.seq AND first_seq <= m.seq
               AND last_seq <= :through AND first_seq > :after)
         ORDER BY m.seq
         """,
-        {"folder": folder, "after": after_seq, "through": through_seq},
+        {"folder": folder, "after": after_seq, "through": through_seq, "thread": thread},
     ).fetchall()
-    return [_message(row) for row in rows]
+    return with_files(db, [_message(row) for row in rows])
 
 
 def told(
-    db: Connection, folder: str, after_seq: int, through_seq: int, limit: int
+    db: Connection, folder: str, after_seq: int, through_seq: int, limit: int, thread: str = ""
 ) -> list[Message]:
     """The first `limit` messages of a run's range (first excluded, last included), to look at."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM messages m WHERE {_TOLD} ORDER BY m.seq LIMIT :limit",
-        {"folder": folder, "after": after_seq, "through": through_seq, "limit": limit},
+        f"SELECT {_NEWEST} FROM messages m WHERE {_TOLD} ORDER BY m.seq LIMIT :limit",
+        {
+            "folder": folder,
+            "after": after_seq,
+            "through": through_seq,
+            "limit": limit,
+            "thread": thread,
+        },
     ).fetchall()
-    return [_message(row) for row in rows]
+    return with_files(db, [_message(row) for row in rows])
 
 
-def first_unread(db: Connection, folder: str, through_seq: int) -> int:
-    """Where the range of a group's next run begins: at the first message that is in no run yet,
-    was not answered and not cleared away; at `through_seq` where there is none before."""
+def first_unread(db: Connection, folder: str, through_seq: int, thread: str = "") -> int:
+    """Where the range of a group's next run in a thread, or outside of any, begins: at the first
+    message there that is in no run yet, was not answered and not cleared away; at `through_seq`
+    where there is none before."""
     row = db.execute(
         f"""
         SELECT min(m.seq) FROM messages m JOIN (
             SELECT jid, max(cleared_seq, routed.seq) AS seq FROM chats, (
-                SELECT max(g.answered_seq, coalesce((
+                SELECT max(iif(:thread = '', g.answered_seq, 0), coalesce((
                     SELECT max(last_seq) FROM runs
-                    WHERE group_folder = :folder AND kind = 'chat'), 0)) AS seq
+                    WHERE group_folder = :folder AND kind = 'chat' AND thread = :thread), 0)) AS seq
                 FROM registered_groups g WHERE g.folder = :folder) AS routed
             WHERE jid IN (
                 SELECT jid FROM registered_groups WHERE folder = :folder
                 UNION SELECT jid FROM group_chats WHERE group_folder = :folder)) AS chat
           ON m.chat_jid = chat.jid
-        WHERE m.seq > chat.seq AND m.seq <= :through AND {_FOR_AGENT}
+        WHERE m.seq > chat.seq AND m.seq <= :through AND m.thread = :thread AND {_FOR_AGENT}
         """,
-        {"folder": folder, "through": through_seq},
+        {"folder": folder, "through": through_seq, "thread": thread},
     ).fetchone()
     return int(row[0]) if row[0] is not None else through_seq
 

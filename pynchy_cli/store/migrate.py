@@ -26,6 +26,7 @@ NAMES = (
     "m004_runtime",
     "m005_requests",
     "m006_schedule",
+    "m007_channels",
 )
 WAIT_SECONDS = 60.0
 

@@ -4,6 +4,7 @@ deliveries and its row among the messages are written together."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pynchy_cli.model import OWN_ID, Attachment, Message, Reply
 from pynchy_cli.store import counters
@@ -13,11 +14,21 @@ INBOXES = ("local", "stdin")
 """Channels whose inbox is the file itself: their deliveries are born delivered."""
 _HAS_INBOX = f"channel IN {INBOXES}"
 
-_COLUMNS = "id, key, chat_jid, group_folder, run_id, content, version, is_final, source, created_at"
+COLUMNS = (
+    "id, key, chat_jid, group_folder, run_id, content, version, is_final, source, created_at,"
+    " thread, doing"
+)
+WITHDRAWN = "withdrawn"
+"""The source of a reply that came to nothing, and is taken out of the chats that show it."""
+PERSON = "person"
+"""The source of what a person said in another chat of the group."""
 
 
-def _reply(row: Row) -> Reply:
-    return Reply(**{**dict(row), "is_final": bool(row["is_final"])})
+def as_reply(row: Row | Sequence[Any]) -> Reply:
+    """A row of `COLUMNS` as a reply."""
+    values = list(row)
+    values[7] = bool(values[7])
+    return Reply(*values)
 
 
 def say(
@@ -30,14 +41,16 @@ def say(
     now: str,
     group_folder: str | None = None,
     run_id: int | None = None,
+    thread: str | None = None,
 ) -> int:
     """Say something in a chat, and in its group's others, once for each key.
 
-    `source` is `agent` or `host`. An open reply of the same key is finished by it. Gives
-    the reply's id.
+    `source` is `agent` or `host`. An open reply of the same key is finished by it. `thread` is
+    where in its chat; where none is given, its run's. Gives the reply's id.
     """
-    _write(db, key, chat_jid, content, source, now, group_folder, run_id, final=True)
+    _write(db, key, chat_jid, content, source, now, group_folder, run_id, thread, final=True)
     row = db.execute("SELECT id FROM outbound_ledger WHERE key = ?", (key,)).fetchone()
+    _changed(db, int(row[0]))
     _deliver(db, int(row[0]), chat_jid, group_folder, now)
     _remember(db, key, chat_jid, content, source, now, run_id)
     return int(row[0])
@@ -52,14 +65,78 @@ def grow(
     now: str,
     group_folder: str,
     run_id: int,
+    doing: str | None = None,
 ) -> None:
-    """An answer that is still being written: the whole text so far. It is no reply yet."""
-    _write(db, key, chat_jid, content, "agent", now, group_folder, run_id, final=False)
+    """An answer that is still being written: the whole text so far, and what its agent does just
+    now. It is no reply yet."""
+    _write(
+        db,
+        key,
+        chat_jid,
+        content,
+        "agent",
+        now,
+        group_folder,
+        run_id,
+        None,
+        final=False,
+        doing=doing,
+    )
+    row = db.execute("SELECT id FROM outbound_ledger WHERE key = ?", (key,)).fetchone()
+    _changed(db, int(row[0]))
+    _deliver(db, int(row[0]), chat_jid, group_folder, now, final=False)
 
 
 def withdraw(db: Connection, key: str) -> None:
-    """An open reply that came to nothing."""
-    db.execute("DELETE FROM outbound_ledger WHERE key = ? AND is_final = 0", (key,))
+    """An open reply that came to nothing. Where a chat may show it already, it stays as a row of
+    its own until it is taken out there."""
+    db.execute(
+        "DELETE FROM outbound_ledger WHERE key = ? AND is_final = 0"
+        " AND NOT EXISTS (SELECT 1 FROM outbound_parts WHERE ledger_id = id)",
+        (key,),
+    )
+    row = db.execute(
+        "UPDATE outbound_ledger SET is_final = 1, content = '', doing = NULL, source = ?,"
+        " version = version + 1, key = key || ':withdrawn:' || id WHERE key = ? AND is_final = 0"
+        " RETURNING id",
+        (WITHDRAWN, key),
+    ).fetchone()
+    if row is not None:
+        _changed(db, int(row[0]))
+
+
+def amend(db: Connection, key: str, content: str) -> None:
+    """Change what a finished reply says, where a chat can show that; it is no new reply."""
+    row = db.execute(
+        "UPDATE outbound_ledger SET content = ?, version = version + 1"
+        " WHERE key = ? AND is_final = 1 AND content <> ? RETURNING id",
+        (content, key, content),
+    ).fetchone()
+    if row is not None:
+        _changed(db, int(row[0]))
+
+
+def _changed(db: Connection, ledger_id: int) -> None:
+    """What was sent of a reply that has changed since is to be sent again."""
+    db.execute(
+        "UPDATE outbound_deliveries SET state = 'pending' WHERE ledger_id = ?1 AND state = 'sent'"
+        f" AND NOT {_HAS_INBOX} AND delivered_version <"
+        " (SELECT version FROM outbound_ledger WHERE id = ?1)",
+        (ledger_id,),
+    )
+
+
+def show(db: Connection, message: Message, group_folder: str, words: str, now: str) -> None:
+    """Show what a person said in one of a group's chats in its others, once."""
+    db.execute(
+        "INSERT INTO outbound_ledger(key, chat_jid, group_folder, content, source, created_at,"
+        " finished_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (f"shown:{message.seq}", message.chat_jid, group_folder, words, PERSON, now, now),
+    )
+    row = db.execute(
+        "SELECT id FROM outbound_ledger WHERE key = ?", (f"shown:{message.seq}",)
+    ).fetchone()
+    _deliver(db, int(row[0]), message.chat_jid, group_folder, now, but=message.chat_jid)
 
 
 def hand_on(db: Connection, key: str, run_id: int) -> None:
@@ -83,16 +160,19 @@ def _write(
     now: str,
     group_folder: str | None,
     run_id: int | None,
+    thread: str | None,
     *,
     final: bool,
+    doing: str | None = None,
 ) -> None:
     db.execute(
         """
         INSERT INTO outbound_ledger(key, chat_jid, group_folder, run_id, content, is_final, source,
-          created_at, finished_at)
-        VALUES (:key, :jid, :group, :run, :content, :final, :source, :now, :finished)
+          created_at, finished_at, doing, thread)
+        VALUES (:key, :jid, :group, :run, :content, :final, :source, :now, :finished, :doing,
+          coalesce(:thread, (SELECT thread FROM runs WHERE id = :run AND chat_jid = :jid), ''))
         ON CONFLICT(key) DO UPDATE SET content = excluded.content, version = version + 1,
-          is_final = excluded.is_final, source = excluded.source,
+          is_final = excluded.is_final, source = excluded.source, doing = excluded.doing,
           finished_at = excluded.finished_at
         WHERE is_final = 0
         """,
@@ -106,29 +186,47 @@ def _write(
             "source": source,
             "now": now,
             "finished": now if final else None,
+            "doing": doing,
+            "thread": thread,
         },
     )
 
 
 def _deliver(
-    db: Connection, ledger_id: int, chat_jid: str, group_folder: str | None, now: str
+    db: Connection,
+    ledger_id: int,
+    chat_jid: str,
+    group_folder: str | None,
+    now: str,
+    *,
+    final: bool = True,
+    but: str = "",
 ) -> None:
+    """A delivery for each chat that doesn't have it. Where the file is the inbox, a reply is there
+    once it is final."""
     born = db.execute(
         f"""
         INSERT INTO outbound_deliveries(ledger_id, chat_jid, channel, state, delivered_version,
           delivered_at)
         SELECT :id, jid, channel,
-          CASE WHEN {_HAS_INBOX} THEN 'delivered' ELSE 'pending' END,
+          CASE WHEN {_HAS_INBOX} THEN 'sent' ELSE 'pending' END,
           CASE WHEN {_HAS_INBOX} THEN 1 ELSE 0 END,
           CASE WHEN {_HAS_INBOX} THEN :now END
-        FROM chats WHERE jid = :jid
+        FROM chats WHERE jid <> :but AND (:final OR NOT {_HAS_INBOX}) AND (jid = :jid
           OR jid IN (SELECT jid FROM registered_groups WHERE folder = :group)
-          OR jid IN (SELECT jid FROM group_chats WHERE group_folder = :group)
+          OR jid IN (SELECT jid FROM group_chats WHERE group_folder = :group))
         ON CONFLICT DO NOTHING RETURNING state
         """,
-        {"id": ledger_id, "jid": chat_jid, "group": group_folder, "now": now},
+        {
+            "id": ledger_id,
+            "jid": chat_jid,
+            "group": group_folder,
+            "now": now,
+            "final": final,
+            "but": but,
+        },
     ).fetchall()
-    delivered = sum(1 for row in born if row[0] == "delivered")
+    delivered = sum(1 for row in born if row[0] == "sent")
     if delivered:
         counters.bump(db, "messages_outbound", now, delivered)
 
@@ -202,18 +300,19 @@ def bytes_of_files(db: Connection, group_folder: str, since: str) -> int:
 def of_run(db: Connection, run_id: int) -> list[Reply]:
     """What a run has said, in order; the last may still be open."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM outbound_ledger WHERE run_id = ? ORDER BY id", (run_id,)
+        f"SELECT {COLUMNS} FROM outbound_ledger WHERE run_id = ? AND source <> ? ORDER BY id",
+        (run_id, WITHDRAWN),
     ).fetchall()
-    return [_reply(row) for row in rows]
+    return [as_reply(row) for row in rows]
 
 
 def open_replies(db: Connection, chat_jid: str) -> list[Reply]:
     """The answers that are being written in a chat just now."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM outbound_ledger WHERE chat_jid = ? AND is_final = 0 ORDER BY id",
+        f"SELECT {COLUMNS} FROM outbound_ledger WHERE chat_jid = ? AND is_final = 0 ORDER BY id",
         (chat_jid,),
     ).fetchall()
-    return [_reply(row) for row in rows]
+    return [as_reply(row) for row in rows]
 
 
 def answer_to(message: Message) -> str:
@@ -224,6 +323,6 @@ def answer_to(message: Message) -> str:
 def by_key(db: Connection, key: str) -> Reply | None:
     """The finished reply of this key, where there is one."""
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM outbound_ledger WHERE key = ? AND is_final = 1", (key,)
+        f"SELECT {COLUMNS} FROM outbound_ledger WHERE key = ? AND is_final = 1", (key,)
     ).fetchone()
-    return _reply(row) if row else None
+    return as_reply(row) if row else None

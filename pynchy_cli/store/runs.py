@@ -4,7 +4,7 @@ running run and one queued chat run for each lane. Whoever writes a run must sti
 from __future__ import annotations
 
 from pynchy_cli.errors import RunUnknown, UsageWrong
-from pynchy_cli.model import CHAT_LANE, TASK_LANE, Run
+from pynchy_cli.model import CHAT_LANE, TASK_LANE, Message, Run
 from pynchy_cli.store.connection import Connection, Row
 
 FREE_TAKEOVERS = 3
@@ -13,7 +13,7 @@ FREE_TAKEOVERS = 3
 COLUMNS = (
     "id, group_folder, lane, kind, state, attempts, takeovers, first_seq, last_seq, chat_jid,"
     " prompt, owner, not_before, error, created_at, started_at, finished_at, told_seq,"
-    " answered_seq, replies, asked, note, parent, depth, shares, apart, task, quiet"
+    " answered_seq, replies, asked, note, parent, depth, shares, apart, task, quiet, thread"
 )
 _BOOLEANS = (COLUMNS.split(", ").index("apart"), COLUMNS.split(", ").index("quiet"))
 
@@ -49,6 +49,16 @@ _CLOCKED = """EXISTS (
   SELECT 1 FROM line WHERE kind = 'task')"""
 
 
+# A file that comes with a message is waited for, for a while.
+_AWAITS_FILES = """EXISTS (
+    SELECT 1 FROM message_files AS file JOIN messages AS its ON its.seq = file.seq
+    WHERE file.state = 'waiting' AND file.wait_until > :now AND its.received_at <= :now
+      AND waiting.kind = 'chat' AND its.seq BETWEEN waiting.first_seq AND waiting.last_seq
+      AND its.thread = waiting.thread AND its.verdict = 'allowed' AND its.chat_jid IN (
+        SELECT jid FROM registered_groups WHERE folder = waiting.group_folder
+        UNION SELECT jid FROM group_chats WHERE group_folder = waiting.group_folder))"""
+
+
 def as_run(row: Row) -> Run:
     """A row of `COLUMNS` as a run."""
     values = list(row)
@@ -58,14 +68,25 @@ def as_run(row: Row) -> Run:
 
 
 def queue_chat(
-    db: Connection, group_folder: str, first_seq: int, last_seq: int, chat_jid: str, now: str
+    db: Connection,
+    group_folder: str,
+    first_seq: int,
+    last_seq: int,
+    chat_jid: str,
+    now: str,
+    *,
+    thread: str = "",
+    lane: str = CHAT_LANE,
 ) -> int:
-    """Queue a run for messages of a group's chats; the one that waits already takes them."""
+    """Queue a run for messages of a group's chats outside of threads, or of one thread; the one
+    that waits already takes them."""
     row = db.execute(
         """
-        INSERT INTO runs(group_folder, lane, kind, state, first_seq, last_seq, chat_jid, created_at)
-        VALUES (:group, :lane, 'chat', 'queued', :first, :last, :jid, :now)
-        ON CONFLICT(group_folder, lane) WHERE state = 'queued' AND kind = 'chat' AND apart = 0
+        INSERT INTO runs(group_folder, lane, kind, state, first_seq, last_seq, chat_jid, created_at,
+          thread)
+        VALUES (:group, :lane, 'chat', 'queued', :first, :last, :jid, :now, :thread)
+        ON CONFLICT(group_folder, lane, thread)
+          WHERE state = 'queued' AND kind = 'chat' AND apart = 0
           DO UPDATE SET
           first_seq = min(first_seq, excluded.first_seq),
           last_seq = max(last_seq, excluded.last_seq),
@@ -74,25 +95,35 @@ def queue_chat(
         """,
         {
             "group": group_folder,
-            "lane": CHAT_LANE,
+            "lane": lane,
             "first": first_seq,
             "last": last_seq,
             "jid": chat_jid,
             "now": now,
+            "thread": thread,
         },
     ).fetchone()
     return int(row[0])
 
 
 def queue_apart(
-    db: Connection, group_folder: str, first_seq: int, last_seq: int, chat_jid: str, now: str
+    db: Connection,
+    group_folder: str,
+    first_seq: int,
+    last_seq: int,
+    chat_jid: str,
+    now: str,
+    *,
+    thread: str = "",
+    lane: str = CHAT_LANE,
 ) -> int:
     """Queue a run for messages after which others were answered; it is joined with no other,
     so that nothing in between is answered twice."""
     row = db.execute(
         "INSERT INTO runs(group_folder, lane, kind, state, first_seq, last_seq, chat_jid,"
-        " created_at, apart) VALUES (?, ?, 'chat', 'queued', ?, ?, ?, ?, 1) RETURNING id",
-        (group_folder, CHAT_LANE, first_seq, last_seq, chat_jid, now),
+        " created_at, apart, thread) VALUES (?, ?, 'chat', 'queued', ?, ?, ?, ?, 1, ?)"
+        " RETURNING id",
+        (group_folder, lane, first_seq, last_seq, chat_jid, now, thread),
     ).fetchone()
     return int(row[0])
 
@@ -159,6 +190,7 @@ def claim(
             AND NOT EXISTS (
               SELECT 1 FROM runs AS busy WHERE busy.state = 'running'
                 AND busy.group_folder = waiting.group_folder AND busy.lane = waiting.lane)
+            AND NOT {_AWAITS_FILES}
             AND NOT EXISTS (
               SELECT 1 FROM sessions AS warm WHERE warm.group_folder = waiting.group_folder
                 AND warm.lane = waiting.lane AND warm.owner IS NOT NULL AND warm.owner <> :owner)
@@ -248,8 +280,8 @@ def give_back(
           attempts = max(attempts, :attempts), takeovers = max(takeovers, :takeovers),
           not_before = max(coalesce(not_before, ''), coalesce(:not_before, '')), error = :error,
           note = coalesce(:note, note)
-        WHERE group_folder = :group AND lane = :lane AND state = 'queued' AND kind = 'chat'
-          AND :kind = 'chat' AND apart = 0 AND NOT :apart
+        WHERE group_folder = :group AND lane = :lane AND thread = :thread AND state = 'queued'
+          AND kind = 'chat' AND :kind = 'chat' AND apart = 0 AND NOT :apart
         RETURNING id
         """,
         {
@@ -264,6 +296,7 @@ def give_back(
             "lane": run.lane,
             "kind": run.kind,
             "apart": run.apart,
+            "thread": run.thread,
         },
     ).fetchone()
     if waiting is not None:
@@ -287,7 +320,16 @@ def leave(db: Connection, run: Run, through: int, now: str) -> None:
     if through >= run.last_seq:
         return
     db.execute("UPDATE runs SET last_seq = ? WHERE id = ?", (through, run.id))
-    queue_chat(db, run.group_folder, through + 1, run.last_seq, run.chat_jid or "", now)
+    queue_chat(
+        db,
+        run.group_folder,
+        through + 1,
+        run.last_seq,
+        run.chat_jid or "",
+        now,
+        thread=run.thread,
+        lane=run.lane,
+    )
 
 
 def adopt(db: Connection, dead: int, owner: int) -> list[Run]:
@@ -333,12 +375,12 @@ def get(db: Connection, run_id: int) -> Run:
     return as_run(row)
 
 
-def covering(db: Connection, group_folder: str, seq: int) -> list[Run]:
+def covering(db: Connection, group_folder: str, message: Message) -> list[Run]:
     """The chat runs whose range holds a message, oldest first."""
     rows = db.execute(
         f"SELECT {COLUMNS} FROM runs WHERE group_folder = ? AND kind = 'chat'"
-        " AND first_seq <= ? AND last_seq >= ? ORDER BY id",
-        (group_folder, seq, seq),
+        " AND first_seq <= ? AND last_seq >= ? AND thread = ? ORDER BY id",
+        (group_folder, message.seq, message.seq, message.thread),
     ).fetchall()
     return [as_run(row) for row in rows]
 
@@ -358,7 +400,10 @@ def next_due(db: Connection, now: str) -> str | None:
     """When the next backed-off run will be due; None where no run waits for its time. One that
     is due and can't be claimed yet waits for a commit, not for a time."""
     row = db.execute(
-        f"SELECT min(not_before) FROM runs WHERE state = 'queued' AND NOT {_DUE}", {"now": now}
+        f"SELECT min(at) FROM (SELECT not_before AS at FROM runs"
+        f" WHERE state = 'queued' AND NOT {_DUE} UNION ALL"
+        " SELECT wait_until FROM message_files WHERE state = 'waiting' AND wait_until > :now)",
+        {"now": now},
     ).fetchone()
     return str(row[0]) if row and row[0] else None
 
@@ -383,6 +428,15 @@ def retry(db: Connection, run_id: int, now: str) -> int:
         where = "a shell" if run.is_shell else f"the agent of run {run.parent}"
         raise UsageWrong(f"Run {run_id} came from {where}; it can only be asked again there.")
     first = max(run.first_seq, run.answered_seq + 1)
-    new = queue_apart(db, run.group_folder, first, run.last_seq, run.chat_jid or "", now)
+    new = queue_apart(
+        db,
+        run.group_folder,
+        first,
+        run.last_seq,
+        run.chat_jid or "",
+        now,
+        thread=run.thread,
+        lane=run.lane,
+    )
     db.execute("UPDATE runs SET superseded_by = ? WHERE id = ?", (new, run_id))
     return new

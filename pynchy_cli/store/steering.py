@@ -8,7 +8,8 @@ from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.runs import COLUMNS, as_run
 
 _MORE = (
-    "group_folder = :group AND lane = :lane AND state = 'queued' AND kind = 'chat'"
+    "group_folder = :group AND lane = :lane AND thread = :thread AND state = 'queued'"
+    " AND kind = 'chat'"
     " AND attempts = 0 AND takeovers = 0 AND first_seq > :last AND apart = 0"
     " AND :may_grow"
 )
@@ -42,6 +43,7 @@ def _after(run: Run) -> dict[str, str | int]:
     return {
         "group": run.group_folder,
         "lane": run.lane,
+        "thread": run.thread,
         "last": run.last_seq,
         "may_grow": not run.apart and run.asked is None,
     }

@@ -50,7 +50,7 @@ def lines(db: Connection, run: dict[str, Any], now: str) -> Iterator[Line]:
 def prompt(db: Connection, run: dict[str, Any]) -> Iterator[Message]:
     """The messages that the run is to answer, in order."""
     after = run["first_seq"] - 1
-    while found := messages.told(db, run["group"], after, run["last_seq"], PAGE):
+    while found := messages.told(db, run["group"], after, run["last_seq"], PAGE, run["thread"]):
         yield from found
         after = found[-1].seq
 

@@ -139,7 +139,7 @@ def test_reset_begins_anew(pynchy: Pynchy, home: Path, rows: Rows) -> None:
     assert rows("SELECT session_id, generation FROM sessions") == [(None, 1)]
     answer = rows("SELECT key, source, is_final, content FROM outbound_ledger")
     assert [row[:3] for row in answer] == [("message:2:0", "host", 1)]
-    assert rows("SELECT state FROM outbound_deliveries") == [("delivered",)]
+    assert rows("SELECT state FROM outbound_deliveries") == [("sent",)]
 
 
 def test_end_session_keeps_the_conversation(pynchy: Pynchy, home: Path, rows: Rows) -> None:

@@ -59,7 +59,7 @@ def test_it_is_said_where_the_run_is_and_in_the_groups_other_chats(ask: Asking) 
     answer = told(ask, "family", SendMessage(text="one moment"), "slack:F")
     assert answer == {"message": "It is stored, and is delivered to the chat.", "chat": "slack:F"}
     assert deliveries(ask.store.db) == [
-        ("one moment", "local:family", "delivered"),
+        ("one moment", "local:family", "sent"),
         ("one moment", "slack:F", "pending"),
     ]
     (said,) = messages.last(ask.store.db, None, 5)

@@ -1,0 +1,1 @@
+"""The channel of Slack workspaces, over Socket Mode and the Web API."""

@@ -1,0 +1,92 @@
+"""The chat networks that are configured: what each connection is called, and what can't be. A
+workspace that is called `main` is the channel `slack`; one called `work` is `slack.work`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from pynchy_cli.config.settings import NetworkRules, Settings, SlackRules
+from pynchy_cli.errors import ConfigInvalid, UsageWrong
+
+MAIN = "main"
+SLACK = "slack"
+PLAIN_TOKENS = {"SLACK_BOT_TOKEN": "bot_token", "SLACK_APP_TOKEN": "app_token"}
+"""Variables that other programs know too, and the setting that each fills where there is one
+workspace."""
+
+
+def called(kind: str, name: str) -> str:
+    """The channel's name, of the section [channels.KIND.NAME]."""
+    return kind if name == MAIN else f"{kind}.{name}"
+
+
+def section_of(channel: str) -> tuple[str, str]:
+    """The kind and the name of the section that configures a channel."""
+    kind, _, name = channel.partition(".")
+    return kind, name or MAIN
+
+
+def configured(settings: Settings) -> dict[str, NetworkRules]:
+    """All channels that a section is for, by their names."""
+    return {called(SLACK, name): rules for name, rules in settings.channels.slack.items()}
+
+
+def enabled(settings: Settings) -> list[str]:
+    """The channels that are to be connected to."""
+    return [name for name, rules in configured(settings).items() if rules.enabled]
+
+
+def slack_rules(settings: Settings, channel: str) -> SlackRules:
+    """What is configured for a Slack channel. Raises UsageWrong where nothing is."""
+    kind, name = section_of(channel)
+    rules = settings.channels.slack.get(name) if kind == SLACK else None
+    if rules is None:
+        known = ", ".join(configured(settings)) or "none; `pynchy auth slack` tells how to begin"
+        raise UsageWrong(f"No channel {channel!r} is configured. There is: {known}.")
+    return rules
+
+
+def resolved(settings: Settings, channel: str) -> str:
+    """The channel that is meant by a kind alone, where only one of that kind is configured.
+    Raises UsageWrong where several are."""
+    known = configured(settings)
+    if channel in known:
+        return channel
+    alike = [name for name in known if section_of(name)[0] == channel]
+    if len(alike) > 1:
+        raise UsageWrong(f"Which one? There are {', '.join(alike)}.")
+    return alike[0] if alike else channel
+
+
+def owners(settings: Settings) -> tuple[str, ...]:
+    """Who the owner is on each network, as `kind:id`."""
+    return tuple(
+        f"{section_of(channel)[0]}:{rules.owner}"
+        for channel, rules in configured(settings).items()
+        if rules.owner
+    )
+
+
+def plain_workspace(variables: Mapping[str, str], found: Collection[str]) -> str | None:
+    """The section that the plain variables fill: the only workspace that is configured; where none
+    is and both tokens are given, one called `main`."""
+    there = [section for section in found if section.startswith(f"channels.{SLACK}.")]
+    main = f"channels.{SLACK}.{MAIN}"
+    if len(there) == 1 or main in there:
+        return main if main in there else there[0]
+    is_whole = all(variables.get(name, "").strip() for name in PLAIN_TOKENS)
+    return main if not there and is_whole else None
+
+
+def require_channels(settings: Settings) -> None:
+    """Raises ConfigInvalid where two workspaces have the same token."""
+    of: dict[str, str] = {}
+    for name, rules in settings.channels.slack.items():
+        for key in PLAIN_TOKENS.values():
+            token = getattr(rules, key)
+            if token and of.setdefault(token, name) != name:
+                raise ConfigInvalid(
+                    f"[channels.slack.{name}] has the same {key} as [channels.slack.{of[token]}]. "
+                    "One app serves one workspace here: two connections would take half of what is "
+                    "said each."
+                )

@@ -1,0 +1,235 @@
+"""What a channel has still to bring to its chats, and how each reply stands there. Only the one
+process that holds the channel's lock writes here, but for people's own orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynchy_cli.model import Delivery, Part
+from pynchy_cli.store import counters
+from pynchy_cli.store.connection import Connection, Row
+from pynchy_cli.store.outbound import COLUMNS, as_reply
+
+_REPLY = ", ".join(f"l.{name.strip()}" for name in COLUMNS.split(","))
+_DELIVERY = (
+    "d.chat_jid AS place, d.channel, d.state, d.delivered_version, d.attempts, d.next_attempt_at,"
+    " d.delivered_at, d.error"
+)
+_UNDELIVERED = "d.state IN ('pending', 'sending', 'unknown')"
+
+
+def recover(db: Connection, channel: str) -> int:
+    """What a dead process of the channel was sending: whether it came there isn't known. How many
+    deliveries that were."""
+    db.execute(
+        "UPDATE outbound_parts SET state = 'unknown' WHERE state = 'sending'"
+        " AND (ledger_id, chat_jid) IN (SELECT ledger_id, chat_jid FROM outbound_deliveries d"
+        f" WHERE channel = ? AND {_UNDELIVERED})",
+        (channel,),
+    )
+    rows = db.execute(
+        "UPDATE outbound_deliveries AS d SET state = iif(EXISTS (SELECT 1 FROM outbound_parts p"
+        " WHERE p.ledger_id = d.ledger_id AND p.chat_jid = d.chat_jid AND p.state = 'unknown'),"
+        " 'unknown', 'pending') WHERE channel = ? AND state = 'sending' RETURNING ledger_id",
+        (channel,),
+    ).fetchall()
+    return len(rows)
+
+
+def chats(db: Connection, channel: str) -> list[str]:
+    """The chats to which the channel has something to bring."""
+    rows = db.execute(
+        f"SELECT DISTINCT chat_jid FROM outbound_deliveries d WHERE channel = ? AND {_UNDELIVERED}",
+        (channel,),
+    )
+    return [str(row[0]) for row in rows]
+
+
+def undelivered(db: Connection, channel: str, chat_jid: str, limit: int = 20) -> list[Delivery]:
+    """What a chat has not been brought yet, in the order in which it was said, at most `limit`."""
+    rows = db.execute(
+        f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
+        " JOIN outbound_ledger l ON l.id = d.ledger_id"
+        f" WHERE d.channel = ? AND d.chat_jid = ? AND {_UNDELIVERED} ORDER BY d.ledger_id LIMIT ?",
+        (channel, chat_jid, limit),
+    ).fetchall()
+    return [_delivery(row) for row in rows]
+
+
+def get(db: Connection, ledger_id: int, chat_jid: str) -> Delivery | None:
+    """How one reply stands in one chat now."""
+    row = db.execute(
+        f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
+        " JOIN outbound_ledger l ON l.id = d.ledger_id WHERE d.ledger_id = ? AND d.chat_jid = ?",
+        (ledger_id, chat_jid),
+    ).fetchone()
+    return _delivery(row) if row else None
+
+
+def parts(db: Connection, delivery: Delivery) -> list[Part]:
+    """The network's messages by which a reply is shown, in order."""
+    rows = db.execute(
+        "SELECT number, state, remote_id, digest, after_id, begun_at FROM outbound_parts"
+        " WHERE ledger_id = ? AND chat_jid = ? ORDER BY number",
+        (delivery.reply.id, delivery.chat_jid),
+    ).fetchall()
+    return [Part(*row) for row in rows]
+
+
+def begin(
+    db: Connection, delivery: Delivery, number: int, digest: str, after_id: str | None, now: str
+) -> None:
+    """A part is about to be posted: from here on nobody can know whether it was."""
+    db.execute(
+        "INSERT INTO outbound_parts(ledger_id, chat_jid, number, state, digest, after_id, begun_at)"
+        " VALUES (?, ?, ?, 'sending', ?, ?, ?) ON CONFLICT DO UPDATE SET state = 'sending',"
+        " digest = excluded.digest, after_id = excluded.after_id, begun_at = excluded.begun_at",
+        (delivery.reply.id, delivery.chat_jid, number, digest, after_id, now),
+    )
+    _set(db, delivery, "state = 'sending', attempted_at = ?", now)
+
+
+def placed(db: Connection, delivery: Delivery, number: int, remote_id: str, digest: str) -> None:
+    """A part stands in the chat, as the network's message of this id, with this content."""
+    db.execute(
+        "UPDATE outbound_parts SET state = 'sent', remote_id = ?, digest = ?"
+        " WHERE ledger_id = ? AND chat_jid = ? AND number = ?",
+        (remote_id, digest, delivery.reply.id, delivery.chat_jid, number),
+    )
+
+
+def gone(db: Connection, delivery: Delivery, number: int) -> None:
+    """A part does not stand in the chat: it was taken out, or never came there."""
+    db.execute(
+        "DELETE FROM outbound_parts WHERE ledger_id = ? AND chat_jid = ? AND number = ?",
+        (delivery.reply.id, delivery.chat_jid, number),
+    )
+
+
+def done(db: Connection, delivery: Delivery, now: str) -> None:
+    """The chat shows the version of the reply that the delivery holds; where there is a newer
+    one meanwhile, that is still to be brought."""
+    is_first_final = delivery.reply.is_final and delivery.delivered_at is None
+    _set(
+        db,
+        delivery,
+        "state = iif((SELECT version FROM outbound_ledger WHERE id = ledger_id) > ?, 'pending',"
+        " 'sent'), delivered_version = ?, attempts = 0, next_attempt_at = NULL, error = NULL,"
+        " delivered_at = coalesce(delivered_at, ?)",
+        *(delivery.reply.version, delivery.reply.version, now if delivery.reply.is_final else None),
+    )
+    if is_first_final and delivery.reply.source != "withdrawn":
+        counters.bump(db, "messages_outbound", now)
+
+
+def later(db: Connection, delivery: Delivery, not_before: str, error: str) -> None:
+    """The network would not take it now: it is tried again, then."""
+    _set(
+        db,
+        delivery,
+        "state = 'pending', attempts = attempts + 1, next_attempt_at = ?, error = ?",
+        *(not_before, error),
+    )
+    db.execute(
+        "DELETE FROM outbound_parts WHERE ledger_id = ? AND chat_jid = ? AND state = 'sending'",
+        (delivery.reply.id, delivery.chat_jid),
+    )
+
+
+def unsure(db: Connection, delivery: Delivery, not_before: str, error: str) -> None:
+    """Whether the network has taken it isn't known; the chat's history is asked, then."""
+    db.execute(
+        "UPDATE outbound_parts SET state = 'unknown'"
+        " WHERE ledger_id = ? AND chat_jid = ? AND state = 'sending'",
+        (delivery.reply.id, delivery.chat_jid),
+    )
+    _set(
+        db,
+        delivery,
+        "state = 'unknown', attempts = attempts + 1, next_attempt_at = ?, error = ?",
+        *(not_before, error),
+    )
+
+
+def bury(db: Connection, delivery: Delivery, error: str) -> None:
+    """It will never get there."""
+    _set(db, delivery, "state = 'dead', next_attempt_at = NULL, error = ?", error)
+
+
+def _set(db: Connection, delivery: Delivery, what: str, *values: str | int | None) -> None:
+    db.execute(
+        f"UPDATE outbound_deliveries SET {what} WHERE ledger_id = ? AND chat_jid = ?",
+        (*values, delivery.reply.id, delivery.chat_jid),
+    )
+
+
+def newest_id(db: Connection, chat_jid: str) -> str | None:
+    """The newest of the network's ids known in a chat, where ids are ordered as texts: of what was
+    said there, and of what we have posted."""
+    row = db.execute(
+        "SELECT max(id) FROM (SELECT max(remote_id) AS id FROM outbound_parts WHERE chat_jid = ?1"
+        " UNION ALL SELECT cursor_value FROM channel_cursors WHERE chat_jid = ?1)",
+        (chat_jid,),
+    ).fetchone()
+    return str(row[0]) if row[0] else None
+
+
+def next_due(db: Connection, channel: str, now: str) -> str | None:
+    """When the next delivery that was put off is due."""
+    row = db.execute(
+        "SELECT min(next_attempt_at) FROM outbound_deliveries d WHERE channel = ?"
+        f" AND {_UNDELIVERED} AND next_attempt_at > ?",
+        (channel, now),
+    ).fetchone()
+    return str(row[0]) if row[0] else None
+
+
+def of_remote(db: Connection, chat_jid: str, remote_id: str) -> int | None:
+    """The ledger's number of what we have posted as this message of the network's."""
+    row = db.execute(
+        "SELECT ledger_id FROM outbound_parts WHERE chat_jid = ? AND remote_id = ?",
+        (chat_jid, remote_id),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def listed(
+    db: Connection, *, state: str | None = None, chat_jid: str | None = None, limit: int = 200
+) -> list[Delivery]:
+    """Deliveries to look at, the newest `limit`, oldest first: those in a state, else all that are
+    not sent."""
+    rows = db.execute(
+        f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
+        " JOIN outbound_ledger l ON l.id = d.ledger_id"
+        " WHERE iif(:state IS NULL, d.state <> 'sent', d.state = :state)"
+        " AND (:chat IS NULL OR d.chat_jid = :chat) ORDER BY d.ledger_id DESC LIMIT :limit",
+        {"state": state, "chat": chat_jid, "limit": limit},
+    ).fetchall()
+    return [_delivery(row) for row in reversed(rows)]
+
+
+def of_reply(db: Connection, ledger_id: int) -> list[Delivery]:
+    """How one reply stands in each chat."""
+    rows = db.execute(
+        f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
+        " JOIN outbound_ledger l ON l.id = d.ledger_id WHERE d.ledger_id = ? ORDER BY d.chat_jid",
+        (ledger_id,),
+    ).fetchall()
+    return [_delivery(row) for row in rows]
+
+
+def retry(db: Connection, delivery: Delivery) -> None:
+    """A person wants it to be tried again now, whatever was before. What may be there already is
+    looked for first where that can be."""
+    _set(
+        db,
+        delivery,
+        "state = iif(EXISTS (SELECT 1 FROM outbound_parts p WHERE p.ledger_id ="
+        " outbound_deliveries.ledger_id AND p.chat_jid = outbound_deliveries.chat_jid"
+        " AND p.state = 'unknown'), 'unknown', 'pending'), attempts = 0, next_attempt_at = NULL",
+    )
+
+
+def _delivery(row: Row) -> Delivery:
+    values: list[Any] = list(row)
+    return Delivery(as_reply(values[:12]), *values[12:])
