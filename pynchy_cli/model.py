@@ -263,6 +263,8 @@ class Delivery:
     next_attempt_at: str | None
     delivered_at: str | None
     error: str | None
+    held: bool = False
+    """Whether it waits for a person, since nobody knows whether it got there."""
 
     @property
     def thread(self) -> str:
@@ -282,6 +284,8 @@ class Part:
     digest: str
     after_id: str | None
     begun_at: str
+    again: bool = False
+    """Whether it was posted once more although it may stand there already, and says so."""
 
 
 Source = Literal["person", "agent", "config"]

@@ -13,9 +13,9 @@ from pynchy_cli.store.outbound import COLUMNS, as_reply
 _REPLY = ", ".join(f"l.{name.strip()}" for name in COLUMNS.split(","))
 _DELIVERY = (
     "d.chat_jid AS place, d.channel, d.state, d.delivered_version, d.attempts, d.next_attempt_at,"
-    " d.delivered_at, d.error"
+    " d.delivered_at, d.error, d.held"
 )
-_UNDELIVERED = "d.state IN ('pending', 'sending', 'unknown')"
+_UNDELIVERED = "d.state IN ('pending', 'sending', 'unknown') AND d.held = 0"
 
 
 def recover(db: Connection, channel: str) -> int:
@@ -69,24 +69,32 @@ def get(db: Connection, ledger_id: int, chat_jid: str) -> Delivery | None:
 def parts(db: Connection, delivery: Delivery) -> list[Part]:
     """The network's messages by which a reply is shown, in order."""
     rows = db.execute(
-        "SELECT number, state, remote_id, digest, after_id, begun_at FROM outbound_parts"
+        "SELECT number, state, remote_id, digest, after_id, begun_at, again FROM outbound_parts"
         " WHERE ledger_id = ? AND chat_jid = ? ORDER BY number",
         (delivery.reply.id, delivery.chat_jid),
     ).fetchall()
-    return [Part(*row) for row in rows]
+    return [Part(*tuple(row)[:6], bool(row[6])) for row in rows]
 
 
 def begin(
-    db: Connection, delivery: Delivery, number: int, digest: str, after_id: str | None, now: str
+    db: Connection,
+    delivery: Delivery,
+    number: int,
+    digest: str,
+    now: str,
+    *,
+    after_id: str | None = None,
+    again: bool = False,
 ) -> None:
     """A part is about to be posted: from here on nobody can know whether it was."""
     db.execute(
-        "INSERT INTO outbound_parts(ledger_id, chat_jid, number, state, digest, after_id, begun_at)"
-        " VALUES (?, ?, ?, 'sending', ?, ?, ?) ON CONFLICT DO UPDATE SET state = 'sending',"
-        " digest = excluded.digest, after_id = excluded.after_id, begun_at = excluded.begun_at",
-        (delivery.reply.id, delivery.chat_jid, number, digest, after_id, now),
+        "INSERT INTO outbound_parts(ledger_id, chat_jid, number, state, digest, after_id, begun_at,"
+        " again) VALUES (?, ?, ?, 'sending', ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " state = 'sending', digest = excluded.digest, after_id = excluded.after_id,"
+        " begun_at = excluded.begun_at, again = excluded.again",
+        (delivery.reply.id, delivery.chat_jid, number, digest, after_id, now, int(again)),
     )
-    _set(db, delivery, "state = 'sending', attempted_at = ?", now)
+    _set(db, delivery, "state = 'sending'")
 
 
 def placed(db: Connection, delivery: Delivery, number: int, remote_id: str, digest: str) -> None:
@@ -130,10 +138,7 @@ def later(db: Connection, delivery: Delivery, not_before: str, error: str) -> No
         "state = 'pending', attempts = attempts + 1, next_attempt_at = ?, error = ?",
         *(not_before, error),
     )
-    db.execute(
-        "DELETE FROM outbound_parts WHERE ledger_id = ? AND chat_jid = ? AND state = 'sending'",
-        (delivery.reply.id, delivery.chat_jid),
-    )
+    _forget_sending(db, delivery)
 
 
 def unsure(db: Connection, delivery: Delivery, not_before: str, error: str) -> None:
@@ -151,8 +156,27 @@ def unsure(db: Connection, delivery: Delivery, not_before: str, error: str) -> N
     )
 
 
+def put_back(db: Connection, delivery: Delivery) -> None:
+    """The network could not be reached, and took nothing: it waits as before."""
+    _forget_sending(db, delivery)
+    _set(db, delivery, "state = 'pending'")
+
+
+def _forget_sending(db: Connection, delivery: Delivery) -> None:
+    db.execute(
+        "DELETE FROM outbound_parts WHERE ledger_id = ? AND chat_jid = ? AND state = 'sending'",
+        (delivery.reply.id, delivery.chat_jid),
+    )
+
+
+def hold(db: Connection, delivery: Delivery, error: str) -> None:
+    """Nobody knows whether it got there, and nothing can tell: a person decides."""
+    _set(db, delivery, "state = 'unknown', held = 1, next_attempt_at = NULL, error = ?", error)
+
+
 def bury(db: Connection, delivery: Delivery, error: str) -> None:
     """It will never get there."""
+    _forget_sending(db, delivery)
     _set(db, delivery, "state = 'dead', next_attempt_at = NULL, error = ?", error)
 
 
@@ -226,10 +250,11 @@ def retry(db: Connection, delivery: Delivery) -> None:
         delivery,
         "state = iif(EXISTS (SELECT 1 FROM outbound_parts p WHERE p.ledger_id ="
         " outbound_deliveries.ledger_id AND p.chat_jid = outbound_deliveries.chat_jid"
-        " AND p.state = 'unknown'), 'unknown', 'pending'), attempts = 0, next_attempt_at = NULL",
+        " AND p.state = 'unknown'), 'unknown', 'pending'), attempts = 0, next_attempt_at = NULL,"
+        " held = 0",
     )
 
 
 def _delivery(row: Row) -> Delivery:
     values: list[Any] = list(row)
-    return Delivery(as_reply(values[:12]), *values[12:])
+    return Delivery(as_reply(values[:12]), *values[12:-1], bool(values[-1]))

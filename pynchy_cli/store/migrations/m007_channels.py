@@ -32,9 +32,9 @@ CREATE TABLE deliveries_anew (
   delivered_version INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0,
   next_attempt_at TEXT,
-  attempted_at TEXT,
   delivered_at TEXT,
   error TEXT,
+  held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
   PRIMARY KEY (ledger_id, chat_jid)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO deliveries_anew(ledger_id, chat_jid, channel, state, delivered_version, attempts,
@@ -56,6 +56,7 @@ CREATE TABLE outbound_parts (
   digest TEXT NOT NULL,
   after_id TEXT,
   begun_at TEXT NOT NULL,
+  again INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),
   PRIMARY KEY (ledger_id, chat_jid, number),
   FOREIGN KEY (ledger_id, chat_jid) REFERENCES outbound_deliveries(ledger_id, chat_jid)
     ON DELETE CASCADE
