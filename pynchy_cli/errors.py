@@ -42,6 +42,12 @@ class HomeUnusable(PynchyError):
     exit_code = EXIT_BROKEN
 
 
+class ChannelBroken(PynchyError):
+    """A channel can't be connected to until a person mends something."""
+
+    exit_code = EXIT_BROKEN
+
+
 class DatabaseMissing(PynchyError):
     """There is no database yet; `pynchy init` makes one."""
 

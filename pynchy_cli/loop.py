@@ -22,6 +22,7 @@ from pynchy_cli.errors import (
     EXIT_DONE,
     EXIT_FAILED,
     AlreadyRunning,
+    ChannelBroken,
     DatabaseBusy,
     DatabaseForeign,
     DatabaseFull,
@@ -44,7 +45,7 @@ LONGEST_PAUSE_FULL = 5.0
 """Seconds between attempts to write to a full or locked disk: it is well again soon after."""
 
 
-FINAL = (AlreadyRunning, DatabaseForeign, DatabaseReplaced)
+FINAL = (AlreadyRunning, ChannelBroken, DatabaseForeign, DatabaseReplaced)
 """What no further attempt of this process can heal."""
 
 

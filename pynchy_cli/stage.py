@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> int:
     try:
         name, document = arguments
         asked = json.loads(document)
-        module = import_module(f"pynchy_cli.pipeline.{STAGES[name.partition('@')[0]]}")
+        stage = name.partition("@")[0]
+        module = import_module(f"pynchy_cli.pipeline.{STAGES[stage]}")
     except (ValueError, KeyError) as error:
         print(f"python -m pynchy_cli.stage NAME JSON: {error!r}", file=sys.stderr)
         return EXIT_USAGE
@@ -48,9 +49,10 @@ def main(arguments: list[str]) -> int:
         log.configure(settings.log, name, secrets(settings))
         migrated(home)
         make = partial(module.make, options=asked.get("options", {}))
-        return asyncio.run(
-            loop.run(name, make, home, settings, single=module.SINGLE, once=bool(asked.get("once")))
-        )
+        options = asked.get("options", {})
+        single = module.is_single(options) if stage == "listen" else module.SINGLE
+        once = bool(asked.get("once"))
+        return asyncio.run(loop.run(name, make, home, settings, single=single, once=once))
     except PynchyError as error:
         print(f"pynchy {name}: {error}", file=sys.stderr)
         return error.exit_code

@@ -40,6 +40,9 @@ async def converse(live: Live, turn: Turn, limits: config.Sandbox, *, is_cold: b
                 raise TooMuch(f"the agent wrote more than {limits.max_output} bytes of output")
             await asyncio.sleep(0)
             continue
+        if turn.until_shown() == 0:
+            await _shown(turn)
+            continue
         if died and live.refusal is not None:
             raise (TooMuch if live.is_refused_for_good else SandboxDied)(live.refusal)
         if died:
@@ -56,6 +59,14 @@ async def _stored(turn: Turn, found: Found) -> protocol.TurnEnded | None:
             await asyncio.sleep(PAUSE)
 
 
+async def _shown(turn: Turn) -> None:
+    """Have the chat see what was written since; while the database can't be written it doesn't."""
+    try:
+        turn.show()
+    except (DatabaseBusy, DatabaseFull):
+        await asyncio.sleep(PAUSE)
+
+
 class TooMuch(SandboxDied):
     """The agent floods us, or the disk; trying again would only repeat it."""
 
@@ -67,6 +78,8 @@ async def _wait(live: Live, turn: Turn, patience: Patience) -> None:
         left = patience.left_after(turn.waited)
         if left <= 0:
             raise SandboxDied(patience.why())
+    if (unseen := turn.until_shown()) is not None:
+        left = min(left, unseen)
     # `wait_for` of Python 3.11 forgets that it was cancelled where the change comes just then.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(left):

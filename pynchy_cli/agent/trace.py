@@ -9,12 +9,15 @@ from typing import Any
 
 from agent_runner import protocol
 from pynchy_cli.model import Run
+from pynchy_cli.output import plain
 from pynchy_cli.routing import transcript
 from pynchy_cli.store import events, outbound
 from pynchy_cli.store.connection import Connection
 
 SHOWN = 4000
 """Characters of one line in the chat."""
+DOING = 120
+"""Characters of what an agent does just now."""
 TOLD = 20
 """Tool calls of a failed attempt that the next one is told of."""
 TELLING = (
@@ -59,6 +62,12 @@ def keep(db: Connection, run: Run, kind: str, texts: Iterable[str], now: str) ->
 def called(name: str, given: dict[str, Any]) -> str:
     """A tool call in a line."""
     return f"{name.removeprefix(HOST)} {preview(given)}"
+
+
+def doing(name: str, given: dict[str, Any]) -> str:
+    """A tool call that is under way, as the chat sees it: one short line."""
+    line = " ".join(plain(called(name, given)).split())
+    return f"🔧 {line}"[:DOING]
 
 
 def preview(given: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ the cursor. A kill at any moment leaves either all of a piece or nothing of it."
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -30,6 +31,8 @@ from pynchy_cli.store.connection import Connection
 Found = Sequence[tuple[protocol.Record, int]]
 GROWN = 1 << 20
 """Characters kept of an answer that is still being written."""
+SHOW_EVERY = 0.5
+"""Seconds between two sights of an answer that is being written, at least."""
 DOUBLINGS = 20
 """So often the pause between attempts is doubled at most."""
 NOTHING = "(The agent ended its turn without an answer.)"
@@ -72,6 +75,9 @@ class Turn:
         self.ended: protocol.TurnEnded | None = None
         self._text = ""
         self._kept = 0
+        self._doing: str | None = None
+        self._shown: tuple[str, str | None] = "", None
+        self._shown_at = 0.0
 
     @property
     def key(self) -> str:
@@ -89,7 +95,7 @@ class Turn:
         them. Raises RunLost; then nothing was stored."""
         now = clock.now()
         ended = None
-        before = self.run, self._text, self._kept
+        before = self.run, self._text, self._kept, self._doing, self._shown
         try:
             with self.store.atomic() as db:
                 self._require(db)
@@ -97,19 +103,34 @@ class Turn:
                     if record.turn == self.run.turn:
                         self.has_begun = True
                         ended = self._one(db, record, offset, now) or ended
-                if ended is None and self._text and self._text != before[1]:
+                if ended is None and self.until_shown() == 0:
                     self._grow(db, now)
                 sessions.advance(db, self.session, found[-1][1], now)
                 if ended is not None:
                     self._end(db, ended, now)
         except BaseException:
-            self.run, self._text, self._kept = before  # the same records will come again
+            self.run, self._text, self._kept, self._doing, self._shown = (
+                before  # the same records will come again
+            )
             raise
         if self.heard is not None:
             for record, _ in found:
                 self.heard(record)
         self.ended = ended
         return ended
+
+    def until_shown(self) -> float | None:
+        """Seconds until what the agent has written since may be shown; None where there is
+        nothing new."""
+        if (self._text, self._doing) == self._shown or not self.run.is_watched:
+            return None
+        return max(0.0, self._shown_at + SHOW_EVERY - time.monotonic())
+
+    def show(self) -> None:
+        """Have the chat see what the agent has written so far. Raises RunLost."""
+        with self.store.atomic() as db:
+            self._require(db)
+            self._grow(db, clock.now())
 
     def absorb(self) -> Run | None:
         """Take over what was said since, and waits; the run as it was before, or None where
@@ -192,6 +213,7 @@ class Turn:
         match record:
             case protocol.Text(text=text):
                 self._text = (self._text + text)[:GROWN]
+                self._doing = None
             case protocol.Started(session_id=session_id):
                 self._named(db, session_id)
             case protocol.Replied():
@@ -201,6 +223,7 @@ class Turn:
             case _:
                 if isinstance(record, protocol.ToolUse):
                     self._keep_text(db, now)
+                    self._doing = trace.doing(record.name, record.input)
                 trace.store(db, self.run, record, offset, now)
         return None
 
@@ -211,10 +234,9 @@ class Turn:
         self._kept = len(self._text)
 
     def _grow(self, db: Connection, now: str) -> None:
-        if not self.run.is_watched:
-            return
+        self._shown, self._shown_at = (self._text, self._doing), time.monotonic()
         content = spoken(self._text, is_final=False)
-        if not content.strip():
+        if not content.strip() and not self._doing:
             return
         outbound.grow(
             db,
@@ -224,6 +246,7 @@ class Turn:
             now=now,
             group_folder=self.run.group_folder,
             run_id=self.run.id,
+            doing=self._doing,
         )
 
     def _named(self, db: Connection, session_id: str | None) -> None:
@@ -242,7 +265,8 @@ class Turn:
         self._named(db, record.session_id)
         through = self._through(record.read)
         self._answer(db, record.reply.strip() or self._text.strip(), now)
-        self._text, self._kept = "", 0
+        self._text, self._kept, self._doing = "", 0, None
+        self._shown = "", None
         self._answered_through(db, through)
         self.run = steering.replied(db, self.run, through)
 

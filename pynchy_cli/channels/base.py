@@ -148,7 +148,7 @@ class Host(Protocol):
     transaction; it raises DatabaseBusy or DatabaseFull where nothing was stored."""
 
     def take(self, events: Sequence[Event]) -> None:
-        """Store what came; what is there already changes nothing."""
+        """Store what came, all of it or nothing; what is there already changes nothing."""
 
     def chats(self) -> list[Known]:
         """The chats of this channel that belong to a group."""
@@ -171,7 +171,8 @@ class Host(Protocol):
         """A file was fetched, as `path` in its folder, or failed for good."""
 
     def state(self, connected: bool, why: str | None) -> None:
-        """Tell how the connection is, in `status` too."""
+        """Tell how the connection is, in `status` too; `why` it isn't, or may not be for long.
+        Unlike the others it raises nothing."""
 
 
 class Network(Channel, Protocol):

@@ -27,7 +27,10 @@ def take(
     chat has already changes nothing."""
     jid = messages.plain(said.chat_jid)
     group = groups.by_chat(db, jid)
-    checked = replace(said, verdict=_verdict(group, channel, said))
+    verdict = _verdict(group, channel, said)
+    # What a stranger sends is not fetched.
+    files = said.files if verdict == "allowed" else ()
+    checked = replace(said, verdict=verdict, files=files)
     if chat_name is not None:
         chats.seen(db, jid, messages.plain(chat_name), now)
     seq = messages.add(db, checked, now)

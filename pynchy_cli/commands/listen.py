@@ -7,11 +7,15 @@ from typing import Annotated, Literal
 import typer
 
 from pynchy_cli.commands.app import become, here
+from pynchy_cli.config.channels import resolved
+from pynchy_cli.store.outbound import INBOXES
 
 
 def command(
     ctx: typer.Context,
-    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Where from: stdin.")],
+    channel: Annotated[
+        str, typer.Argument(metavar="CHANNEL", help="stdin, slack, or slack.NAME of several.")
+    ],
     chat: Annotated[
         str, typer.Option(metavar="CHAT", help="channel:name, or a group's name.")
     ] = "local:main",
@@ -30,7 +34,10 @@ def command(
         typer.Option(min=0, metavar="SECONDS", help="Wait no longer after the last message."),
     ] = None,
 ) -> None:
-    """Take messages in from a channel, each stored before the next is read.
+    """Hold a channel: what is said there comes in, and answers go out.
+
+    A chat network is connected to until Ctrl-C; `pynchy up` does that for all of them, and
+    `pynchy auth slack` tells what is needed first. A pipe is read to its end.
 
     A line of standard input is a message: plain text, or a JSON object with `text` (or
     `content`) and, where wanted, `id`, `sender`, `sender_name`, `chat` and `timestamp`. The same
@@ -41,6 +48,10 @@ def command(
 
     Example: echo '{"id": "1", "text": "hello"}' | pynchy listen stdin --wait
     """
+    context = here(ctx)
+    if channel not in INBOXES:
+        channel = resolved(context.settings, channel)
+        become(f"listen@{channel}", context, {"channel": channel})
     options = {
         "channel": channel,
         "chat": chat,
@@ -50,4 +61,4 @@ def command(
         "timeout": timeout,
         "once": True,
     }
-    become(f"listen@{channel}", here(ctx), options)
+    become(f"listen@{channel}", context, options)

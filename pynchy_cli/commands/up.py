@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from pynchy_cli.commands.app import here
+from pynchy_cli.config.channels import enabled
 from pynchy_cli.config.home import prepare
 from pynchy_cli.errors import ConfigInvalid, DatabaseMissing, UsageWrong
-from pynchy_cli.supervise.services import services
+from pynchy_cli.supervise.services import services, with_channels
 
 SPARE_GRACE = 10.0
 """Seconds that a stage gets to stop beyond what its agents get."""
@@ -38,17 +39,20 @@ def command(
     home, settings = context.home, context.settings
     if not home.database.exists():
         raise DatabaseMissing(f"{home.database} does not exist. `pynchy init` makes it.")
-    names = settings.supervise.stages if only is None else _names(only)
+    names = list(settings.supervise.stages) if only is None else _names(only)
     try:
         services(list(names), home.root)  # what can't be is said before anything is started
     except UsageWrong as error:
         raise (
             error if only is not None else ConfigInvalid(f"[supervise] stages: {error}")
         ) from error
+    names = with_channels(names, enabled(settings))
+    if not names:
+        raise UsageWrong("No channel is configured, so there is nothing to listen to.")
     prepare(home)
     document = {
         "home": str(home.root),
-        "stages": list(names),
+        "stages": names,
         "lock": str(home.locks / "up.lock"),
         "sockets": str(home.sockets(context.environ)),
         "json": as_json or settings.log.format == "json",

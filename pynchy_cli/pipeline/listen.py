@@ -1,5 +1,6 @@
-"""The stage that takes messages in from a channel: each is a row before the next is read. With
-`wait` it also prints what is said because of them, and ends when nothing more will come."""
+"""The stage that holds one channel. What comes from a pipe is a row before the next is read; with
+`wait` it also prints what is said because of it, and ends when nothing more will come. To a chat
+network it holds a connection, both ways."""
 
 from __future__ import annotations
 
@@ -10,14 +11,14 @@ from typing import Any
 from pynchy_cli import clock, plugins
 from pynchy_cli.channels.base import Incoming, Unreadable
 from pynchy_cli.channels.intake import Taken, take
+from pynchy_cli.delivery.holder import Holder
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError, UsageWrong
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Message, Reply
 from pynchy_cli.output import hush, print_line, say
 from pynchy_cli.routing.answers import Outcome, outcome
-from pynchy_cli.store import groups
+from pynchy_cli.store import groups, outbound
 
-SINGLE = False
 PATIENCE = 30.0
 """Seconds for which a message waits for a locked or full database, before it is refused."""
 PAUSE = 0.5
@@ -29,9 +30,18 @@ UNANSWERED = {
 }
 
 
-def make(context: Context, options: Mapping[str, Any]) -> Listener:
-    """The stage. Options: `channel`, `wait` (bool), `timeout` (seconds or None), and those of
-    the channel. Raises PluginUnknown, GroupUnknown, UsageWrong."""
+def is_single(options: Mapping[str, Any]) -> bool:
+    """Whether one process of the channel is enough: a network would give each a part of what is
+    said."""
+    return options["channel"] not in outbound.INBOXES
+
+
+def make(context: Context, options: Mapping[str, Any]) -> Listener | Holder:
+    """The stage. Options: `channel`; for a pipe also `wait` (bool), `timeout` (seconds or None),
+    and those of the channel. Raises PluginUnknown, GroupUnknown, UsageWrong, and what a network's
+    plugin raises."""
+    if is_single(options):
+        return Holder(context, plugins.channel(options["channel"], context.settings))
     for name in ("chat", "sender"):
         if options.get(name) == "":
             # A variable that was not set must not make somebody the owner.
@@ -48,7 +58,7 @@ class Listener:
     def __init__(self, context: Context, options: Mapping[str, Any]) -> None:
         self.context = context
         self.options = options
-        self.channel = plugins.channel(options["channel"])
+        self.channel = plugins.channel(options["channel"], context.settings)
         # Chat by chat and in order, as they are answered: what waits behind one that isn't
         # settled need not be looked at.
         self._waiting: dict[str, dict[int, Message]] = {}

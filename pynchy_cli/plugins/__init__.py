@@ -53,9 +53,11 @@ def manager(name: str) -> pluggy.PluginManager:
     return held
 
 
-def channel(name: str) -> Any:
-    """The channel that the plugin `name` offers. Raises PluginUnknown where it offers none."""
-    return _one(name, manager(name).hook.pynchy_channel(name=name), "channel")
+def channel(name: str, settings: Settings) -> Any:
+    """The channel of this name, that the plugin called as it is up to a dot offers. Raises
+    PluginUnknown where it offers none."""
+    offered = manager(name.partition(".")[0]).hook.pynchy_channel(name=name, settings=settings)
+    return _one(name, offered, "channel")
 
 
 def runtime(name: str, settings: Settings) -> Any:

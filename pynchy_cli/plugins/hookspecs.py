@@ -19,8 +19,8 @@ hookspec = pluggy.HookspecMarker("pynchy")
 
 
 @hookspec
-def pynchy_channel(name: str) -> Channel | None:
-    """A channel of this name."""
+def pynchy_channel(name: str, settings: Settings) -> Channel | None:
+    """A channel of this name: the plugin's own, or behind that and a dot one of several."""
 
 
 @hookspec

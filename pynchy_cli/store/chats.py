@@ -16,6 +16,20 @@ def seen(db: Connection, jid: str, name: str | None, now: str) -> None:
     )
 
 
+def claim(db: Connection, jid: str, channel: str, name: str | None, now: str) -> None:
+    """A chat is a channel's from now on, and so is what is still to be brought there."""
+    seen(db, jid, name, now)
+    changed = db.execute(
+        "UPDATE chats SET channel = ? WHERE jid = ? AND channel <> ? RETURNING jid",
+        (channel, jid, channel),
+    ).fetchone()
+    if changed is not None:
+        db.execute(
+            "UPDATE outbound_deliveries SET channel = ? WHERE chat_jid = ? AND state <> 'sent'",
+            (channel, jid),
+        )
+
+
 def of_nobody(db: Connection, limit: int) -> list[tuple[Chat, str | None]]:
     """The chats that no group lives in, and when something was last said there; those come first
     in which that was lately."""

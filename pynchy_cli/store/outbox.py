@@ -73,7 +73,7 @@ def parts(db: Connection, delivery: Delivery) -> list[Part]:
         " WHERE ledger_id = ? AND chat_jid = ? ORDER BY number",
         (delivery.reply.id, delivery.chat_jid),
     ).fetchall()
-    return [Part(*tuple(row)[:6], bool(row[6])) for row in rows]
+    return [_part(row) for row in rows]
 
 
 def begin(
@@ -257,4 +257,11 @@ def retry(db: Connection, delivery: Delivery) -> None:
 
 def _delivery(row: Row) -> Delivery:
     values: list[Any] = list(row)
-    return Delivery(as_reply(values[:12]), *values[12:-1], bool(values[-1]))
+    values[-1] = bool(values[-1])
+    return Delivery(as_reply(values[:12]), *values[12:])
+
+
+def _part(row: Row) -> Part:
+    values: list[Any] = list(row)
+    values[-1] = bool(values[-1])
+    return Part(*values)

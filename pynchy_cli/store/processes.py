@@ -72,6 +72,11 @@ def fail(db: Connection, id: int, error: str | None, now: str) -> None:
     )
 
 
+def connected(db: Connection, id: int, connected: bool) -> None:
+    """Note whether a channel's process has its connection."""
+    db.execute("UPDATE processes SET connected = ? WHERE id = ?", (int(connected), id))
+
+
 def alive(db: Connection, locks: Path) -> list[Process]:
     """The processes whose lock is held, in the order in which they started."""
     return [one for one in _open(db) if held.is_held(locks / one.lock)]

@@ -21,7 +21,8 @@ else:
 def processes(db: sqlite3.Connection, lock_folder: str) -> list[Document]:
     """The rows that no end was noted for; whether one runs, its lock says."""
     rows = db.execute(
-        "SELECT id, stage, pid, lock, version, settings, started_at, report, error, error_at "
+        "SELECT id, stage, pid, lock, version, settings, started_at, report, error, error_at,"
+        " connected "
         "FROM processes WHERE ended_at IS NULL ORDER BY id"
     )
     names = [column[0] for column in rows.description]
@@ -38,7 +39,7 @@ def stages(rows: list[Document], settings: Document) -> Document:
     stages: Document = {
         name: {"running": False, "pid": None, "since": None, "processes": 0, "version": None}
         | {"report": None, "error": None, "error_at": None}
-        for name in settings.get("supervise", {}).get("stages", [])
+        for name in _wanted(settings)
     }
     for row in sorted(rows, key=lambda row: (row["running"], row["id"])):
         before = stages.get(row["stage"], {"processes": 0})
@@ -56,6 +57,24 @@ def stages(rows: list[Document], settings: Document) -> Document:
     return stages
 
 
+def _wanted(settings: Document) -> list[str]:
+    """The stages that should run; for `listen` one for each channel that is configured."""
+    wanted: list[str] = []
+    for name in settings.get("supervise", {}).get("stages", []):
+        wanted += [f"listen@{one}" for one in _networks(settings)] if name == "listen" else [name]
+    return wanted
+
+
+def _networks(settings: Document) -> list[str]:
+    """The channels that are configured, called as in `config.channels`."""
+    return [
+        kind if name == "main" else f"{kind}.{name}"
+        for kind, named in settings.get("channels", {}).items()
+        for name, rules in named.items()
+        if rules.get("enabled")
+    ]
+
+
 def add_last_words(db: sqlite3.Connection, stages: Document) -> None:
     """Tell of the stages that should run, and don't, why each ended last."""
     for name, stage in stages.items():
@@ -68,11 +87,16 @@ def add_last_words(db: sqlite3.Connection, stages: Document) -> None:
         stage["error"], stage["error_at"] = last or (None, None)
 
 
-def channels(db: sqlite3.Connection, alive: list[Document]) -> dict[str, bool]:
+def channels(db: sqlite3.Connection, alive: list[Document], settings: Document) -> dict[str, bool]:
     """Channel -> connected. The local channel is the file itself."""
-    held = {row["stage"].partition("@")[2] for row in alive if row["stage"].startswith("listen@")}
+    held = {
+        row["stage"].partition("@")[2]: row["connected"] != 0
+        for row in alive
+        if row["stage"].startswith("listen@")
+    }
     seen = {row[0] for row in db.execute("SELECT DISTINCT channel FROM chats")}
-    return {name: name == "local" or name in held for name in sorted(seen | held)}
+    known = sorted(seen | held.keys() | set(_networks(settings)))
+    return {name: name == "local" or held.get(name, False) for name in known}
 
 
 def gateway_mode(alive: list[Document], settings: Document) -> str | None:

@@ -111,7 +111,7 @@ def _document(
     settings = alive[-1]["settings"] if alive else {}
     told["stages"] = running.stages(open_rows, settings)
     running.add_last_words(db, told["stages"])
-    told["channels"] = running.channels(db, alive)
+    told["channels"] = running.channels(db, alive, settings)
     told["gateway"] = {
         "mode": running.gateway_mode(alive, settings),
         "connected": any(row["stage"] == "gateway" for row in alive),
@@ -142,6 +142,7 @@ def _service(told: Document, alive: list[Document], now: str) -> Document:
     troubled = told["failures"]["set_aside"] or any(
         stage["error"] or not stage["running"] for stage in told["stages"].values()
     )
+    troubled = troubled or any(row["connected"] == 0 for row in alive)
     return {
         "status": "degraded" if troubled else "healthy",
         "started_at": since,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +14,7 @@ from pynchy_cli.errors import UsageWrong
 
 SERVICES = {
     "gateway": "The agents' only way to a model.",
+    "listen": "What is said in chats comes in, and answers go out; one for each channel.",
     "route": "Messages become runs.",
     "run-agent": "Runs become answers.",
     "ipc-watch": "What agents ask for is carried out, as far as they may.",
@@ -29,6 +31,14 @@ class Service:
     command: tuple[str, ...]
 
 
+def with_channels(names: Sequence[str], channels: Sequence[str]) -> list[str]:
+    """The stages of these names, `listen` being one for each of the channels."""
+    found: list[str] = []
+    for name in names:
+        found += [f"listen@{one}" for one in channels] if name == "listen" else [name]
+    return found
+
+
 def services(names: list[str], home: Path) -> list[Service]:
     """The services of these names, in their order. Raises UsageWrong for an unknown one."""
     if not names:
@@ -37,9 +47,11 @@ def services(names: list[str], home: Path) -> list[Service]:
 
 
 def _service(name: str, home: Path) -> Service:
-    if name not in SERVICES:
+    stage, _, channel = name.partition("@")
+    if stage not in SERVICES or (channel and stage != "listen"):
         near = get_close_matches(name, SERVICES, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UsageWrong(f"There is no stage {name!r}.{hint} There are: {', '.join(SERVICES)}.")
-    document = json.dumps({"home": str(home), "once": False, "options": {}})
+    options = {"channel": channel} if channel else {}
+    document = json.dumps({"home": str(home), "once": False, "options": options})
     return Service(name, (sys.executable, "-P", "-m", "pynchy_cli.stage", name, document))
