@@ -52,6 +52,16 @@ unknown name is refused, with the nearest known one.
 The home is `--home DIR`, else `PYNCHY_HOME`, else `~/pynchy`.
 """
 NAMED = {
+    "people.NAME": """\
+A list of people for `allowed_users` of groups and for `approvers`, by its name. Lists may name
+others. In the environment: `PYNCHY_PEOPLE__<NAME>__MEMBERS`.
+""",
+    "channels.slack.NAME": """\
+A workspace that is called `main` is the channel `slack`, one called `work` is `slack.work`. The
+tokens belong into `.env`: `PYNCHY_CHANNELS__SLACK__WORK__BOT_TOKEN` and `…__APP_TOKEN`; where
+there is one workspace, or one called `main`, also `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN`, and with
+both of them set no section is needed. `pynchy auth slack` checks them.
+""",
     "profiles.NAME": """\
 What is said below `[defaults]`, for the groups that name this profile; it names none itself.
 In the environment: `PYNCHY_PROFILES__<NAME>__IDLE_TIMEOUT` and so on, with `_` for `-`.
@@ -209,7 +219,7 @@ def configuration() -> Iterator[str]:
     for section in sections.names():
         if section.endswith(".NAME"):
             yield f"\n## [{section}]\n\n{NAMED[section]}"
-            kind = sections.FAMILIES[section.partition(".")[0]]
+            kind = sections.FAMILIES[section.rpartition(".")[0]]
             if kind is not GroupRules:
                 yield "\n"
                 yield from _settings(section, kind(), notes)

@@ -64,6 +64,7 @@ class Turn:
         run: Run,
         session: Session,
         heard: Callable[[protocol.Record], None] | None = None,
+        show_every: float = SHOW_EVERY,
     ) -> None:
         self.store = store
         self.queue = queue
@@ -71,6 +72,7 @@ class Turn:
         self.session = session
         self.reply = ""
         self.heard = heard
+        self.show_every = show_every
         self.has_begun = False
         self.ended: protocol.TurnEnded | None = None
         self._text = ""
@@ -124,7 +126,7 @@ class Turn:
         nothing new."""
         if (self._text, self._doing) == self._shown or not self.run.is_watched:
             return None
-        return max(0.0, self._shown_at + SHOW_EVERY - time.monotonic())
+        return max(0.0, self._shown_at + self.show_every - time.monotonic())
 
     def show(self) -> None:
         """Have the chat see what the agent has written so far. Raises RunLost."""
@@ -234,10 +236,11 @@ class Turn:
         self._kept = len(self._text)
 
     def _grow(self, db: Connection, now: str) -> None:
-        self._shown, self._shown_at = (self._text, self._doing), time.monotonic()
+        self._shown = self._text, self._doing
         content = spoken(self._text, is_final=False)
         if not content.strip() and not self._doing:
             return
+        self._shown_at = time.monotonic()
         outbound.grow(
             db,
             key=self.key,

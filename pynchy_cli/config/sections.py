@@ -69,7 +69,7 @@ def settings(section: str) -> dict[str, msgspec.structs.FieldInfo]:
     kind = plain().get(section) or FAMILIES.get(family)
     if kind is None:
         return {}
-    left_out = LEFT_OUT.get(family, ())
+    left_out = LEFT_OUT.get(family or section, ())
     fields = msgspec.structs.fields(kind)
     return {field.name: field for field in fields if field.name not in left_out}
 

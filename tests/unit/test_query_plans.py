@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pynchy_cli.model import Message
 from pynchy_cli.store import (
     asked,
     jobs,
@@ -33,7 +34,9 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "outbound_open (chat_jid=?)",
     ),
     "what became of a message": (
-        lambda db: runs.covering(db, "team", 7),
+        lambda db: runs.covering(
+            db, "team", Message("1", "local:team", "owner", "owner", "hi", NOW, seq=7)
+        ),
         "runs_of_messages (group_folder=? AND last_seq>?)",
     ),
     "whether a group is at work": (

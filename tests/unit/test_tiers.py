@@ -26,6 +26,8 @@ VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "cpus": (1.0, 2.0, 3.0, 4.0),
     "max_processes": (1, 2, 3, 4),
     "folder_limit": (1, 2, 3, 4),
+    "session_per_thread": (False, True, False, True),
+    "show_strangers": (False, True, False, True),
 }
 """What each tier says, the weakest first; what stands below follow_up is its own default."""
 PHOTOS = MountRule(host_path="/photos", container_path="photos")

@@ -83,7 +83,7 @@ def claim(store: Store, owner: int = ME) -> Run:
 def turn(store: Store, owner: int = ME) -> Turn:
     """A claimed run's attempt, its sandbox begun."""
     run = claim(store, owner)
-    return Turn(store, QUEUE, run, begin(store, owner))
+    return Turn(store, QUEUE, run, begin(store, owner), show_every=0)
 
 
 def said(store: Store) -> list[Reply]:
