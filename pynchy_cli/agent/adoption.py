@@ -17,7 +17,7 @@ from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.agent.turn import RunLost, Turn
 from pynchy_cli.errors import GatewayUnavailable, SandboxUnavailable
 from pynchy_cli.loop import Context
-from pynchy_cli.model import CHAT_LANE, TASK_LANE, Run, Session
+from pynchy_cli.model import TASK_LANE, Run, Session, is_conversation
 from pynchy_cli.sandbox.base import Runtime
 from pynchy_cli.store import sessions
 
@@ -31,7 +31,7 @@ Taken = Callable[[Live, Turn | None], None]
 def may_outlive(lane: str) -> bool:
     """Whether a lane's turn goes on without its worker: neither a shell nor another agent waits
     for it there."""
-    return lane == CHAT_LANE or lane.startswith(TASK_LANE)
+    return is_conversation(lane) or lane.startswith(TASK_LANE)
 
 
 class Adoption:

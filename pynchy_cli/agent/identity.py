@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from pynchy_cli.config.paths import Home
 from pynchy_cli.loop import Context
-from pynchy_cli.model import CHAT_LANE, Session
+from pynchy_cli.model import CHAT_LANE, THREAD_LANE, Session
 
 
 def sandbox_name(group_folder: str, lane: str) -> str:
-    """What people see: `pynchy-<group>`, with the lane for any but the chat lane."""
-    return f"pynchy-{group_folder}" + ("" if lane == CHAT_LANE else f"-{lane.replace(':', '-')}")
+    """What people see: `pynchy-<group>`, with the lane for any but the chat lane. Networks call
+    their threads as they like, and a sandbox can't be."""
+    if lane == CHAT_LANE:
+        return f"pynchy-{group_folder}"
+    if lane.startswith(THREAD_LANE):
+        lane = f"{THREAD_LANE}{hashlib.sha256(lane.encode()).hexdigest()[:8]}"
+    return f"pynchy-{group_folder}-{lane.replace(':', '-')}"
 
 
 def labels(context: Context, session: Session) -> dict[str, str]:

@@ -18,7 +18,7 @@ from pynchy_cli.agent.warm import Warm
 from pynchy_cli.config.tiers import for_group, limits_for
 from pynchy_cli.errors import SandboxDied
 from pynchy_cli.loop import Context
-from pynchy_cli.model import CHAT_LANE, Group, Run
+from pynchy_cli.model import Group, Run, is_conversation
 from pynchy_cli.routing import transcript
 from pynchy_cli.store import groups, messages, sessions
 
@@ -108,7 +108,7 @@ class Talks:
             turn=run.turn,
             prompt=prompt,
             core=rules.core,
-            session_id=known.session_id if run.lane == CHAT_LANE else None,
+            session_id=known.session_id if is_conversation(run.lane) else None,
             model=rules.model or None,
             system_prompt=system_prompt(
                 self.context.home, settings, group, self.context.log.warning, run.shares
@@ -122,7 +122,7 @@ class Talks:
     def _stays(self, run: Run) -> bool:
         sandbox = limits_for(self.context.settings, run.group_folder)
         return bool(
-            run.lane == CHAT_LANE
+            is_conversation(run.lane)
             and not self.context.once
             and sandbox.idle_timeout > 0
             and sandbox.max_warm > 0

@@ -12,7 +12,7 @@ from pynchy_cli.agent.sandboxes import Sandboxes
 from pynchy_cli.config.tiers import limits_for
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull
 from pynchy_cli.loop import Context
-from pynchy_cli.model import CHAT_LANE, Run
+from pynchy_cli.model import Run, is_conversation
 from pynchy_cli.store import sessions
 
 Lane = tuple[str, str]
@@ -49,7 +49,7 @@ class Warm:
         """Keep a sandbox for its lane's next turn, or let it go."""
         lane = _lane(live)
         limits = limits_for(self.context.settings, lane[0])
-        is_chat = lane[1] == CHAT_LANE
+        is_chat = is_conversation(lane[1])
         if self._stopping or self.context.once or not is_chat or not limits.idle_timeout:
             self.close(live)
             return

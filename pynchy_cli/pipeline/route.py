@@ -127,20 +127,20 @@ class Router:
         cursor = groups.routed_through(db, group)
         if cursor is None:
             return
-        waiting: Message | None = None
+        # What waits in each thread, and outside of any.
+        waiting: dict[str, Said] = {}
         for message, said in ((one.message, one.said) for one in decided):
             if message.seq <= cursor and not failures.has(db, STAGE, _subject(message)):
                 continue
             if said is None:
                 continue
             if said.command is not None:  # what was said before it is not touched by it
-                _queue(db, group, waiting, now)
-                waiting = None
+                _queue_all(db, group, waiting, now)
             if (answer := self.orders.obey(db, said, now)) is not None:
                 _say(db, group, message, answer, now)
             elif said.is_triggered:
-                waiting = message
-        _queue(db, group, waiting, now)
+                waiting[message.thread] = said
+        _queue_all(db, group, waiting, now)
         groups.route_through(db, group.folder, decided[-1].message.seq)
 
     def _again(self, group: Group, message: Message) -> bool:
@@ -175,20 +175,24 @@ def _subject(message: Message) -> str:
     return f"message:{message.seq}"
 
 
-def _queue(db: Connection, group: Group, last: Message | None, now: str) -> None:
-    if last is None:
-        return
+def _queue_all(db: Connection, group: Group, waiting: dict[str, Said], now: str) -> None:
+    for said in sorted(waiting.values(), key=lambda said: said.message.seq):
+        _queue(db, group, said, now)
+    waiting.clear()
+
+
+def _queue(db: Connection, group: Group, said: Said, now: str) -> None:
+    last = said.message
+    where = {"thread": last.thread, "lane": said.lane}
     first = messages.first_unread(db, group.folder, last.seq, last.thread)
     covering = runs.covering(db, group.folder, last)
     if last.seq > (groups.routed_through(db, group) or 0):
         # A run for what the host itself added later has read it already.
         if all(run.state == "queued" for run in covering):
-            queue = runs.queue_chat
-            queue(db, group.folder, first, last.seq, last.chat_jid, now, thread=last.thread)
+            runs.queue_chat(db, group.folder, first, last.seq, last.chat_jid, now, **where)
     elif all(run.state != "queued" for run in covering):
         # What came after it may be answered already, and is not to be joined with it.
-        queue = runs.queue_apart
-        queue(db, group.folder, first, last.seq, last.chat_jid, now, thread=last.thread)
+        runs.queue_apart(db, group.folder, first, last.seq, last.chat_jid, now, **where)
 
 
 def _say(db: Connection, group: Group, message: Message, answer: str, now: str) -> None:
@@ -201,4 +205,5 @@ def _say(db: Connection, group: Group, message: Message, answer: str, now: str) 
         source="host",
         now=now,
         group_folder=group.folder,
+        thread=message.thread,
     )

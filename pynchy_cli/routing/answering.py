@@ -94,10 +94,13 @@ def _tell_anew(db: Connection, asked: Asked, said: Said, now: str) -> None:
         now=now,
         sender=said.message.sender,
         sender_name=said.message.sender_name,
+        thread=said.message.thread,
     )
     assert seq is not None, "a question is settled once"
-    first = messages.first_unread(db, asked.group_folder, seq)
-    runs.queue_chat(db, asked.group_folder, first, seq, said.message.chat_jid, now)
+    thread, lane = said.message.thread, said.lane
+    first = messages.first_unread(db, asked.group_folder, seq, thread)
+    chat = said.message.chat_jid
+    runs.queue_chat(db, asked.group_folder, first, seq, chat, now, thread=thread, lane=lane)
 
 
 def _short(text: str) -> str:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.model import CHAT_LANE, Group, Message
+from pynchy_cli.config.tiers import for_group
+from pynchy_cli.model import CHAT_LANE, THREAD_LANE, Group, Message
 from pynchy_cli.routing import answering, deciding, said, telling, triggers
 from pynchy_cli.routing.chat_commands import Words
 from pynchy_cli.routing.said import Said
@@ -33,7 +34,13 @@ class Orders:
 
     def read(self, message: Message, group: Group) -> Said:
         """What a message says."""
-        return said.read(message, group, self.waking, self.words)
+        return said.read(message, group, self.waking, self.words, self.lane_of(message, group))
+
+    def lane_of(self, message: Message, group: Group) -> str:
+        """The conversation that a message belongs to: the chat's, or its thread's own."""
+        if message.thread and for_group(self.settings, group.folder).session_per_thread:
+            return f"{THREAD_LANE}{message.thread}"
+        return CHAT_LANE
 
     def obey(self, db: Connection, said: Said, now: str) -> str | None:
         """Do what was said; what is answered to it, or None where it is for the assistant."""
@@ -49,7 +56,7 @@ class Orders:
             return answering.reads(db, said, now)
         match said.command.name:
             case "stop":
-                return cancelling.is_stoppable(db, said.group.folder)
+                return cancelling.is_stoppable(db, said.group.folder, said.lane)
             case "approve" | "deny":
                 return deciding.is_for_us(db, said, now) or deciding.is_asked_in(
                     db, said.command.id, said.message.chat_jid
@@ -63,14 +70,14 @@ class Orders:
         folder = said.group.folder
         match said.command.name:
             case "reset":
-                conversations.reset(db, folder, CHAT_LANE, said.message.seq, now)
+                conversations.reset(db, folder, said.lane, said.message.seq, now)
                 return conversations.FORGOTTEN
             case "end_session":
-                sessions.let_go(db, folder, CHAT_LANE)
+                sessions.let_go(db, folder, said.lane)
                 return ENDED
             case "stop":
                 # Where nothing is at work, it is said to the assistant.
-                return STOPPING if cancelling.stop(db, folder, now) else None
+                return STOPPING if cancelling.stop(db, folder, now, said.lane) else None
             case "approve" | "deny":
                 return deciding.decide(db, said, self.settings.approvals.approvers, now)
             case "pending":

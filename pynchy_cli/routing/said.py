@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pynchy_cli.model import Chat, Group, Message
+from pynchy_cli.model import CHAT_LANE, Chat, Group, Message
 from pynchy_cli.routing import triggers
 from pynchy_cli.routing.chat_commands import Command, Words
 
@@ -20,6 +20,8 @@ class Said:
     is_triggered: bool = False
     is_called: bool = False
     command: Command | None = None
+    lane: str = CHAT_LANE
+    """The conversation that it belongs to."""
 
     @property
     def sender(self) -> tuple[str, str]:
@@ -32,11 +34,15 @@ class Said:
         return self.message.message_type == "user"
 
 
-def read(message: Message, group: Group, waking: tuple[str, ...], words: Words) -> Said:
+def read(
+    message: Message, group: Group, waking: tuple[str, ...], words: Words, lane: str = CHAT_LANE
+) -> Said:
     """What a message says. Only people say something to the assistant; what the host lays before
     the agent is for it to read."""
     if message.message_type != "user":
-        return Said(message, group, message.content)
+        return Said(message, group, message.content, lane=lane)
     decision = triggers.for_group(message.content, waking, group)
     command = words.command_in(decision.text, is_triggered=decision.triggered)
-    return Said(message, group, decision.text, decision.triggered, decision.is_called, command)
+    return Said(
+        message, group, decision.text, decision.triggered, decision.is_called, command, lane
+    )

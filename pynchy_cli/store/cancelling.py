@@ -14,17 +14,18 @@ WHY = "cancelled by hand"
 VOID = "↩️ {id} is void: the run that asked was stopped."
 
 
-def stop(db: Connection, group_folder: str, now: str) -> Run | None:
-    """Ask for the end of a group's turn at work in its chat; its run, or None where none is."""
-    run = steering.at_work(db, group_folder, CHAT_LANE)
+def stop(db: Connection, group_folder: str, now: str, lane: str = CHAT_LANE) -> Run | None:
+    """Ask for the end of a group's turn at work in a conversation; its run, or None where none
+    is."""
+    run = steering.at_work(db, group_folder, lane)
     if run is not None:
         _stop(db, run, now)
     return run
 
 
-def is_stoppable(db: Connection, group_folder: str) -> bool:
-    """Whether a group's turn is at work in its chat."""
-    return steering.at_work(db, group_folder, CHAT_LANE) is not None
+def is_stoppable(db: Connection, group_folder: str, lane: str = CHAT_LANE) -> bool:
+    """Whether a group's turn is at work in a conversation."""
+    return steering.at_work(db, group_folder, lane) is not None
 
 
 def cancel(db: Connection, run_id: int, now: str) -> Run:

@@ -25,12 +25,22 @@ def reset(db: Connection, group_folder: str, lane: str, seq: int, now: str) -> N
 
 
 def begin_with(
-    db: Connection, group_folder: str, chat_jid: str, key: str, brief: str, now: str
+    db: Connection,
+    group_folder: str,
+    chat_jid: str,
+    key: str,
+    brief: str,
+    now: str,
+    *,
+    lane: str = CHAT_LANE,
+    thread: str = "",
 ) -> int:
     """Begin the chat's conversation anew with something that its own agent left for it; the run
     that waits for it. What people said and nobody has answered goes before it."""
     text = f"{LEFT}\n\n{brief}"
-    seq = messages.tell(db, key=key, chat_jid=chat_jid, content=text, kind="brief", now=now)
+    seq = messages.tell(
+        db, key=key, chat_jid=chat_jid, content=text, kind="brief", now=now, thread=thread
+    )
     assert seq is not None, "a key of a request's own"
-    reset(db, group_folder, CHAT_LANE, seq - 1, now)
-    return runs.queue_chat(db, group_folder, seq, seq, chat_jid, now)
+    reset(db, group_folder, lane, seq - 1, now)
+    return runs.queue_chat(db, group_folder, seq, seq, chat_jid, now, thread=thread, lane=lane)

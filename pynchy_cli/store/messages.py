@@ -122,6 +122,7 @@ def tell(
     now: str,
     sender: str = "pynchy",
     sender_name: str = "pynchy",
+    thread: str = "",
 ) -> int | None:
     """Something that the agent of a chat is told by its host alone, once for each key; its `seq`,
     or None where it was told already. It leads to nothing by itself: whoever wants an answer
@@ -129,10 +130,10 @@ def tell(
     row = db.execute(
         """
         INSERT INTO messages(id, chat_jid, sender, sender_name, content, timestamp, received_at,
-          is_from_me, message_type, audience)
-        VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, 'agent') ON CONFLICT DO NOTHING RETURNING seq
+          is_from_me, message_type, audience, thread)
+        VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, 'agent', ?) ON CONFLICT DO NOTHING RETURNING seq
         """,
-        (f"{OWN_ID}{key}", chat_jid, sender, sender_name, plain(content), now, now, kind),
+        (f"{OWN_ID}{key}", chat_jid, sender, sender_name, plain(content), now, now, kind, thread),
     ).fetchone()
     return int(row[0]) if row else None
 

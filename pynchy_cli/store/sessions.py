@@ -3,7 +3,7 @@ there is one: its folder, its owner, and how far its output has been stored."""
 
 from __future__ import annotations
 
-from pynchy_cli.model import CHAT_LANE, PASSING, Session
+from pynchy_cli.model import CHAT_LANE, PASSING, THREAD_LANE, Session
 from pynchy_cli.store.connection import Connection, Row
 
 _COLUMNS = (
@@ -55,11 +55,12 @@ def surplus(db: Connection, most: int) -> list[Session]:
     """The conversations of chats whose sandboxes wait for a turn, whoever owns them, but for
     those used last, `most` of them."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM sessions AS its WHERE owner IS NOT NULL AND lane = ?"
+        f"SELECT {_COLUMNS} FROM sessions AS its WHERE owner IS NOT NULL"
+        " AND (lane = ? OR substr(lane, 1, ?) = ?)"
         " AND NOT EXISTS (SELECT 1 FROM runs WHERE state = 'running'"
         "   AND group_folder = its.group_folder AND lane = its.lane)"
         " ORDER BY last_used_at DESC, group_folder LIMIT -1 OFFSET ?",
-        (CHAT_LANE, most),
+        (CHAT_LANE, len(THREAD_LANE), THREAD_LANE, most),
     ).fetchall()
     return [_session(row) for row in rows]
 

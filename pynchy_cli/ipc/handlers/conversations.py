@@ -9,7 +9,7 @@ from typing import Any
 from agent_runner.protocol import requests as protocol
 from pynchy_cli.errors import RequestRefused
 from pynchy_cli.ipc.effects import Asked, Effect, Result
-from pynchy_cli.model import CHAT_LANE
+from pynchy_cli.model import is_conversation
 from pynchy_cli.store import conversations, runs
 from pynchy_cli.store.connection import Connection
 
@@ -33,7 +33,7 @@ def _hand_off(db: Connection, asked: Asked[protocol.Handoff], now: str, prepared
 
 def _anew(db: Connection, asked: Asked[Any], brief: str | None, now: str) -> Result:
     row, group = asked.row, asked.group
-    if row.lane != CHAT_LANE:
+    if not is_conversation(row.lane):
         raise RequestRefused(
             "no_conversation",
             "Only a chat's conversation goes on after its turn; this one ends with it anyway.",
@@ -44,10 +44,19 @@ def _anew(db: Connection, asked: Asked[Any], brief: str | None, now: str) -> Res
             "A scheduled task's run may not end the group's conversation: people go on in it.",
         )
     if brief is None:
-        conversations.reset(db, group.folder, CHAT_LANE, group.routed_seq, now)
+        conversations.reset(db, group.folder, row.lane, group.routed_seq, now)
         return {"next": FORGOTTEN}
     chat = row.chat_jid or group.jid
-    run = conversations.begin_with(db, group.folder, chat, f"request:{row.id}", brief, now)
+    run = conversations.begin_with(
+        db,
+        group.folder,
+        chat,
+        f"request:{row.id}",
+        brief,
+        now,
+        lane=row.lane,
+        thread=runs.get(db, row.run_id).thread if row.run_id is not None else "",
+    )
     return {"next": BEGUN, "run": run}
 
 
