@@ -30,6 +30,7 @@ VERBS: dict[str, Verb] = {
     "send": Verb("send", PEOPLE, "Say something to a group."),
     "chat": Verb("chat", PEOPLE, "Talk with a group in this terminal."),
     "tail": Verb("tail", PEOPLE, "Show what is said, as it comes."),
+    "outbox": Verb("outbox", PEOPLE, "See to replies that didn't get to their chats."),
     "stop": Verb("stop", PEOPLE, "End what a group's agent is at work on."),
     "tasks": Verb("tasks", PEOPLE, "Have agents do something later, or again and again."),
     "jobs": Verb("jobs", PEOPLE, "Have this machine run commands on a schedule."),

@@ -189,6 +189,18 @@ class TaskBusy(PynchyError):
     """A task or a host job whose last firing is not over yet."""
 
 
+class DeliveryUnknown(PynchyError):
+    """No reply of that number, or none for that chat."""
+
+
+class DeliveryBusy(PynchyError):
+    """A reply that its channel is just now sending."""
+
+
+class DeliveryDropped(PynchyError):
+    """A reply that a person has given up."""
+
+
 class CommandUnstartable(PynchyError):
     """A command of the host can't become a process."""
 

@@ -246,7 +246,7 @@ class Reply:
     """What its agent does just now, in a line; of one that is still open."""
 
 
-DeliveryState = Literal["pending", "sending", "sent", "unknown", "dead"]
+DeliveryState = Literal["pending", "sending", "sent", "unknown", "dead", "dropped"]
 
 
 @dataclass(frozen=True)

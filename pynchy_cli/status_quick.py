@@ -175,6 +175,7 @@ def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
     if questions["pending"]:
         count = _count(questions["pending"], "question", "questions")
         lines.append(("questions", f"{count} of agents to be answered in the chats"))
+    lines += _undelivered(messages)
     failures = told["failures"]
     if failures["set_aside"]:
         count = failures["set_aside"]
@@ -182,6 +183,16 @@ def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
     if failures["given_up"]:
         lines.append(("given up", f"{failures['given_up']}; `pynchy retry SUBJECT` asks once more"))
     return lines
+
+
+def _undelivered(messages: dict[str, Any]) -> list[tuple[str, str]]:
+    """A line about replies that a person should look at, where there are any."""
+    told = []
+    if messages["dead_deliveries"]:
+        told.append(f"{messages['dead_deliveries']} that never got to their chats")
+    if messages["unknown_deliveries"]:
+        told.append(f"{messages['unknown_deliveries']} of which that isn't known")
+    return [("replies", f"{', '.join(told)}; `pynchy outbox list` shows them")] if told else []
 
 
 def _planned(told: dict[str, Any]) -> list[tuple[str, str]]:

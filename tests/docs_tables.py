@@ -52,7 +52,7 @@ TABLES = {
     ),
     "outbound_deliveries": Table(
         "one reply in one chat: pending, sending, sent, unknown (nobody knows whether it got "
-        "there) or dead",
+        "there), dead, or dropped by a person",
         "run-agent, route, ipc-watch, listen, outbox",
         "listen, outbox, status",
     ),

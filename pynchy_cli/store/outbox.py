@@ -1,10 +1,12 @@
 """What a channel has still to bring to its chats, and how each reply stands there. Only the one
-process that holds the channel's lock writes here, but for people's own orders."""
+process that holds the channel's lock writes here, but for people's orders (`undelivered`): what a
+person has dropped stays so, whatever its channel was about to note of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pynchy_cli.errors import DeliveryDropped
 from pynchy_cli.model import Delivery, Part
 from pynchy_cli.store import counters
 from pynchy_cli.store.connection import Connection, Row
@@ -14,6 +16,10 @@ _REPLY = ", ".join(f"l.{name.strip()}" for name in COLUMNS.split(","))
 _DELIVERY = (
     "d.chat_jid AS place, d.channel, d.state, d.delivered_version, d.attempts, d.next_attempt_at,"
     " d.delivered_at, d.error, d.held"
+)
+SELECT = (
+    f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
+    " JOIN outbound_ledger l ON l.id = d.ledger_id"
 )
 _UNDELIVERED = "d.state IN ('pending', 'sending', 'unknown') AND d.held = 0"
 
@@ -48,22 +54,20 @@ def chats(db: Connection, channel: str) -> list[str]:
 def undelivered(db: Connection, channel: str, chat_jid: str, limit: int = 20) -> list[Delivery]:
     """What a chat has not been brought yet, in the order in which it was said, at most `limit`."""
     rows = db.execute(
-        f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
-        " JOIN outbound_ledger l ON l.id = d.ledger_id"
-        f" WHERE d.channel = ? AND d.chat_jid = ? AND {_UNDELIVERED} ORDER BY d.ledger_id LIMIT ?",
+        f"{SELECT} WHERE d.channel = ? AND d.chat_jid = ? AND {_UNDELIVERED}"
+        " ORDER BY d.ledger_id LIMIT ?",
         (channel, chat_jid, limit),
     ).fetchall()
-    return [_delivery(row) for row in rows]
+    return [as_delivery(row) for row in rows]
 
 
 def get(db: Connection, ledger_id: int, chat_jid: str) -> Delivery | None:
     """How one reply stands in one chat now."""
     row = db.execute(
-        f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
-        " JOIN outbound_ledger l ON l.id = d.ledger_id WHERE d.ledger_id = ? AND d.chat_jid = ?",
+        f"{SELECT} WHERE d.ledger_id = ? AND d.chat_jid = ?",
         (ledger_id, chat_jid),
     ).fetchone()
-    return _delivery(row) if row else None
+    return as_delivery(row) if row else None
 
 
 def parts(db: Connection, delivery: Delivery) -> list[Part]:
@@ -86,7 +90,12 @@ def begin(
     after_id: str | None = None,
     again: bool = False,
 ) -> None:
-    """A part is about to be posted: from here on nobody can know whether it was."""
+    """A part is about to be posted: from here on nobody can know whether it was.
+
+    Raises DeliveryDropped where a person has given it up since it was read.
+    """
+    if not _set(db, delivery, "state = 'sending'"):
+        raise DeliveryDropped(f"Reply {delivery.reply.id} was dropped for {delivery.chat_jid}.")
     db.execute(
         "INSERT INTO outbound_parts(ledger_id, chat_jid, number, state, digest, after_id, begun_at,"
         " again) VALUES (?, ?, ?, 'sending', ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -94,7 +103,6 @@ def begin(
         " begun_at = excluded.begun_at, again = excluded.again",
         (delivery.reply.id, delivery.chat_jid, number, digest, after_id, now, int(again)),
     )
-    _set(db, delivery, "state = 'sending'")
 
 
 def placed(db: Connection, delivery: Delivery, number: int, remote_id: str, digest: str) -> None:
@@ -163,9 +171,17 @@ def put_back(db: Connection, delivery: Delivery) -> None:
 
 
 def _forget_sending(db: Connection, delivery: Delivery) -> None:
+    """What was not posted after all; where that was once more, of the first time it is as unknown
+    as before."""
+    where = (delivery.reply.id, delivery.chat_jid)
+    db.execute(
+        "UPDATE outbound_parts SET state = 'unknown', again = 0"
+        " WHERE ledger_id = ? AND chat_jid = ? AND state = 'sending' AND again = 1",
+        where,
+    )
     db.execute(
         "DELETE FROM outbound_parts WHERE ledger_id = ? AND chat_jid = ? AND state = 'sending'",
-        (delivery.reply.id, delivery.chat_jid),
+        where,
     )
 
 
@@ -174,17 +190,20 @@ def hold(db: Connection, delivery: Delivery, error: str) -> None:
     _set(db, delivery, "state = 'unknown', held = 1, next_attempt_at = NULL, error = ?", error)
 
 
-def bury(db: Connection, delivery: Delivery, error: str) -> None:
-    """It will never get there."""
+def bury(db: Connection, delivery: Delivery, error: str) -> bool:
+    """It will never get there. Whether that matters: not where a person has dropped it."""
     _forget_sending(db, delivery)
-    _set(db, delivery, "state = 'dead', next_attempt_at = NULL, error = ?", error)
+    return _set(db, delivery, "state = 'dead', next_attempt_at = NULL, error = ?", error)
 
 
-def _set(db: Connection, delivery: Delivery, what: str, *values: str | int | None) -> None:
-    db.execute(
-        f"UPDATE outbound_deliveries SET {what} WHERE ledger_id = ? AND chat_jid = ?",
+def _set(db: Connection, delivery: Delivery, what: str, *values: str | int | None) -> bool:
+    """Whether there was anything to change."""
+    changed = db.execute(
+        f"UPDATE outbound_deliveries SET {what}"
+        " WHERE ledger_id = ? AND chat_jid = ? AND state <> 'dropped'",
         (*values, delivery.reply.id, delivery.chat_jid),
     )
+    return changed.rowcount > 0
 
 
 def newest_id(db: Connection, chat_jid: str) -> str | None:
@@ -217,45 +236,8 @@ def of_remote(db: Connection, chat_jid: str, remote_id: str) -> int | None:
     return int(row[0]) if row else None
 
 
-def listed(
-    db: Connection, *, state: str | None = None, chat_jid: str | None = None, limit: int = 200
-) -> list[Delivery]:
-    """Deliveries to look at, the newest `limit`, oldest first: those in a state, else all that are
-    not sent."""
-    rows = db.execute(
-        f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
-        " JOIN outbound_ledger l ON l.id = d.ledger_id"
-        " WHERE iif(:state IS NULL, d.state <> 'sent', d.state = :state)"
-        " AND (:chat IS NULL OR d.chat_jid = :chat) ORDER BY d.ledger_id DESC LIMIT :limit",
-        {"state": state, "chat": chat_jid, "limit": limit},
-    ).fetchall()
-    return [_delivery(row) for row in reversed(rows)]
-
-
-def of_reply(db: Connection, ledger_id: int) -> list[Delivery]:
-    """How one reply stands in each chat."""
-    rows = db.execute(
-        f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
-        " JOIN outbound_ledger l ON l.id = d.ledger_id WHERE d.ledger_id = ? ORDER BY d.chat_jid",
-        (ledger_id,),
-    ).fetchall()
-    return [_delivery(row) for row in rows]
-
-
-def retry(db: Connection, delivery: Delivery) -> None:
-    """A person wants it to be tried again now, whatever was before. What may be there already is
-    looked for first where that can be."""
-    _set(
-        db,
-        delivery,
-        "state = iif(EXISTS (SELECT 1 FROM outbound_parts p WHERE p.ledger_id ="
-        " outbound_deliveries.ledger_id AND p.chat_jid = outbound_deliveries.chat_jid"
-        " AND p.state = 'unknown'), 'unknown', 'pending'), attempts = 0, next_attempt_at = NULL,"
-        " held = 0",
-    )
-
-
-def _delivery(row: Row) -> Delivery:
+def as_delivery(row: Row) -> Delivery:
+    """A row of `SELECT` as a delivery."""
     values: list[Any] = list(row)
     values[-1] = bool(values[-1])
     return Delivery(as_reply(values[:12]), *values[12:])

@@ -61,7 +61,8 @@ def empty(path: str) -> Document:
         "queue": dict.fromkeys(QUEUE, 0) | {"max_concurrent": None, "per_group": {}},
         "repos": {},
         "messages": {"total_inbound": 0, "total_outbound": 0, "last_received_at": None}
-        | {"last_sent_at": None, "pending_deliveries": 0},
+        | {"last_sent_at": None, "pending_deliveries": 0}
+        | {"unknown_deliveries": 0, "dead_deliveries": 0},
         "requests": dict.fromkeys(REQUESTS, 0),
         "approvals": {"pending": 0, "oldest_asked_at": None},
         "questions": {"pending": 0},
@@ -139,8 +140,10 @@ def _service(told: Document, alive: list[Document], now: str) -> Document:
     if not alive:
         return {"status": "down", "started_at": None, "uptime_seconds": 0}
     since = min(row["started_at"] for row in alive)
-    troubled = told["failures"]["set_aside"] or any(
-        stage["error"] or not stage["running"] for stage in told["stages"].values()
+    troubled = (
+        told["failures"]["set_aside"]
+        or told["messages"]["dead_deliveries"]
+        or any(stage["error"] or not stage["running"] for stage in told["stages"].values())
     )
     troubled = troubled or any(row["connected"] == 0 for row in alive)
     return {
@@ -156,13 +159,27 @@ def _messages(db: sqlite3.Connection) -> Document:
     }
     inbound = totals.get("messages_inbound", (0, None))
     outbound = totals.get("messages_outbound", (0, None))
-    pending = "SELECT count(*) FROM outbound_deliveries WHERE state = 'pending'"
     return {
         "total_inbound": inbound[0],
         "total_outbound": outbound[0],
         "last_received_at": inbound[1],
         "last_sent_at": outbound[1],
-        "pending_deliveries": _number(db, pending),
+        **undelivered(db),
+    }
+
+
+def undelivered(db: sqlite3.Connection) -> Document:
+    """How many deliveries are on their way, of how many of those nobody knows whether they got
+    there, and how many never will."""
+    pending, unknown = db.execute(
+        "SELECT count(*), coalesce(sum(state = 'unknown'), 0) FROM outbound_deliveries"
+        " WHERE state IN ('pending', 'sending', 'unknown')"
+    ).fetchone()
+    dead = "SELECT count(*) FROM outbound_deliveries WHERE state = 'dead'"
+    return {
+        "pending_deliveries": pending,
+        "unknown_deliveries": unknown,
+        "dead_deliveries": _number(db, dead),
     }
 
 

@@ -56,6 +56,8 @@ NOTHING = {
         "last_received_at": None,
         "last_sent_at": None,
         "pending_deliveries": 0,
+        "unknown_deliveries": 0,
+        "dead_deliveries": 0,
     },
     "requests": {"total": 0, "refused": 0, "failed": 0, "unreadable": 0, "waiting": 0},
     "approvals": {"pending": 0, "oldest_asked_at": None},

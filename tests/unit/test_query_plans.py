@@ -14,6 +14,7 @@ from pynchy_cli.store import (
     jobs,
     messages,
     outbound,
+    outbox,
     planned,
     questions,
     queue,
@@ -22,6 +23,7 @@ from pynchy_cli.store import (
     status,
     tasks,
     timetable,
+    undelivered,
 )
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
@@ -58,6 +60,22 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "what status tells of runs that were given up": (
         lambda db: status.given_up(db),
         "runs USING INDEX runs_given_up",
+    ),
+    "what status counts of replies on their way": (
+        lambda db: status.undelivered(db),
+        "outbound_deliveries USING INDEX outbound_due",
+    ),
+    "what status counts of dead replies": (
+        lambda db: status.undelivered(db),
+        "outbound_deliveries USING INDEX outbound_dead",
+    ),
+    "whether somebody was told lately of a chat's dead replies": (
+        lambda db: undelivered.notices(db, "slack:C1", NOW),
+        "outbound_ledger USING INDEX sqlite_autoindex_outbound_ledger_1 (key>? AND key<?)",
+    ),
+    "what a chat is to be brought": (
+        lambda db: outbox.undelivered(db, "slack", "slack:C1"),
+        "outbound_due (channel=? AND chat_jid=?)",
     ),
     "what status counts of requests": (
         lambda db: asked.asked(db),

@@ -28,7 +28,7 @@ CREATE TABLE deliveries_anew (
   chat_jid TEXT NOT NULL,
   channel TEXT NOT NULL,
   state TEXT NOT NULL DEFAULT 'pending' CHECK (
-    state IN ('pending', 'sending', 'sent', 'unknown', 'dead')),
+    state IN ('pending', 'sending', 'sent', 'unknown', 'dead', 'dropped')),
   delivered_version INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0,
   next_attempt_at TEXT,
