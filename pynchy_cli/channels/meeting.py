@@ -46,9 +46,7 @@ class Offered(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="regi
     trigger: None = None
 
 
-def met(
-    db: Connection, settings: Settings, found: Sequence[Chat], invited: bool, now: str
-) -> None:
+def met(db: Connection, settings: Settings, found: Sequence[Chat], invited: bool, now: str) -> None:
     """We are in these chats; where we were invited just now the admin group is asked about those
     of no group."""
     for chat in found:

@@ -33,6 +33,12 @@ def claim(db: Connection, jid: str, channel: str, name: str | None, now: str) ->
         )
 
 
+def channel_of(db: Connection, jid: str) -> str:
+    """The channel that delivers to a chat."""
+    row = db.execute("SELECT channel FROM chats WHERE jid = ?", (jid,)).fetchone()
+    return str(row["channel"]) if row else Chat(jid).channel
+
+
 def names(db: Connection, jids: Sequence[str]) -> dict[str, str]:
     """What chats are called on their networks, of those of which that is known."""
     rows = db.execute(

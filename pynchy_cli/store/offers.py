@@ -29,6 +29,16 @@ def count(db: Connection, admin: str, since: str) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+def undecided(db: Connection) -> dict[str, str]:
+    """The ids under which proposals wait for a person, by their chats."""
+    rows = db.execute(
+        "SELECT json_extract(r.payload, '$.jid') AS jid, a.id FROM approvals AS a"
+        " JOIN requests AS r ON r.id = a.request WHERE a.state = 'pending' AND r.session = ?",
+        (HOST,),
+    ).fetchall()
+    return {str(row["jid"]): str(row["id"]) for row in rows}
+
+
 def folders(db: Connection, admin: str) -> set[str]:
     """The folders that undecided proposals would take."""
     rows = db.execute(
