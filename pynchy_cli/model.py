@@ -21,6 +21,8 @@ THREAD_LANE = "thread:"
 """How the lanes of threads begin, where threads have conversations of their own."""
 PASSING = (SHELL_LANE, CHILD_LANE, TASK_LANE)
 """Lanes whose names begin so have a conversation that ends with its sandbox."""
+FROM_TERMINAL = '{"from":"terminal"}'
+"""The metadata of what the person at this machine's terminal says in another channel's chat."""
 OWN_ID = "pynchy:"
 """Ids of messages that we write ourselves begin so; a network's message may not."""
 

@@ -19,6 +19,7 @@ from pynchy_cli import clock
 from pynchy_cli.channels.intake import take
 from pynchy_cli.config.home import prepare
 from pynchy_cli.config.paths import Home
+from pynchy_cli.config.settings import Settings
 from pynchy_cli.model import NewMessage
 from pynchy_cli.routing import transcript
 from pynchy_cli.store import approvals, groups, messages, questions, requests, runs, sessions
@@ -81,13 +82,20 @@ class People:
         finally:
             db.close()
 
-    def say(self, *said: tuple[str, str], chat: str = "local:team") -> None:
-        """Say something in a chat, each with its sender, as the channel `stdin` takes it."""
+    def say(
+        self,
+        *spoken: tuple[str, str],
+        chat: str = "local:team",
+        channel: str = "stdin",
+        settings: Settings = Settings(),  # noqa: B008
+    ) -> None:
+        """Say something in a chat, each with its sender, as a channel takes it."""
         with self.store() as store, store.atomic() as db:
-            for who, text in said:
+            for who, text in spoken:
                 self._number += 1
                 now = clock.now()
-                take(db, "stdin", NewMessage(f"m{self._number}", chat, who, who, text, now), now)
+                said = NewMessage(f"m{self._number}", chat, who, who, text, now)
+                take(db, channel, said, now, settings=settings)
 
     def route(self, **settings: str) -> None:
         """What the stage `route` makes of it."""

@@ -1,6 +1,6 @@
 """What can be said of a configuration that is valid, and yet says what isn't there: directives
 and skills that nobody wrote, sections and tasks of groups that don't exist, plugins that bring no
-tools. None of it stops anything."""
+tools, lists of people that aren't there. None of it stops anything."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pynchy_cli.config.settings import Settings
 from pynchy_cli.config.tiers import for_group
 from pynchy_cli.errors import PluginBroken, PluginUnknown
 from pynchy_cli.model import Group
+from pynchy_cli.security import senders
 
 
 def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> list[str]:
@@ -20,7 +21,8 @@ def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> lis
 
     Raises ConfigInvalid.
     """
-    known = {group.folder: group.is_admin for group in groups or ()}
+    there = list(groups or ())
+    known = {group.folder: group.is_admin for group in there}
     found: dict[str, None] = {}
 
     def note(sentence: str) -> None:
@@ -32,6 +34,8 @@ def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> lis
         for name, task in settings.tasks.items():
             if task.group not in known:
                 note(f"[tasks.{name}] waits for the group {task.group}, which isn't there.")
+    for sentence in senders.unknown_names(settings, there):
+        note(sentence)
     all_skills = skills.available(home, note)
     for folder in sorted({"", *settings.groups, *known}):
         for name in directives.names(settings, folder, is_admin=known.get(folder, False)):

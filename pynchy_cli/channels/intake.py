@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pynchy_cli.model import Chat, Group, Message, NewMessage, Verdict
-from pynchy_cli.security import senders
+from pynchy_cli.channels import meeting
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.model import FROM_TERMINAL, Chat, Group, Message, NewMessage, Verdict
+from pynchy_cli.security.senders import LOCAL, SHELL_CHANNELS, People
 from pynchy_cli.store import chats, groups, messages
 from pynchy_cli.store.connection import Connection
 
@@ -21,28 +23,46 @@ class Taken:
 
 
 def take(
-    db: Connection, channel: str, said: NewMessage, now: str, chat_name: str | None = None
+    db: Connection,
+    channel: str,
+    said: NewMessage,
+    now: str,
+    chat_name: str | None = None,
+    *,
+    settings: Settings,
 ) -> Taken:
     """Store a message that came by a channel, with the verdict on its sender. One that the
-    chat has already changes nothing."""
+    chat has already changes nothing. Where a network's chat belongs to no group, the admin group
+    may be asked about it."""
+    people = People.of(settings)
     jid = messages.plain(said.chat_jid)
     group = groups.by_chat(db, jid)
-    verdict = _verdict(group, channel, said)
+    verdict = _verdict(people, group, channel, said)
     # What a stranger sends is not fetched.
     files = said.files if verdict == "allowed" else ()
-    checked = replace(said, verdict=verdict, files=files)
+    metadata = _metadata(channel, said)
+    checked = replace(said, verdict=verdict, files=files, metadata=metadata)
     if chat_name is not None:
         chats.seen(db, jid, messages.plain(chat_name), now)
     seq = messages.add(db, checked, now)
     stored = messages.by_id(db, jid, said.id)
     assert stored is not None
+    if seq is not None and group is None and channel not in SHELL_CHANNELS:
+        meeting.heard(db, settings, people, channel, stored, now)
     return Taken(stored, seq is not None, group)
 
 
-def _verdict(group: Group | None, channel: str, said: NewMessage) -> Verdict:
+def _verdict(people: People, group: Group | None, channel: str, said: NewMessage) -> Verdict:
     # Who writes into another channel's chat from the shell may name its people, too.
     ways = {channel}
-    if channel in senders.SHELL_CHANNELS:
+    if channel in SHELL_CHANNELS:
         ways.add(Chat(said.chat_jid).channel)
-    allowed = any(senders.verdict(group, way, said.sender) == "allowed" for way in ways)
+    allowed = any(people.verdict(group, way, said.sender) == "allowed" for way in ways)
     return "allowed" if allowed else "refused"
+
+
+def _metadata(channel: str, said: NewMessage) -> str | None:
+    """What goes with it: our own word of the terminal, which nobody else can say."""
+    if channel == LOCAL and Chat(said.chat_jid).channel not in SHELL_CHANNELS:
+        return FROM_TERMINAL
+    return None if said.metadata == FROM_TERMINAL else said.metadata

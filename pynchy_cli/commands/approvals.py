@@ -23,7 +23,6 @@ from pynchy_cli.output import (
 from pynchy_cli.security import senders
 from pynchy_cli.store import approvals, processes, waiting
 from pynchy_cli.store.approvals import Outcome
-from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.waiting import Waiting
 from pynchy_cli.tui.follow import not_running
 
@@ -126,15 +125,17 @@ def deny(
 
 def _decided(ctx: typer.Context, id: str, outcome: Outcome, reason: str) -> Waiting:
     now = clock.now()
-    with open_store(here(ctx)) as store, store.atomic() as db:
+    context = here(ctx)
+    people = senders.People.of(context.settings)
+    with open_store(context) as store, store.atomic() as db:
         one = waiting.get(db, _typed(id))
-        _require_open(db, one, now)
+        _require_open(one, people, now)
         if not approvals.decide(db, approvals.get(db, one.id), outcome, SHELL, now, reason):
             raise ApprovalDecided(f"{one.id} can't be decided any more.")
     return one
 
 
-def _require_open(db: Connection, one: Waiting, now: str) -> None:
+def _require_open(one: Waiting, people: senders.People, now: str) -> None:
     """Raises where this is nothing for us to decide, now."""
     if one.kind == "question":
         where = ", ".join(one.chats)
@@ -148,7 +149,7 @@ def _require_open(db: Connection, one: Waiting, now: str) -> None:
         raise ApprovalDecided(
             f"{one.id} was {one.state} by {one.decided_by} at {one.decided_at} already."
         )
-    if not senders.is_one_of(one.approvers, "local", senders.OWNER):
+    if not people.is_one_of(one.approvers, senders.LOCAL, senders.OWNER):
         raise ApprovalForbidden(
             f"On {one.id} may decide: {', '.join(one.approvers)}. The owner isn't among them "
             "([approvals] approvers when it was asked)."

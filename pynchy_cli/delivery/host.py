@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pynchy_cli import clock
-from pynchy_cli.channels import intake
+from pynchy_cli.channels import intake, meeting
 from pynchy_cli.channels.base import Event, Known, Network
 from pynchy_cli.context import Context
 from pynchy_cli.errors import PynchyError
@@ -45,7 +45,7 @@ class StageHost:
                 chats.claim(db, said.chat_jid, self.name, event.chat_name, now)
                 if event.is_old:
                     said = replace(said, audience="chat")
-                taken = intake.take(db, kind, said, now)
+                taken = intake.take(db, kind, said, now, settings=self.context.settings)
                 if event.cursor is not None:
                     cursors.advance(db, self.name, said.chat_jid, event.cursor, now)
                 if event.is_old and taken.is_new and self._would_answer(taken):
@@ -67,11 +67,12 @@ class StageHost:
             cursors.advance(db, self.name, chat_jid, cursor, clock.now())
 
     def met(self, found: Sequence[Chat], *, invited: bool = False) -> None:
-        """We are in these chats."""
+        """We are in these chats; of what belongs to no group the admin group is asked."""
         now = clock.now()
         with self.context.store.atomic() as db:
             for chat in found:
                 chats.claim(db, chat.jid, self.name, chat.name, now)
+            meeting.met(db, self.context.settings, found, invited, now)
 
     def waiting_files(self) -> list[tuple[int, int, str, SharedFile]]:
         """Files that are still to be fetched."""

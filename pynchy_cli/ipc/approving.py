@@ -87,6 +87,8 @@ def expire(db: Connection, now: str) -> int:
     for approval in found:
         approvals.decide(db, approval, "expired", "nobody", now)
         row = requests.get(db, approval.request)
+        if row is not None and row.session == requests.HOST:
+            continue  # a chat of no group goes on as it was
         outbound.say(
             db,
             key=f"approval:{approval.id}:expired",

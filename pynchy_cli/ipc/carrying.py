@@ -13,6 +13,7 @@ import msgspec
 
 from agent_runner.protocol import Error, read_answer
 from pynchy_cli import clock, locks
+from pynchy_cli.channels.meeting import Offered
 from pynchy_cli.context import Context
 from pynchy_cli.errors import (
     DatabaseBusy,
@@ -24,7 +25,7 @@ from pynchy_cli.errors import (
 from pynchy_cli.ipc import applying, approving, parse
 from pynchy_cli.ipc.effects import Asked, Effect
 from pynchy_cli.ipc.handlers.shell import CHAT_TYPES
-from pynchy_cli.store import approvals, groups, outbound, processes, requests
+from pynchy_cli.store import approvals, groups, offers, outbound, processes, requests
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.requests import Request as Row
 
@@ -36,6 +37,12 @@ UNKNOWN = Error(
 PAUSE = 0.5
 """Seconds between attempts to write to a full or locked database."""
 CHANGED = "What was stored is not what was decided on."
+
+HOST_TYPES: Mapping[str, Mapping[str, type[msgspec.Struct]]] = {
+    requests.CHAT: CHAT_TYPES,
+    requests.HOST: {offers.TYPE: Offered},
+}
+"""How the rows are read of what no sandbox has asked: by their session, and their type."""
 
 Kind = tuple[str, bool]
 """A group, and whether what it wants done lies outside of the file."""
@@ -226,10 +233,11 @@ def _is_approved(db: Connection, asked: Asked[Any], effect: Effect[Any]) -> bool
 
 
 def _request(row: Row) -> msgspec.Struct:
-    """The typed request of a row: an agent's, or a command's from a chat."""
-    if row.session != requests.CHAT:
+    """The typed request of a row: an agent's, a command's from a chat, or the host's own."""
+    types = HOST_TYPES.get(row.session)
+    if types is None:
         return parse.stored(row.payload)
-    kind = CHAT_TYPES.get(row.type)
+    kind = types.get(row.type)
     if kind is None:
         raise RequestRefused("unavailable", "This host can't do that any more.")
     return msgspec.json.decode(row.payload, type=kind)

@@ -134,7 +134,7 @@ class Desk:
         return len(given)
 
     def _given(self, row: Row) -> bool:
-        if row.session == requests.CHAT:
+        if row.session in (requests.CHAT, requests.HOST):
             return True
         session = self.context.home.session(row.group_folder, row.session)
         try:

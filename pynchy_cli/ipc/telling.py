@@ -7,7 +7,7 @@ from agent_runner.protocol import read_answer
 from pynchy_cli.model import TASK_LANE
 from pynchy_cli.store import approvals, messages, outbound, runs, sessions
 from pynchy_cli.store.connection import Connection
-from pynchy_cli.store.requests import CHAT
+from pynchy_cli.store.requests import CHAT, HOST
 from pynchy_cli.store.requests import Request as Row
 
 SHOWN = 300
@@ -16,7 +16,7 @@ SHOWN = 300
 
 def is_awaited(db: Connection, row: Row) -> bool:
     """Whether the turn that asked is still at work in the sandbox that the request came from."""
-    if row.session == CHAT:
+    if row.session in (CHAT, HOST):
         return False
     session = sessions.get(db, row.group_folder, row.lane)
     is_at_work = row.run_id is None or runs.is_at_work(db, row.run_id)
@@ -45,7 +45,7 @@ def late(db: Connection, row: Row, now: str) -> None:
             now=now,
             group_folder=row.group_folder,
         )
-    if row.lane.startswith(TASK_LANE):
+    if row.session == HOST or row.lane.startswith(TASK_LANE):
         return  # the agent that reads there has never asked for it
     messages.tell(
         db,

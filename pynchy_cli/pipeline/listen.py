@@ -130,7 +130,14 @@ class Listener:
         while True:
             try:
                 with self.context.store.atomic() as db:
-                    return take(db, self.channel.name, came.message, clock.now(), came.chat_name)
+                    return take(
+                        db,
+                        self.channel.name,
+                        came.message,
+                        clock.now(),
+                        came.chat_name,
+                        settings=self.context.settings,
+                    )
             except (DatabaseBusy, DatabaseFull) as error:
                 if asyncio.get_running_loop().time() > until:
                     raise

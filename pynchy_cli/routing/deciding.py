@@ -6,7 +6,7 @@ from __future__ import annotations
 from pynchy_cli.errors import ApprovalUnknown
 from pynchy_cli.output import plain
 from pynchy_cli.routing.said import Said
-from pynchy_cli.security import senders
+from pynchy_cli.security.senders import People, name_of
 from pynchy_cli.store import approvals, questions
 from pynchy_cli.store.approvals import Approval
 from pynchy_cli.store.connection import Connection
@@ -24,7 +24,9 @@ APPROVED = "✅ {id} is approved."
 DENIED = "🚫 {id} is denied."
 
 
-def decide(db: Connection, said: Said, approvers: tuple[str, ...], now: str) -> str | None:
+def decide(
+    db: Connection, said: Said, people: People, approvers: tuple[str, ...], now: str
+) -> str | None:
     """Carry out `approve` or `deny`; what is said to it, or None where it is talk like any other:
     nobody called the assistant, and nothing of that id was asked here. `approvers` are those of
     now: whoever was one only when it was asked decides nothing any more."""
@@ -33,9 +35,9 @@ def decide(db: Connection, said: Said, approvers: tuple[str, ...], now: str) -> 
     approval = _asked(db, id)
     if approval is None or said.message.chat_jid not in approval.chats:
         return _not_here(db, said, approval, now) if is_for_us(db, said, now) else None
-    if (why := _refusal(approval, said, approvers, now)) is not None:
+    if (why := _refusal(approval, said, people, approvers, now)) is not None:
         return why
-    who = senders.name_of(*said.sender)
+    who = name_of(*said.sender)
     reason = "" if is_yes else plain(said.command.text)[:REASON]
     outcome: approvals.Outcome = "approved" if is_yes else "denied"
     if not approvals.decide(db, approval, outcome, who, now, reason):
@@ -85,10 +87,12 @@ def _asked(db: Connection, id: str) -> Approval | None:
         return None
 
 
-def _refusal(approval: Approval, said: Said, approvers: tuple[str, ...], now: str) -> str | None:
+def _refusal(
+    approval: Approval, said: Said, people: People, approvers: tuple[str, ...], now: str
+) -> str | None:
     """Why it can't be decided by this person now."""
     for names in (approval.approvers, approvers):
-        if not senders.is_one_of(names, *said.sender):
+        if not people.is_one_of(names, *said.sender):
             return NOT_YOURS.format(id=approval.id, approvers=", ".join(names))
     if approval.state == "expired" or (approval.state == "pending" and approval.expires_at <= now):
         return LATE.format(id=approval.id)

@@ -29,6 +29,7 @@ class Orders:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.people = senders.People.of(settings)
         self.words = Words(settings.commands)
         self.waking = triggers.words(settings.agent.name, settings.agent.trigger_aliases)
 
@@ -79,7 +80,8 @@ class Orders:
                 # Where nothing is at work, it is said to the assistant.
                 return STOPPING if cancelling.stop(db, folder, now, said.lane) else None
             case "approve" | "deny":
-                return deciding.decide(db, said, self.settings.approvals.approvers, now)
+                approvers = self.settings.approvals.approvers
+                return deciding.decide(db, said, self.people, approvers, now)
             case "pending":
                 return telling.pending(db, said.group, said.message.chat_jid, now)
             case "status":
@@ -92,9 +94,8 @@ class Orders:
                 return self._shell(db, said, now)
 
     def _may_shell(self, said: Said) -> bool:
-        named = [name for name in self.settings.approvals.approvers if name != senders.EVERYONE]
-        names = (senders.OWNER, *named)
-        return said.group.is_admin and senders.is_one_of(names, *said.sender)
+        names = (senders.OWNER, *self.settings.approvals.approvers)
+        return said.group.is_admin and self.people.is_one_of(names, *said.sender, everyone=False)
 
     def _shell(self, db: Connection, said: Said, now: str) -> str | None:
         """Have a command of the owner's carried out by whoever attends to requests."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pynchy_cli.model import CHAT_LANE, Chat, Group, Message
+from pynchy_cli.model import CHAT_LANE, FROM_TERMINAL, Chat, Group, Message
 from pynchy_cli.routing import triggers
 from pynchy_cli.routing.chat_commands import Command, Words
+from pynchy_cli.security.senders import LOCAL, OWNER
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,10 @@ class Said:
 
     @property
     def sender(self) -> tuple[str, str]:
-        """The channel, and who spoke there."""
+        """The channel, and who spoke there; whoever speaks from the terminal into another
+        channel's chat is the owner there, too."""
+        if self.message.metadata == FROM_TERMINAL and self.message.sender == OWNER:
+            return LOCAL, OWNER
         return Chat(self.message.chat_jid).channel, self.message.sender
 
     @property

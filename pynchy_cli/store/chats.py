@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from pynchy_cli.model import Chat
 from pynchy_cli.store.connection import Connection
 
@@ -28,6 +31,22 @@ def claim(db: Connection, jid: str, channel: str, name: str | None, now: str) ->
             "UPDATE outbound_deliveries SET channel = ? WHERE chat_jid = ? AND state <> 'sent'",
             (channel, jid),
         )
+
+
+def channel_of(db: Connection, jid: str) -> str:
+    """The channel that delivers to a chat."""
+    row = db.execute("SELECT channel FROM chats WHERE jid = ?", (jid,)).fetchone()
+    return str(row["channel"]) if row else Chat(jid).channel
+
+
+def names(db: Connection, jids: Sequence[str]) -> dict[str, str]:
+    """What chats are called on their networks, of those of which that is known."""
+    rows = db.execute(
+        "SELECT jid, name FROM chats WHERE name IS NOT NULL AND name <> ''"
+        " AND jid IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(jids)),),
+    ).fetchall()
+    return {str(row["jid"]): str(row["name"]) for row in rows}
 
 
 def of_nobody(db: Connection, limit: int) -> list[tuple[Chat, str | None]]:

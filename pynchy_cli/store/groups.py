@@ -40,7 +40,7 @@ def add(
     require_jid(jid)
     require_free(db, folder, jid)
     chats_table.seen(db, jid, None, now)
-    highest = db.execute("SELECT coalesce(max(seq), 0) FROM messages").fetchone()[0]
+    highest = _highest(db)
     # Threads have no cursor of their group's, so what was said there before is cleared away.
     db.execute("UPDATE chats SET cleared_seq = ? WHERE jid = ?", (highest, jid))
     db.execute(
@@ -95,6 +95,49 @@ def chats(db: Connection, folder: str) -> list[str]:
         {"folder": folder},
     )
     return [row["jid"] for row in rows]
+
+
+def link(db: Connection, folder: str, jid: str, now: str) -> None:
+    """Let a group live in a further chat. What was said there before is none of the group's.
+
+    Raises GroupUnknown; GroupInvalid where the chat can't be, or belongs to a group.
+    """
+    get(db, folder)
+    require_jid(jid)
+    _require_no_group(db, jid)
+    chats_table.seen(db, jid, None, now)
+    highest = _highest(db)
+    db.execute("UPDATE chats SET cleared_seq = ? WHERE jid = ?", (highest, jid))
+    db.execute(
+        "INSERT INTO group_chats(jid, group_folder, since_seq) VALUES (?, ?, ?)",
+        (jid, folder, highest),
+    )
+
+
+def unlink(db: Connection, folder: str, jid: str) -> None:
+    """Let a group leave a chat, but for its first. Raises GroupUnknown, GroupInvalid."""
+    group = get(db, folder)
+    if jid == group.jid:
+        raise GroupInvalid(
+            f"{jid} is the first chat of {folder!r}, which it can't leave. `pynchy groups remove "
+            f"{folder}` takes the group out; its folder is kept."
+        )
+    row = db.execute(
+        "DELETE FROM group_chats WHERE jid = ? AND group_folder = ? RETURNING jid", (jid, folder)
+    ).fetchone()
+    if row is None:
+        there = ", ".join(chats(db, folder))
+        raise GroupInvalid(f"{folder!r} does not live in {jid}, but in {there}.")
+
+
+def let_speak(db: Connection, folder: str, users: Sequence[str]) -> Group:
+    """Have these, and nobody else, speak to a group from now on; the group as it is then. Raises
+    GroupUnknown."""
+    db.execute(
+        "UPDATE registered_groups SET allowed_users = ? WHERE folder = ?",
+        (json.dumps(list(users)), folder),
+    )
+    return get(db, folder)
 
 
 def seen(db: Connection) -> tuple[int, ...]:
@@ -191,9 +234,19 @@ def require_free(db: Connection, folder: str, jid: str) -> None:
     """Raises GroupInvalid where another group has this folder or chat."""
     if db.execute("SELECT 1 FROM registered_groups WHERE folder = ?", (folder,)).fetchone():
         raise GroupInvalid(f"There is a group {folder!r} already.")
+    _require_no_group(db, jid)
+
+
+def _require_no_group(db: Connection, jid: str) -> None:
     taken = by_chat(db, jid)
-    if taken:
-        raise GroupInvalid(f"The chat {jid} belongs to the group {taken.folder!r} already.")
+    if taken is None:
+        return
+    way = f" `pynchy groups unlink {taken.folder} {jid}` frees it." if taken.jid != jid else ""
+    raise GroupInvalid(f"The chat {jid} belongs to the group {taken.folder!r} already.{way}")
+
+
+def _highest(db: Connection) -> int:
+    return int(db.execute("SELECT coalesce(max(seq), 0) FROM messages").fetchone()[0])
 
 
 def _next_number(db: Connection) -> int:

@@ -26,6 +26,10 @@ _FOR_AGENT = (
 )
 
 
+# What was said in a chat before the group came there is none of the group's.
+_SINCE = "m.seq > coalesce((SELECT since_seq FROM group_chats WHERE jid = m.chat_jid), 0)"
+
+
 def _message(row: Row) -> Message:
     values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
     values["is_from_me"] = bool(values["is_from_me"])
@@ -190,7 +194,8 @@ def waiting_groups(db: Connection) -> list[str]:
             WHERE m.chat_jid = g.jid AND m.seq > g.routed_seq AND {_FOR_AGENT})
           OR EXISTS (
             SELECT 1 FROM group_chats c JOIN messages m ON m.chat_jid = c.jid
-            WHERE c.group_folder = g.folder AND m.seq > g.routed_seq AND {_FOR_AGENT})
+            WHERE c.group_folder = g.folder AND m.seq > g.routed_seq AND m.seq > c.since_seq
+              AND {_FOR_AGENT})
         ORDER BY number
         """
     ).fetchall()
@@ -201,7 +206,7 @@ def pending(
     db: Connection, jids: Iterable[str], after_seq: int, limit: int = 1000
 ) -> list[Message]:
     """The first `limit` messages of the chats after a place that an agent may see, in order."""
-    return _first(db, jids, after_seq, limit, f"AND {_FOR_AGENT}")
+    return _first(db, jids, after_seq, limit, f"AND {_FOR_AGENT} AND {_SINCE}")
 
 
 _NEWEST = _COLUMNS.replace(
@@ -219,7 +224,7 @@ _TOLD = f"""
     m.chat_jid IN (
         SELECT jid FROM registered_groups WHERE folder = :folder
         UNION SELECT jid FROM group_chats WHERE group_folder = :folder)
-    AND m.seq > :after AND m.seq <= :through AND m.thread = :thread AND {_FOR_AGENT}
+    AND m.seq > :after AND m.seq <= :through AND m.thread = :thread AND {_FOR_AGENT} AND {_SINCE}
     AND m.message_type NOT IN ('edit', 'deletion', 'reaction')
     AND NOT EXISTS (
         SELECT 1 FROM messages gone WHERE gone.replaces = m.seq AND gone.message_type = 'deletion')

@@ -15,6 +15,8 @@ from pynchy_cli.store.connection import Connection, Row
 
 CHAT = "chat"
 """The session of what people ask by a command in a chat; its ids are `message-<seq>`."""
+HOST = "host"
+"""The session of what the host itself proposes to people."""
 KEPT = 4096
 """Characters kept of what could not be read."""
 COUNTED = {"done": "requests_done", "failed": "requests_failed", "unknown": "requests_failed"}

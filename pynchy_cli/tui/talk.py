@@ -25,6 +25,7 @@ class Talk:
         self.store = store
         self.home = home
         self.group = group
+        self.settings = settings
         self.orders = Orders(settings)
         self.seen = messages.highest(store.db)
         self.waiting: deque[Message] = deque()
@@ -34,7 +35,8 @@ class Talk:
         """Say something in the group's chat."""
         now = clock.now()
         with self.store.atomic() as db:
-            taken = take(db, local.NAME, local.said(text, self.group.jid, now), now)
+            said = local.said(text, self.group.jid, now)
+            taken = take(db, local.NAME, said, now, settings=self.settings)
         self._own.add(taken.message.seq)
         self.waiting.append(taken.message)
         return taken

@@ -35,6 +35,7 @@ def test_a_group_lives_in_a_chat_of_its_own_by_default(home: Path, pynchy: Pynch
         "routed_seq": 0,
         "answered_seq": 0,
         "chats": ["local:my-work"],
+        "chat_names": {},
     }
     assert (home / "groups" / "my-work").is_dir()
     assert [row["folder"] for row in listed(pynchy)] == ["main", "my-work"]
@@ -66,6 +67,15 @@ def test_everything_about_a_group_can_be_said(home: Path, pynchy: Pynchy) -> Non
         (("add", "x", "--pattern", "two words"), "one word"),
         (("add", "x", "--allow", "a b"), "--allow"),
         (("add", "x", "--display-name", "a\nb"), "one line"),
+        (("add", "slack:C1"), "pynchy groups add slack:C1 --folder NAME"),
+        (("add", "slack:C1", "--folder", "x", "--chat", "slack:C2"), "leave --chat slack:C2 out"),
+        (("add", "x", "--folder", "y"), "--folder names the group of a chat"),
+        (("link", "main", "nowhere"), "must be channel:name"),
+        (("link", "main", "local:main"), "belongs to the group 'main' already."),
+        (("unlink", "main", "local:main"), "first chat of 'main'"),
+        (("unlink", "main", "slack:C1"), "does not live in slack:C1, but in local:main"),
+        (("allow", "main", "a b"), "such as slack:U123"),
+        (("deny", "main", "slack:U9"), "main listens to owner."),
         (("add",), "Missing argument"),
         (("remove", "main"), "needs --yes"),
         (("lst",), "'list'"),
@@ -147,3 +157,38 @@ def test_a_damaged_page_is_said_in_a_sentence(home: Path, pynchy: Pynchy) -> Non
 def test_no_home_yet_says_what_to_do(pynchy: Pynchy) -> None:
     done = pynchy("groups", "list", code=100)
     assert "`pynchy init` makes it" in done.stderr
+
+
+def test_a_group_is_made_of_a_chat_and_lives_in_several(home: Path, pynchy: Pynchy) -> None:
+    done = pynchy("groups", "add", "slack:C1", "--folder", "dev")
+    assert json.loads(done.stdout)["jid"] == "slack:C1"
+    assert done.stderr == (
+        "No channel slack is configured, so nothing comes from slack:C1 or gets there yet.\n"
+    )
+    owner = {"PYNCHY_CHANNELS__SLACK__WORK__OWNER": "U1"}
+    done = pynchy("groups", "link", "dev", "slack:C2", env=owner)
+    assert json.loads(done.stdout)["chats"] == ["slack:C1", "slack:C2"]
+    assert done.stderr == ""
+    done = pynchy("groups", "link", "main", "slack:C2", code=2)
+    assert "`pynchy groups unlink dev slack:C2` frees it" in done.stderr
+    with sqlite3.connect(home / "data/messages.db") as db:
+        db.execute("UPDATE chats SET name = '#dev' WHERE jid = 'slack:C2'")
+        found = db.execute("SELECT channel FROM chats WHERE jid LIKE 'slack%' ORDER BY jid")
+        assert found.fetchall() == [("slack",), ("slack.work",)]
+    done = pynchy("groups", "show", "dev")
+    assert json.loads(done.stdout)["chat_names"] == {"slack:C2": "#dev"}
+    done = pynchy("groups", "unlink", "dev", "slack:C2")
+    assert json.loads(done.stdout)["chats"] == ["slack:C1"]
+    done = pynchy("groups", "chats")
+    assert [json.loads(line)["jid"] for line in done.stdout.splitlines()] == ["slack:C2"]
+    done = pynchy("groups", "list")
+    assert done.stderr == "Of 1 chats that belong to no group `pynchy groups chats` tells.\n"
+
+
+def test_who_may_speak_is_changed(home: Path, pynchy: Pynchy) -> None:
+    done = pynchy("groups", "allow", "main", "slack:U2", "family", "slack:U2")
+    assert json.loads(done.stdout)["allowed_users"] == ["owner", "slack:U2", "family"]
+    assert "there is no list 'family'" in done.stderr
+    done = pynchy("groups", "deny", "main", "family", "owner")
+    assert (json.loads(done.stdout)["allowed_users"], done.stderr) == (["slack:U2"], "")
+    assert pynchy("send", "main", "hello", code=3).returncode == 3

@@ -10,7 +10,7 @@ import pytest
 
 from pynchy_cli.errors import GroupBusy, GroupInvalid, GroupUnknown
 from pynchy_cli.model import Chat, Group
-from pynchy_cli.store import chats, groups
+from pynchy_cli.store import chats, groups, messages
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.migrate import migrate
 
@@ -79,11 +79,63 @@ def test_further_chats_belong_to_their_group(store: Store, add: Add) -> None:
     with store.atomic() as db:
         for jid in ("slack:B", "slack:A"):
             chats.seen(db, jid, None, NOW)
-            db.execute("INSERT INTO group_chats VALUES(?, 'work')", (jid,))
+            db.execute("INSERT INTO group_chats(jid, group_folder) VALUES(?, 'work')", (jid,))
     assert groups.by_chat(store.db, "slack:A") == group
     assert groups.chats(store.db, "work") == ["local:work", "slack:A", "slack:B"]
     with pytest.raises(GroupInvalid, match="slack:A belongs to the group 'work'"):
         add("other", "slack:A")
+
+
+def test_what_was_said_in_a_chat_before_the_group_came_there_is_none_of_its(
+    store: Store, add: Add
+) -> None:
+    """Even where it was said to another group, which has left, and this one was silent meanwhile;
+    within threads, too."""
+    add("old", "slack:A")
+    add("new", "slack:N")
+    with store.atomic() as db:
+        groups.link(db, "old", "slack:C", NOW)
+    say(store, "slack:C", 3)
+    with store.atomic() as db:
+        db.execute("UPDATE messages SET thread = 'slack:C/1' WHERE seq = 2")
+    assert messages.waiting_groups(store.db) == ["old"]
+    with store.atomic() as db:
+        groups.unlink(db, "old", "slack:C")
+        assert messages.waiting_groups(db) == []
+        groups.link(db, "new", "slack:C", NOW)
+    assert groups.by_chat(store.db, "slack:C") == groups.get(store.db, "new")
+    assert messages.waiting_groups(store.db) == []
+    assert messages.pending(store.db, groups.chats(store.db, "new"), 0) == []
+    say(store, "slack:N", 1)
+    with store.atomic() as db:
+        db.execute(
+            "INSERT INTO messages(id, chat_jid, sender, sender_name, content, timestamp,"
+            " received_at) VALUES ('z', 'slack:C', 'a', 'A', 'new', ?, ?)",
+            (NOW, NOW),
+        )
+    assert messages.waiting_groups(store.db) == ["new"]
+    found = messages.pending(store.db, groups.chats(store.db, "new"), 0)
+    assert [one.seq for one in found] == [4, 5]
+    assert [one.seq for one in messages.for_agent(store.db, "new", 0, 9)] == [4, 5]
+    assert messages.for_agent(store.db, "new", 0, 9, "slack:C/1") == []
+    assert messages.first_unread(store.db, "new", 5) == 4
+    assert messages.first_unread(store.db, "new", 5, "slack:C/1") == 5
+
+
+def test_a_group_stays_in_its_first_chat(store: Store, add: Add) -> None:
+    add("work")
+    with store.atomic() as db:
+        groups.link(db, "work", "slack:C", NOW)
+        with pytest.raises(GroupInvalid, match="first chat of 'work'"):
+            groups.unlink(db, "work", "local:work")
+        with pytest.raises(GroupInvalid, match="not live in slack:D, but in local:work, slack:C"):
+            groups.unlink(db, "work", "slack:D")
+        with pytest.raises(GroupInvalid, match="to the group 'work' already"):
+            groups.link(db, "work", "slack:C", NOW)
+        with pytest.raises(GroupUnknown):
+            groups.link(db, "wrok", "slack:D", NOW)
+        groups.unlink(db, "work", "slack:C")
+    assert groups.chats(store.db, "work") == ["local:work"]
 
 
 def test_a_name_or_chat_that_is_taken_is_refused(store: Store, add: Add) -> None:

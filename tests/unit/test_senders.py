@@ -1,11 +1,18 @@
-"""Who may speak."""
+"""Who may speak, and who decides."""
 
 from __future__ import annotations
 
 import pytest
 
+from pynchy_cli.config.settings import (
+    Approvals,
+    Channels,
+    PeopleRules,
+    Settings,
+    SlackRules,
+)
 from pynchy_cli.model import Group
-from pynchy_cli.security.senders import verdict
+from pynchy_cli.security.senders import People, name_of, unknown_names
 
 
 def group(*allowed: str, is_admin: bool = False) -> Group:
@@ -37,7 +44,7 @@ def group(*allowed: str, is_admin: bool = False) -> Group:
     ],
 )
 def test_allowed(allowed: tuple[str, ...], channel: str, sender: str) -> None:
-    assert verdict(group(*allowed), channel, sender) == "allowed"
+    assert People().verdict(group(*allowed), channel, sender) == "allowed"
 
 
 @pytest.mark.parametrize(
@@ -57,12 +64,115 @@ def test_allowed(allowed: tuple[str, ...], channel: str, sender: str) -> None:
     ],
 )
 def test_refused(allowed: tuple[str, ...], channel: str, sender: str) -> None:
-    assert verdict(group(*allowed), channel, sender) == "refused"
+    assert People().verdict(group(*allowed), channel, sender) == "refused"
 
 
 def test_a_chat_of_no_group_takes_nobody() -> None:
-    assert verdict(None, "local", "owner") == "refused"
+    assert People().verdict(None, "local", "owner") == "refused"
 
 
 def test_an_admin_group_asks_too() -> None:
-    assert verdict(group("owner", is_admin=True), "slack", "U1") == "refused"
+    assert People().verdict(group("owner", is_admin=True), "slack", "U1") == "refused"
+
+
+SETTINGS = Settings(
+    people={
+        "family": PeopleRules(members=("slack:U2", "friends", "nobody")),
+        "friends": PeopleRules(members=("slack:U3", "family", "whatsapp:49")),
+        "us": PeopleRules(members=("owner",)),
+        "all": PeopleRules(members=("*",)),
+        "owner": PeopleRules(members=("slack:U6",)),
+        "*": PeopleRules(members=("slack:U6",)),
+        "slack:U7": PeopleRules(members=("slack:U6",)),
+        "U8": PeopleRules(members=("slack:U2",)),
+    },
+    channels=Channels(
+        slack={"main": SlackRules(owner="U1"), "work": SlackRules(owner="U5"), "x": SlackRules()}
+    ),
+)
+KNOWN = People.of(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("names", "channel", "sender"),
+    [
+        (("owner",), "slack", "U1"),
+        (("owner",), "slack.work", "U5"),
+        (("owner",), "slack.work", "U1"),
+        (("owner",), "local", "owner"),
+        (("us",), "slack", "U1"),
+        (("us",), "stdin", "owner"),
+        (("family",), "slack", "U2"),
+        (("family",), "slack.work", "U3"),
+        (("family",), "whatsapp", "49"),
+        (("friends",), "slack", "U2"),
+        (("all",), "slack", "anybody"),
+        (("U8",), "slack", "U2"),
+        (("slack:U7",), "slack", "U7"),
+    ],
+)
+def test_names_mean_people(names: tuple[str, ...], channel: str, sender: str) -> None:
+    assert KNOWN.verdict(group(*names), channel, sender) == "allowed"
+
+
+@pytest.mark.parametrize(
+    ("names", "channel", "sender"),
+    [
+        (("owner",), "slack", "owner"),
+        (("owner",), "slack", "slack:U1"),
+        (("owner",), "slack", "U1 "),
+        (("owner",), "slack", "u1"),
+        (("owner",), "slack", ""),
+        (("owner",), "slack", "U6"),
+        (("owner",), "whatsapp", "U1"),
+        (("owner",), "whatsapp", "slack:U1"),
+        (("owner",), "local", "U1"),
+        (("owner",), "stdin", "slack:U1"),
+        (("us",), "slack", "owner"),
+        (("us",), "slack", "us"),
+        (("family",), "slack", "family"),
+        (("family",), "slack", "friends"),
+        (("family",), "slack", "nobody"),
+        (("family",), "slack", "slack:U2"),
+        (("family",), "whatsapp", "U2"),
+        (("family",), "slack", "49"),
+        (("family", "friends"), "slack", "friends"),
+        (("U8",), "slack", "U8"),
+        (("slack:U7",), "slack", "U6"),
+        (("unknown",), "slack", "U2"),
+        (("all",), "slack", ""),
+    ],
+)
+def test_and_nobody_else(names: tuple[str, ...], channel: str, sender: str) -> None:
+    assert KNOWN.verdict(group(*names), channel, sender) == "refused"
+
+
+def test_everyone_can_be_left_out_however_deep() -> None:
+    for names in (("*",), ("all",), ("family", "all")):
+        assert KNOWN.is_one_of(names, "slack", "U9")
+        assert not KNOWN.is_one_of(names, "slack", "U9", everyone=False)
+    assert KNOWN.is_one_of(("all", "owner"), "slack", "U1", everyone=False)
+
+
+def test_the_owner_is_who_has_the_shell_or_a_networks_section_names() -> None:
+    assert KNOWN.is_owner("slack", "U1")
+    assert KNOWN.is_owner("local", "owner")
+    for channel, sender in (("slack", "owner"), ("slack", "U2"), ("x", "U1"), ("local", "U1")):
+        assert not KNOWN.is_owner(channel, sender)
+    assert not People().is_owner("slack", "")
+    assert name_of("slack", "owner") == "slack:owner"
+
+
+def test_names_that_mean_nobody_are_told_of() -> None:
+    settings = Settings(people=SETTINGS.people, approvals=Approvals(approvers=("owner", "famly")))
+    told = unknown_names(settings, [group("owner", "family", "slack:U4", "U4")])
+    assert [one.split(": ")[0] for one in told] == [
+        "[people.owner] can't be named",
+        "[people.*] can't be named",
+        "[people.slack:U7] can't be named",
+        "[people.family] members",
+        "[approvals] approvers",
+        "The users of the group team",
+    ]
+    assert "no list 'nobody'" in told[3]
+    assert "slack:U4 means one" in told[5]

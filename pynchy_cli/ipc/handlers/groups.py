@@ -1,5 +1,6 @@
 """`list_groups` and `register_group`: what an admin group's agent may know of the others, and
-how it makes one more. No agent makes a group that is trusted."""
+how it makes one more; or how the host does, for a chat of no group. Nobody makes a group by it
+that is trusted."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import asyncio
 from typing import Any
 
 from agent_runner.protocol.requests import ListGroups, RegisterGroup
+from pynchy_cli.channels.meeting import Offered
 from pynchy_cli.config.home import make_group
 from pynchy_cli.errors import GroupInvalid, HomeUnusable, RequestRefused
 from pynchy_cli.ipc.effects import Asked, Effect, Result
@@ -47,7 +49,10 @@ def _list(db: Connection, asked: Asked[ListGroups], now: str, prepared: Any) -> 
     }
 
 
-def _check(asked: Asked[RegisterGroup]) -> None:
+Wanted = RegisterGroup | Offered
+
+
+def _check(asked: Asked[Any]) -> None:
     """Raises RequestRefused for a group that can't be."""
     request = asked.request
     try:
@@ -60,7 +65,7 @@ def _check(asked: Asked[RegisterGroup]) -> None:
         raise RequestRefused("group_invalid", str(error)) from error
 
 
-async def _folder(asked: Asked[RegisterGroup]) -> None:
+async def _folder(asked: Asked[Any]) -> None:
     """The group's folder, which does no harm where it comes to nothing else."""
     _check(asked)
     try:
@@ -71,8 +76,8 @@ async def _folder(asked: Asked[RegisterGroup]) -> None:
         raise RequestRefused("host_failed", message) from error
 
 
-def _register(db: Connection, asked: Asked[RegisterGroup], now: str, prepared: Any) -> Result:
-    request = asked.request
+def _register(db: Connection, asked: Asked[Any], now: str, prepared: Any) -> Result:
+    request: Wanted = asked.request
     try:
         made = groups.add(
             db,
@@ -80,9 +85,9 @@ def _register(db: Connection, asked: Asked[RegisterGroup], now: str, prepared: A
             name=_name(request),
             jid=request.jid,
             is_admin=False,
-            trigger_mode="mention",
+            trigger_mode=request.trigger_mode if isinstance(request, Offered) else "mention",
             trigger_pattern=_word(request),
-            allowed_users=asked.group.allowed_users,
+            allowed_users=(request if isinstance(request, Offered) else asked.group).allowed_users,
             now=now,
         )
     except GroupInvalid as error:
@@ -97,14 +102,14 @@ def _register(db: Connection, asked: Asked[RegisterGroup], now: str, prepared: A
     }
 
 
-def _name(request: RegisterGroup) -> str:
+def _name(request: Wanted) -> str:
     name = groups.display_name(request.name)
     if not name:
         raise GroupInvalid("A group needs a name.")
     return name
 
 
-def _word(request: RegisterGroup) -> str | None:
+def _word(request: Wanted) -> str | None:
     return groups.trigger_word(request.trigger) if request.trigger is not None else None
 
 
