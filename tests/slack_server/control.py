@@ -41,6 +41,10 @@ class Control(ABC):
         given = {"private": private, "members": list(members), "bot": bot}
         return self._call("channel", name=name, **given)
 
+    def channel_id(self, name: str) -> str:
+        """The id of a channel by its name."""
+        return self._call("channel_id", name=name)
+
     def dm(self, *users: str) -> str:
         """The DM of one person with the bot, or the group DM of several; gives its id."""
         return self._call("dm", users=list(users))
@@ -249,6 +253,10 @@ class Control(ABC):
     def sockets(self) -> int:
         """How many are open."""
         return self._call("sockets")
+
+    def link_tries(self) -> int:
+        """How often a socket was tried to open, with or without luck."""
+        return self._call("link_tries")
 
     def ephemerals(self) -> list[Row]:
         """What only one person saw."""

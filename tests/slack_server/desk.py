@@ -44,6 +44,9 @@ class Desk:
         app = [self._work.app.id] if bot else []
         return self._work.chat(name, "group" if private else "channel", [*who, *app]).id
 
+    def channel_id(self, name: str) -> str:
+        return self._work.where(name).id
+
     def dm(self, users: list[str]) -> str:
         who = [self._work.who(each).id for each in users]
         return self._work.together([*who, self._work.app.id]).id
@@ -209,6 +212,9 @@ class Desk:
 
     def sockets(self) -> int:
         return len([one for one in self._back.sockets.open if not one.closed])
+
+    def link_tries(self) -> int:
+        return self._back.sockets.tries
 
     def ephemerals(self) -> list[dict[str, Any]]:
         return self._back.ephemerals

@@ -41,6 +41,7 @@ class Sockets:
         self.acks: list[dict[str, Any]] = []
         self.sendings: dict[str, Sending] = {}
         self.refuse = 0
+        self.tries = 0
         self.stalled = False
         self.disabled = False
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -142,6 +143,7 @@ class Sockets:
 
     async def link(self, request: web.Request) -> web.StreamResponse:
         """A socket that opens: only with a ticket that is fresh and new."""
+        self.tries += 1
         until = self.tickets.pop(request.query.get("ticket", ""), 0.0)
         if self.refuse:
             self.refuse -= 1
