@@ -46,6 +46,15 @@ class Options:
     """Seconds before each further attempt (Slack: at once, a minute, five)."""
     page_size: int = 1000
     """No page is longer, whatever limit was asked for."""
+    ticket_lives: float = 30.0
+    """Seconds in which a socket's address can be used."""
+    keeps_blocks: bool = True
+    """chat.update with a text and without blocks leaves the old blocks. Slack's own pages have said
+    both; who gives blocks with every update is right either way."""
+    share_delay: float = 0.02
+    """Seconds until the message with an uploaded file is there, after the call has ended."""
+    jitter: float = 0.0
+    """Events are late by up to so many seconds, each by itself, so that their order is lost."""
     pace: float = 0.0
     """Seconds between two posts in one chat; 0 is no limit. Slack: 1."""
     skew: float = 0.0
@@ -63,6 +72,16 @@ class Token:
 
 
 @dataclass
+class Response:
+    """Where an app may answer what somebody did, five times."""
+
+    user: str
+    channel: str
+    ts: str
+    left: int = 5
+
+
+@dataclass
 class Backend:
     """Everything one server knows."""
 
@@ -74,7 +93,9 @@ class Backend:
     ephemerals: list[dict[str, Any]] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     streams: dict[str, str] = field(default_factory=dict)
-    responses: dict[str, tuple[str, str]] = field(default_factory=dict)
+    responses: dict[str, Response] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+    recent: dict[str, list[float]] = field(default_factory=dict)
     paced: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -124,11 +145,21 @@ class Backend:
         what = {"ts": one.ts, "text": one.text, "sent": one.sent, "metadata": one.metadata}
         self.posts.append({**where, **what, "mark": mark, "files": one.files, "at": time.time()})
 
-    def response_url(self, place: Chat, ts: str) -> str:
+    def response_url(self, who: User, place: Chat, ts: str) -> str:
         """Where an app may answer what somebody did."""
         name = uuid.uuid4().hex
-        self.responses[name] = (place.id, ts)
+        self.responses[name] = Response(who.id, place.id, ts)
         return f"{self.work.url}/actions/{self.work.team}/{name}"
+
+    def limited(self, method: str) -> None:
+        """Refuses if a method was called too often in the last minute."""
+        if method not in self.limits:
+            return
+        now = time.monotonic()
+        recent = [one for one in self.recent.get(method, []) if one > now - 60]
+        if len(recent) >= self.limits[method]:
+            raise SlackError("ratelimited", retry_after=max(1, round(recent[0] + 60 - now)))
+        self.recent[method] = [*recent, now]
 
     def pace(self, place: Chat) -> None:
         """About one message a second in a chat, if that is asked for."""

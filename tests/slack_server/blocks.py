@@ -6,7 +6,7 @@ import copy
 import secrets
 from typing import Any
 
-from tests.slack_server.state import SlackError
+from tests.slack_server.state import SlackError, units
 
 MOST = 50
 ALTOGETHER = 13_200
@@ -52,7 +52,7 @@ def _check(one: Block, at: str) -> None:
     elif kind == "markdown":
         if not one.get("text"):
             _refuse(f"missing required field: text {at}]")
-        if len(one["text"]) > LIMITS["markdown"]:
+        if units(one["text"]) > LIMITS["markdown"]:
             raise SlackError("msg_too_long")
     elif kind in ("actions", "context"):
         _elements(one, at)
@@ -90,7 +90,7 @@ def _text(text: Any, kinds: tuple[str, ...], most: int, at: str) -> None:
         _refuse(f"must be a valid text object {at}]")
     if not text.get("text"):
         _refuse(f"must be more than 0 characters {at}/text]")
-    if len(text["text"]) > most:
+    if units(text["text"]) > most:
         _refuse(f"must be less than {most + 1} characters {at}/text]")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -9,30 +10,38 @@ from tests.slack_server import blocks as block_rules
 from tests.slack_server import shapes, typed
 from tests.slack_server.calls import Answer, Call
 from tests.slack_server.conversations import moment
-from tests.slack_server.state import Chat, Message, SlackError
+from tests.slack_server.state import Chat, Message, SlackError, units
 
 CUT = 40_000
 EDITABLE = 4_000
 MARKDOWN = 12_000
+METADATA = 16_000
 
 
 def post_message(call: Call) -> Answer:
     """A new message; too long a text is cut."""
     call.need("chat:write")
-    place = _writable(call)
+    place = writable(call)
     given = content(call)
     thread = call.text("thread_ts")
     if thread and thread not in place.messages:
         moment(thread, "invalid_thread_ts")
         raise SlackError("thread_not_found")
-    metadata = _metadata(call)
+    about = metadata(call)
     call.back.pace(place)
     one = new(call, given, thread, call.flag("reply_broadcast"))
-    one.metadata = metadata
+    one.metadata = about
     call.work.post(place, one)
     call.back.accepted(place, one)
     told = shapes.message(call.work, place, one, metadata=True)
-    return {"channel": place.id, "ts": one.ts, "message": told}
+    return {"channel": place.id, "ts": one.ts, "message": told, **_warning(call)}
+
+
+def _warning(call: Call) -> Answer:
+    if units(call.text("text")) <= CUT:
+        return {}
+    name = "message_truncated"
+    return {"warning": name, "response_metadata": {"warnings": [name]}}
 
 
 def new(call: Call, given: dict[str, Any], thread: str = "", broadcast: bool = False) -> Message:
@@ -44,7 +53,7 @@ def new(call: Call, given: dict[str, Any], thread: str = "", broadcast: bool = F
     return one
 
 
-def _writable(call: Call) -> Chat:
+def writable(call: Call) -> Chat:
     """Where the app may write; a user id means the DM with that person."""
     name = call.text("channel")
     if not name:
@@ -67,16 +76,17 @@ def content(call: Call) -> dict[str, Any]:
     if markdown := call.text("markdown_text"):
         if text or blocks:
             raise SlackError("markdown_text_conflict")
-        if len(markdown) > MARKDOWN:
+        if units(markdown) > MARKDOWN:
             raise SlackError("msg_too_long")
         text = markdown
     if not text.strip() and not blocks and not attachments:
         raise SlackError("no_text")
-    told = {"text": typed.by_app(text[:CUT]), "sent": text}
+    told = {"text": typed.by_app(text[:CUT].strip()), "sent": text}
     return {**told, "blocks": blocks, "attachments": attachments}
 
 
-def _metadata(call: Call) -> dict[str, Any] | None:
+def metadata(call: Call) -> dict[str, Any] | None:
+    """What an app has noted on a message; None if there is nothing."""
     given = call.structure("metadata", "invalid_metadata_format")
     if not given:
         return None
@@ -84,6 +94,8 @@ def _metadata(call: Call) -> dict[str, Any] | None:
         raise SlackError("invalid_metadata_format")
     if not re.fullmatch(r"[A-Za-z0-9_]+", str(given.get("event_type", ""))):
         raise SlackError("invalid_metadata_format")
+    if len(json.dumps(given)) > METADATA:
+        raise SlackError("metadata_too_large")
     return {"event_type": given["event_type"], "event_payload": given["event_payload"]}
 
 
@@ -92,17 +104,21 @@ def update(call: Call) -> Answer:
     call.need("chat:write")
     place = call.chat(member=False)
     one = call.message(place)
-    if one.user != call.actor.id or one.subtype == "tombstone" or one.ts in call.back.streams:
+    if one.user != call.actor.id or one.subtype == "tombstone":
         raise SlackError("cant_update_message")
-    if len(call.text("text")) > EDITABLE:
+    if one.ts in call.back.streams:
+        raise SlackError("streaming_state_conflict")
+    if units(call.text("text")) > EDITABLE:
         raise SlackError("msg_too_long")
     given = content(call)
-    for name in ("blocks", "attachments"):
-        if call.args.get(name) is None:
-            given[name] = getattr(one, name)
+    if call.args.get("attachments") is None:
+        given["attachments"] = one.attachments
+    if call.args.get("blocks") is None and call.back.options.keeps_blocks:
+        given["blocks"] = one.blocks
     if call.args.get("metadata") is not None:
-        given["metadata"] = _metadata(call)
-    editor = call.actor.id if one.text != given["text"] else None
+        given["metadata"] = metadata(call)
+    quiet = one.text == given["text"] or given["blocks"]
+    editor = None if quiet else call.actor.id
     call.work.edit(place, one, editor, **given)
     told = shapes.message(call.work, place, one)
     return {"channel": place.id, "ts": one.ts, "text": one.text, "message": told}
@@ -122,7 +138,7 @@ def delete(call: Call) -> Answer:
 def post_ephemeral(call: Call) -> Answer:
     """What only one person sees, and nobody finds again."""
     call.need("chat:write")
-    place = _writable(call)
+    place = writable(call)
     if call.text("user") not in place.members:
         raise SlackError("user_not_in_channel")
     given = content(call)

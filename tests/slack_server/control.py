@@ -41,6 +41,10 @@ class Control(ABC):
         given = {"private": private, "members": list(members), "bot": bot}
         return self._call("channel", name=name, **given)
 
+    def channel_id(self, name: str) -> str:
+        """The id of a channel by its name."""
+        return self._call("channel_id", name=name)
+
     def dm(self, *users: str) -> str:
         """The DM of one person with the bot, or the group DM of several; gives its id."""
         return self._call("dm", users=list(users))
@@ -117,6 +121,10 @@ class Control(ABC):
         """Sends an event once more, with the same event id."""
         self._call("again", event_id=event_id)
 
+    def rate_limited(self) -> str:
+        """Tells that there were too many events: a payload without an event in it."""
+        return self._call("rate_limited")
+
     def answered(self, sending: str) -> Row:
         """`state` (sending, acked, lost) and the ack's `payload`."""
         return self._call("answered", sending=sending)
@@ -147,19 +155,28 @@ class Control(ABC):
         chance: float = 1,
         match: Mapping[str, str] | None = None,
     ) -> None:
-        """The next `times` calls (None: all) of `method` (`*`: any; also `download`) go wrong.
+        """The next `times` calls (None: all) of `method` (`*`: any) go wrong.
 
         `429` (with `retry_after`), `500`, `not_json`, `html`, `error` (with `error`), `drop` (cut
         before acceptance), `after_drop` and `after_500` (accepted, answer lost), `sleep` and
         `sleep_after` (`seconds` before or after acceptance). Any kind waits `seconds` first.
-        `match`: only calls with these arguments; `chance`: only so often.
+        `download`: 500 (or `error="404"`), 429, `html`, `drop`, `cut` (half of it), `sleep`.
+        `upload`: `drop`, `500`. `match`: only calls with these arguments; `chance`: only so often.
         """
         how = {"seconds": seconds, "retry_after": retry_after, "error": error, "chance": chance}
         self._call("fault", method=method, kind=kind, times=times, match=dict(match or {}), **how)
 
     def heal(self) -> None:
-        """No faults any more."""
+        """No faults and no limits any more."""
         self._call("heal")
+
+    def limit(self, method: str, per_minute: int) -> None:
+        """More calls of this method in a minute are `ratelimited`. Slack: see the tiers."""
+        self._call("limit", method=method, per_minute=per_minute)
+
+    def end_streams(self) -> None:
+        """No message is in streaming state any more, as after some minutes of silence."""
+        self._call("end_streams")
 
     def token_error(self, error: str, app: bool = True, bot: bool = True) -> None:
         """All calls with these tokens fail so (`account_inactive`); empty: they are good again."""
@@ -236,6 +253,10 @@ class Control(ABC):
     def sockets(self) -> int:
         """How many are open."""
         return self._call("sockets")
+
+    def link_tries(self) -> int:
+        """How often a socket was tried to open, with or without luck."""
+        return self._call("link_tries")
 
     def ephemerals(self) -> list[Row]:
         """What only one person saw."""

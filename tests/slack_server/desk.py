@@ -44,6 +44,9 @@ class Desk:
         app = [self._work.app.id] if bot else []
         return self._work.chat(name, "group" if private else "channel", [*who, *app]).id
 
+    def channel_id(self, name: str) -> str:
+        return self._work.where(name).id
+
     def dm(self, users: list[str]) -> str:
         who = [self._work.who(each).id for each in users]
         return self._work.together([*who, self._work.app.id]).id
@@ -119,6 +122,12 @@ class Desk:
     def again(self, event_id: str) -> None:
         self._back.sockets.send(self._back.sockets.sendings[event_id].payload, "events_api")
 
+    def rate_limited(self) -> str:
+        payload = {"token": "legacy", "type": "app_rate_limited", "team_id": self._work.team,
+                   "minute_rate_limited": int(self._work.now()) // 60 * 60,
+                   "api_app_id": self._work.app.app_id}  # fmt: skip
+        return self._back.sockets.send(payload, "events_api")
+
     def answered(self, sending: str) -> dict[str, Any]:
         found = self._back.sockets.sendings[sending]
         return {"state": found.state, "payload": found.answer}
@@ -130,6 +139,13 @@ class Desk:
 
     def heal(self) -> None:
         self._back.faults.clear()
+        self._back.limits.clear()
+
+    def limit(self, method: str, per_minute: int) -> None:
+        self._back.limits[method] = per_minute
+
+    def end_streams(self) -> None:
+        self._back.streams.clear()
 
     def token_error(self, error: str, app: bool, bot: bool) -> None:
         for name, wanted in ((self._back.options.app_token, app),
@@ -196,6 +212,9 @@ class Desk:
 
     def sockets(self) -> int:
         return len([one for one in self._back.sockets.open if not one.closed])
+
+    def link_tries(self) -> int:
+        return self._back.sockets.tries
 
     def ephemerals(self) -> list[dict[str, Any]]:
         return self._back.ephemerals

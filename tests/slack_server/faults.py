@@ -6,8 +6,16 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiohttp import web
+
 KINDS = ("429", "500", "html", "drop", "after_drop", "after_500", "sleep", "sleep_after", "error",
          "cut", "not_json")  # fmt: skip
+
+
+def cut(request: web.Request) -> None:
+    """Resets the connection."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 @dataclass

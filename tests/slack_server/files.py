@@ -13,7 +13,8 @@ from tests.slack_server import shapes, typed
 from tests.slack_server.backend import Backend
 from tests.slack_server.calls import Answer, Call
 from tests.slack_server.chat import new
-from tests.slack_server.state import File, SlackError
+from tests.slack_server.faults import Fault, cut
+from tests.slack_server.state import Chat, File, Message, SlackError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LOGIN = "<!DOCTYPE html><html><head><title>Sign in to Pynchy | Slack</title></head></html>"
@@ -48,9 +49,15 @@ def complete(call: Call) -> Answer:
         content = {"text": typed.by_app(said), "sent": said}
         one = new(call, content, thread)
         one.files, one.subtype = [each.id for each in found], "file_share"
-        call.work.post(place, one)
-        call.back.accepted(place, one)
+        delay = call.back.options.share_delay
+        asyncio.get_running_loop().call_later(delay, _share, call, place, one)
     return {"files": [shapes.whole_file(call.work, one) for one in found]}
+
+
+def _share(call: Call, place: Chat, one: Message) -> None:
+    one.ts = call.work.stamp()
+    call.work.post(place, one)
+    call.back.accepted(place, one)
 
 
 def _uploaded(call: Call, given: Answer) -> File:
@@ -85,6 +92,11 @@ def upload(back: Backend) -> Handler:
     """Takes the bytes, as they are or in a form."""
 
     async def take(request: web.Request) -> web.StreamResponse:
+        fault = back.faults.next("upload", {"file": request.match_info["file"]})
+        if fault is not None and fault.kind == "drop":
+            cut(request)
+        if fault is not None and fault.kind in ("drop", "500"):
+            return web.Response(status=500)
         found = back.work.files.get(request.match_info["file"])
         if found is None or found.content is not None:
             return web.Response(status=404, text="not found")
@@ -112,6 +124,8 @@ def download(back: Backend) -> Handler:
         if fault is not None:
             book["outcome"] = fault.kind
             await asyncio.sleep(fault.seconds)
+            if fault.kind not in ("sleep", "cut"):
+                return faulty(request, fault)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         known = back.tokens.get(token)
         found = back.work.files.get(file)
@@ -120,6 +134,30 @@ def download(back: Backend) -> Handler:
             return web.Response(text=LOGIN, content_type="text/html")
         if found is None or found.content is None:
             return web.Response(status=404, text="not found")
+        if fault is not None and fault.kind == "cut":
+            return await _half(request, found)
         return web.Response(body=found.content, content_type=found.mimetype)
 
     return give
+
+
+def faulty(request: web.Request, fault: Fault) -> web.Response:
+    """A download that comes to nothing."""
+    if fault.kind == "drop":
+        cut(request)
+    if fault.kind == "html":
+        return web.Response(text=LOGIN, content_type="text/html")
+    if fault.kind == "429":
+        return web.Response(status=429, headers={"Retry-After": str(fault.retry_after)})
+    return web.Response(status=int(fault.error or 500))
+
+
+async def _half(request: web.Request, one: File) -> web.StreamResponse:
+    """Promises all, gives half, and is gone."""
+    content = one.content or b""
+    answer = web.StreamResponse(headers={"Content-Type": one.mimetype})
+    answer.content_length = len(content)
+    await answer.prepare(request)
+    await answer.write(content[: len(content) // 2])
+    cut(request)
+    return answer

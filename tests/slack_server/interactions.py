@@ -40,7 +40,7 @@ def press(back: Backend, who: User, place: Chat, one: Message, action: str) -> P
         "channel": {"id": place.id, "name": name},
         "message": shape,
         "state": {"values": {}},
-        "response_url": back.response_url(place, one.ts),
+        "response_url": back.response_url(who, place, one.ts),
         "actions": [made],
     }
 
@@ -60,7 +60,7 @@ def command(back: Backend, who: User, place: Chat, name: str, text: str) -> Payl
         "text": text,
         "api_app_id": back.work.app.app_id,
         "is_enterprise_install": "false",
-        "response_url": back.response_url(place, ""),
+        "response_url": back.response_url(who, place, ""),
         "trigger_id": trigger(),
     }
 
@@ -71,7 +71,7 @@ def trigger() -> str:
 
 
 def _button(one: Message, action: str) -> tuple[Payload, str]:
-    for block in one.blocks:
+    for block in [*one.blocks, *(block for past in reversed(one.past) for block in past)]:
         found = [*block.get("elements", []), block.get("accessory") or {}]
         for each in found:
             if each.get("type") != "button":

@@ -107,7 +107,7 @@ def thread(place: Chat, one: Message) -> Shape:
         parent = place.messages.get(one.thread_ts)
         told = {"parent_user_id": parent.user} if parent else {}
         return {"thread_ts": one.thread_ts, **told}
-    replies = place.replies(one.ts) if one.thread_ts else []
+    replies = place.replies(one.ts)
     if not replies:
         return {}
     people = list(dict.fromkeys(each.user for each in replies))

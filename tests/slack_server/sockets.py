@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
 
+from tests.slack_server.responses import respond
+
 if TYPE_CHECKING:
     from tests.slack_server.backend import Backend
 
 MOST = 10
-TICKET_LIVES = 30.0
-"""Seconds."""
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Sockets:
         self.acks: list[dict[str, Any]] = []
         self.sendings: dict[str, Sending] = {}
         self.refuse = 0
+        self.tries = 0
         self.stalled = False
         self.disabled = False
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -50,7 +51,7 @@ class Sockets:
     def ticket(self) -> str:
         """For one connection, soon."""
         made = uuid.uuid4().hex
-        self.tickets[made] = time.monotonic() + TICKET_LIVES
+        self.tickets[made] = time.monotonic() + self._back.options.ticket_lives
         return made
 
     def send_event(self, event: dict[str, Any]) -> str:
@@ -90,6 +91,8 @@ class Sockets:
     async def _deliver(self, name: str, sending: Sending) -> None:
         again = self._back.options.retries if sending.kind == "events_api" else ()
         reason = ""
+        if self._back.options.jitter and sending.kind == "events_api":
+            await asyncio.sleep(self._back.random.uniform(0, self._back.options.jitter))
         for attempt, delay in enumerate((0.0, *again)):
             if delay:
                 await asyncio.sleep(delay)
@@ -132,11 +135,15 @@ class Sockets:
         finally:
             del self._waiting[envelope["envelope_id"]]
         sending.answer = ack.get("payload")
+        if sending.accepts and isinstance(sending.answer, dict):
+            name = sending.payload.get("response_url", "").rpartition("/")[2]
+            respond(self._back, self._back.responses[name], sending.answer)
         self.acks.append({**book, "seconds": time.monotonic() - start, "failed": None})
         return ""
 
     async def link(self, request: web.Request) -> web.StreamResponse:
         """A socket that opens: only with a ticket that is fresh and new."""
+        self.tries += 1
         until = self.tickets.pop(request.query.get("ticket", ""), 0.0)
         if self.refuse:
             self.refuse -= 1

@@ -18,6 +18,11 @@ class SlackError(Exception):
         self.more = more
 
 
+def units(text: str) -> int:
+    """Length as Slack's own clients count, in UTF-16."""
+    return len(text.encode("utf-16-le")) // 2
+
+
 @dataclass
 class User:
     """A person or a bot."""
@@ -54,6 +59,8 @@ class Message:
     more: dict[str, Any] = field(default_factory=dict)
     sent: str | None = None
     """The text as the app sent it."""
+    past: list[list[dict[str, Any]]] = field(default_factory=list)
+    """The blocks that it had before; somebody may still see them."""
 
     @property
     def is_reply(self) -> bool:
@@ -73,6 +80,8 @@ class Chat:
     creator: str
     messages: dict[str, Message] = field(default_factory=dict)
     archived: bool = False
+    threads: dict[str, dict[str, Message]] = field(default_factory=dict)
+    """What hangs under each message, by ts."""
 
     @property
     def is_private(self) -> bool:
@@ -81,7 +90,7 @@ class Chat:
 
     def replies(self, parent: str) -> list[Message]:
         """What hangs under a message, oldest first."""
-        return [one for one in self.ordered() if one.is_reply and one.thread_ts == parent]
+        return sorted(self.threads.get(parent, {}).values(), key=lambda one: one.ts)
 
     def ordered(self) -> list[Message]:
         """All messages, oldest first."""

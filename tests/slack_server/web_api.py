@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from tests.slack_server import chat, conversations, files
+from tests.slack_server import chat, conversations, files, streams
 from tests.slack_server.backend import Backend, Token
 from tests.slack_server.calls import Answer, Call
-from tests.slack_server.faults import Fault
+from tests.slack_server.faults import Fault, cut
 from tests.slack_server.state import SlackError
 
 METHODS: dict[str, Callable[[Call], Answer]] = {
@@ -35,6 +35,10 @@ METHODS: dict[str, Callable[[Call], Answer]] = {
     "chat.delete": chat.delete,
     "chat.postEphemeral": chat.post_ephemeral,
     "chat.getPermalink": chat.permalink,
+    "chat.startStream": streams.start,
+    "chat.appendStream": streams.append,
+    "chat.stopStream": streams.stop,
+    "assistant.threads.setStatus": streams.set_status,
     "files.getUploadURLExternal": files.upload_url,
     "files.completeUploadExternal": files.complete,
     "files.info": files.info,
@@ -105,6 +109,7 @@ class WebApi:
         return known
 
     def _do(self, request: web.Request, method: str, known: Token, args: Answer) -> Answer:
+        self._back.limited(method)
         if method == "apps.connections.open":
             return self._open(request, known)
         if method == "auth.test" and not known.user:
@@ -150,12 +155,6 @@ def refusal(error: SlackError, headers: dict[str, str]) -> web.Response:
         headers = {**headers, "Retry-After": str(more.pop("retry_after", 1))}
     body = {"ok": False, "error": error.name, **more}
     return web.json_response(body, status=status, headers=headers)
-
-
-def cut(request: web.Request) -> None:
-    """Resets the connection."""
-    if request.transport is not None:
-        request.transport.abort()
 
 
 def broken(fault: Fault) -> web.Response:

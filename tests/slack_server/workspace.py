@@ -94,6 +94,8 @@ class Workspace:
             one.thread_ts = parent.thread_ts or parent.ts
             place.messages[one.thread_ts].thread_ts = one.thread_ts
         place.messages[one.ts] = one
+        if one.is_reply:
+            place.threads.setdefault(one.thread_ts, {})[one.ts] = one
         for each in one.files:
             self.files[each].shares.append((place.id, one.ts, one.thread_ts))
         self.tell(self.said(place, one), place)
@@ -107,6 +109,7 @@ class Workspace:
     def edit(self, place: Chat, one: Message, editor: str | None, **changes: Any) -> str:
         """Changes a message; `editor` None is Slack itself (an unfurled link). The event's ts."""
         before = shapes.message(self, place, copy.deepcopy(one))
+        one.past.append(one.blocks)
         for name, value in changes.items():
             setattr(one, name, value)
         ts = self.stamp()
@@ -125,6 +128,8 @@ class Workspace:
             return
         before = shapes.message(self, place, one)
         del place.messages[one.ts]
+        if one.is_reply:
+            del place.threads[one.thread_ts][one.ts]
         event = {"deleted_ts": one.ts, "previous_message": before}
         self._changed(place, "message_deleted", self.stamp(), event)
 
