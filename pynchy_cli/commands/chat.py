@@ -12,7 +12,7 @@ import typer
 from pynchy_cli.commands.app import here, open_store
 from pynchy_cli.errors import GroupUnknown
 from pynchy_cli.model import Group
-from pynchy_cli.store import groups, messages
+from pynchy_cli.store import groups
 from pynchy_cli.store.connection import Store
 from pynchy_cli.tui import chat
 from pynchy_cli.tui.talk import Talk
@@ -35,8 +35,7 @@ def command(
         talk = Talk(store, context.home, context.settings, _group(store, group))
         with contextlib.suppress(KeyboardInterrupt):
             if _is_terminal(sys.stdin) and _is_terminal(sys.stdout):
-                before = messages.last(store.db, [talk.group.jid], chat.HISTORY)
-                asyncio.run(chat.in_terminal(talk, before))
+                asyncio.run(chat.in_terminal(talk, talk.last(chat.HISTORY)))
             else:
                 asyncio.run(chat.in_pipe(talk))
 

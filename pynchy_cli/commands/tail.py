@@ -49,9 +49,9 @@ class Tail:
         self.home = context.home
         self.store = store
         self.as_json = as_json
-        self.with_chat = group is None
         self.seen = messages.highest(store.db)
         self._jids = groups.chats(store.db, groups.get(store.db, group).folder) if group else None
+        self.with_chat = self._jids is None or len(self._jids) > 1
 
     def begin(self, number: int) -> None:
         """Show the newest."""

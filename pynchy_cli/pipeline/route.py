@@ -13,6 +13,7 @@ from pynchy_cli import clock
 from pynchy_cli.errors import GroupUnknown
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Group, Message
+from pynchy_cli.routing import showing
 from pynchy_cli.routing.orders import Orders
 from pynchy_cli.routing.said import Said
 from pynchy_cli.store import failures, groups, messages, outbound, runs
@@ -134,6 +135,7 @@ class Router:
                 continue
             if said is None:
                 continue
+            showing.show(db, group, message, now)
             if said.command is not None:  # what was said before it is not touched by it
                 _queue_all(db, group, waiting, now)
             if (answer := self.orders.obey(db, said, now)) is not None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pynchy_cli.model import OWN_ID, Attachment, Message, Reply
+from pynchy_cli.model import FROM_TERMINAL, OWN_ID, Attachment, Message, Reply
 from pynchy_cli.store import counters
 from pynchy_cli.store.connection import Connection, Row
 
@@ -126,17 +126,39 @@ def _changed(db: Connection, ledger_id: int) -> None:
     )
 
 
-def show(db: Connection, message: Message, group_folder: str, words: str, now: str) -> None:
-    """Show what a person said in one of a group's chats in its others, once."""
-    db.execute(
-        "INSERT INTO outbound_ledger(key, chat_jid, group_folder, content, source, created_at,"
-        " finished_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (f"shown:{message.seq}", message.chat_jid, group_folder, words, PERSON, now, now),
-    )
+def shown(message: Message) -> str:
+    """The key under which a person's message is shown in other chats."""
+    return f"shown:{message.seq}"
+
+
+def is_elsewhere(db: Connection, message: Message, group_folder: str) -> bool:
+    """Whether a group lives in a chat on a network in which a message can't be seen."""
     row = db.execute(
-        "SELECT id FROM outbound_ledger WHERE key = ?", (f"shown:{message.seq}",)
+        f"SELECT 1 FROM chats WHERE jid <> :but AND NOT {_HAS_INBOX} AND (jid IN"
+        " (SELECT jid FROM registered_groups WHERE folder = :group)"
+        " OR jid IN (SELECT jid FROM group_chats WHERE group_folder = :group)) LIMIT 1",
+        {"but": _seen_in(message), "group": group_folder},
     ).fetchone()
-    _deliver(db, int(row[0]), message.chat_jid, group_folder, now, but=message.chat_jid)
+    return row is not None
+
+
+def show(db: Connection, message: Message, group_folder: str, words: str, now: str) -> None:
+    """Show what a person said in one of a group's chats in its others, once. Where the file is the
+    inbox, it can be seen anyway."""
+    row = db.execute(
+        "INSERT INTO outbound_ledger(key, chat_jid, group_folder, content, source, created_at,"
+        " finished_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+        (shown(message), message.chat_jid, group_folder, words, PERSON, now, now),
+    ).fetchone()
+    if row is not None:
+        but = _seen_in(message)
+        _deliver(db, int(row[0]), message.chat_jid, group_folder, now, final=False, but=but)
+
+
+def _seen_in(message: Message) -> str:
+    """The chat in which people see a message; none where the terminal said it in another
+    channel's."""
+    return "" if message.metadata == FROM_TERMINAL else message.chat_jid
 
 
 def hand_on(db: Connection, key: str, run_id: int) -> None:

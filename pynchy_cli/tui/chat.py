@@ -63,7 +63,8 @@ def _show(talk: Talk, session: PromptSession[str]) -> bool:
 
 def _print(talk: Talk, found: list[Message]) -> None:
     for message in found:
-        print_text(as_said(message, attached(talk.store.db, talk.home, message)))
+        files = attached(talk.store.db, talk.home, message)
+        print_text(as_said(message, files, talk.where(message)))
 
 
 def _above(talk: Talk) -> StyleAndTextTuples:

@@ -46,14 +46,16 @@ def as_line(message: Message, files: Sequence[Attached] = (), *, with_chat: bool
     return f"{when}{plain(where)} {as_said(message, files)}"
 
 
-def as_said(message: Message, files: Sequence[Attached] = ()) -> str:
-    """Who and what: `ann: hello`; or a step of an agent, cut short: `pynchy > Bash ls`. Further
-    lines are indented, so that none looks like another message."""
+def as_said(message: Message, files: Sequence[Attached] = (), where: str = "") -> str:
+    """Who and what: `ann: hello`, with `where` it was said if that is given; or a step of an agent,
+    cut short: `pynchy > Bash ls`. Further lines are indented, so that none looks like another
+    message."""
     who = one_line(message.sender_name)
     if mark := MARKS.get(message.message_type):
         return f"{who} {mark} {_indented(_short(message.content))}"
     refused = " (refused)" if message.verdict == "refused" else ""
-    said = f"{who}{refused}: {_indented(message.content)}"
+    place = f" ({one_line(where)})" if where else ""
+    said = f"{who}{place}{refused}: {_indented(message.content)}"
     return "\n    ".join([said, *map(str, files)])
 
 

@@ -13,7 +13,7 @@ from pynchy_cli.config.settings import Settings
 from pynchy_cli.model import Group, Message
 from pynchy_cli.routing.answers import outcome
 from pynchy_cli.routing.orders import Orders
-from pynchy_cli.store import groups, messages, outbound, runs, waiting
+from pynchy_cli.store import chats, groups, messages, outbound, runs, waiting
 from pynchy_cli.store.connection import Store
 from pynchy_cli.tui.follow import missing, not_running
 
@@ -40,6 +40,17 @@ class Talk:
         self._own.add(taken.message.seq)
         self.waiting.append(taken.message)
         return taken
+
+    def where(self, message: Message) -> str:
+        """Which of the group's chats something was said in, where it has several."""
+        if len(self._chats()) == 1:
+            return ""
+        chat = chats.get(self.store.db, message.chat_jid)
+        return (chat.name if chat is not None else None) or message.chat_jid
+
+    def last(self, number: int) -> list[Message]:
+        """What was said last in the group's chats."""
+        return messages.last(self.store.db, self._chats(), number)
 
     def hint(self, text: str) -> str | None:
         """Why the assistant will not answer a text by itself; None where it will."""
