@@ -415,12 +415,15 @@ def test_faults_before_and_after_acceptance() -> None:
                 await post(talk.web, kind)
         talk.slack.fault("chat.postMessage", "error", error="restricted_action")
         assert await refusal(post(talk.web, "b")) == "restricted_action"
+        talk.slack.fault("chat.postMessage", "after_error", error="fatal_error")
+        assert await refusal(post(talk.web, "after_error")) == "fatal_error"
         slow = talk.client(timeout=0.05)
         for kind in ("sleep_after", "sleep"):
             talk.slack.fault("chat.postMessage", kind, seconds=0.2)
             with pytest.raises(asyncio.TimeoutError):
                 await post(slow, kind)
-        assert talk.slack.copies() == {"after_500": 1, "after_drop": 1, "sleep_after": 1}
+        accepted = {"after_500", "after_drop", "after_error", "sleep_after", "sleep"}
+        await until(lambda: talk.slack.copies() == dict.fromkeys(accepted, 1))
         twice = talk.client(retry_handlers=[AsyncConnectionErrorRetryHandler()])
         talk.slack.fault("chat.postMessage", "after_drop")
         await post(twice, "twice")
@@ -439,17 +442,19 @@ def test_what_is_not_acked_comes_again() -> None:
         await until(lambda: not talk.slack.unacked())
         talk.deaf = 0
         assert len({one.payload["event_id"] for one in talk.requests}) == 1
-        assert len({one.envelope_id for one in talk.requests}) == 3
-        assert [one.retry_attempt for one in talk.requests] == [0, 1, 2]
+        assert len({one.envelope_id for one in talk.requests}) == len(talk.requests) >= 3
+        assert [one.retry_attempt for one in talk.requests[:3]] == [0, 1, 2]
         assert talk.requests[1].retry_reason == "timeout"
-        assert [one["failed"] for one in talk.slack.acks()] == ["timeout", "timeout", None]
+        acks = talk.slack.acks()
+        assert [one["failed"] for one in acks[:2]] == ["timeout", "timeout"]
+        assert acks[-1]["failed"] is None
+        count = len(talk.requests)
         talk.slack.again(talk.requests[0].payload["event_id"])
         talk.slack.rate_limited()
-        await until(lambda: len(talk.requests) == 5)
-        kinds = {one.payload["type"] for one in talk.requests[3:]}
-        assert kinds == {"event_callback", "app_rate_limited"}
+        kinds = {"event_callback", "app_rate_limited"}
+        await until(lambda: {one.payload["type"] for one in talk.requests[count:]} == kinds)
 
-    talking(test, ack=0.1)
+    talking(test, ack=0.1, retries=(0.01,) * 50)
 
 
 def test_sockets_come_back_after_a_refresh_a_reset_and_a_restart() -> None:

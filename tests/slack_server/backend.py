@@ -20,6 +20,23 @@ SCOPES = (
     "files:write groups:history groups:read im:history im:read im:write mpim:history mpim:read "
     "mpim:write reactions:read reactions:write users:read"
 )
+TIERS = {
+    "apps.connections.open": 5,
+    "conversations.list": 20,
+    "users.list": 20,
+    **dict.fromkeys(
+        ("conversations.history", "conversations.replies", "conversations.info", "chat.update",
+         "chat.delete", "conversations.open", "users.conversations", "reactions.add",
+         "reactions.remove", "reactions.get", "conversations.join", "bots.info"),
+        50,
+    ),
+    **dict.fromkeys(
+        ("users.info", "conversations.members", "chat.postEphemeral", "files.info",
+         "files.getUploadURLExternal", "files.completeUploadExternal", "chat.appendStream"),
+        100,
+    ),
+}  # fmt: skip
+"""Calls in a minute of each method: what Slack promises; it often lets more through."""
 EVENTS = {
     "app_mention": "app_mentions:read",
     "reaction_added": "reactions:read",
@@ -53,6 +70,16 @@ class Options:
     both; who gives blocks with every update is right either way."""
     share_delay: float = 0.02
     """Seconds until the message with an uploaded file is there, after the call has ended."""
+    latency: float = 0.0
+    """Seconds that a call takes, half of them after acceptance: events may come before answers."""
+    history_lag: float = 0.0
+    """Seconds until what the app posted is found in the history."""
+    doubled: float = 0.0
+    """How many of the acked events come once more all the same, from 0 to 1."""
+    unfurls: bool = False
+    """A person's message with a link in it is changed by Slack at once (`message_changed`)."""
+    tiers: bool = False
+    """Slack's limits of calls a minute, for each method."""
     jitter: float = 0.0
     """Events are late by up to so many seconds, each by itself, so that their order is lost."""
     pace: float = 0.0
@@ -105,6 +132,7 @@ class Backend:
         self.random = random.Random(given.seed)
         self.work = Workspace(app, given.team, lambda: self.clock() + given.skew)
         self.work.publish = self.publish
+        self.work.users["USLACKBOT"] = User("USLACKBOT", "slackbot", "Slackbot")
         self.faults = Faults(self.random)
         self.sockets = Sockets(self)
         scopes = set(given.scopes.split())
@@ -125,18 +153,27 @@ class Backend:
         if event["type"] == "message" and place is not None:
             needed = f"{PREFIX[place.kind]}:history"
         sent = [event] if needed is None or needed in self.app_scopes else []
-        if self._mentions(event) and "app_mentions:read" in self.app_scopes:
-            kept = {name: event[name] for name in event if name != "channel_type"}
-            sent.insert(self.random.randrange(2) if sent else 0, {**kept, "type": "app_mention"})
+        if (mention := self._mention(event)) and "app_mentions:read" in self.app_scopes:
+            sent.insert(self.random.randrange(2) if sent else 0, mention)
         for one in sent:
             self.sockets.send_event(one)
 
-    def _mentions(self, event: dict[str, Any]) -> bool:
+    def _mention(self, event: dict[str, Any]) -> dict[str, Any] | None:
+        """The second event of a message that mentions the app, or does so since it was edited."""
         if event["type"] != "message" or event.get("channel_type") == "im":
-            return False
-        plain = event.get("subtype", "") in ("", "file_share", "thread_broadcast")
-        own = event.get("user") == self.work.app.id
-        return plain and not own and f"<@{self.work.app.id}" in event.get("text", "")
+            return None
+        said, before = event, ""
+        if event.get("subtype") == "message_changed":
+            place = {"channel": event["channel"], "event_ts": event["event_ts"]}
+            said, before = {**event["message"], **place}, event["previous_message"]["text"]
+        plain = said.get("subtype", "") in ("", "file_share", "thread_broadcast")
+        sign = f"<@{self.work.app.id}"
+        if not plain or said.get("user") == self.work.app.id or sign in before:
+            return None
+        if sign not in said.get("text", ""):
+            return None
+        kept = {name: said[name] for name in said if name != "channel_type"}
+        return {**kept, "type": "app_mention"}
 
     def accepted(self, place: Chat, one: Message) -> None:
         """Notes what the app posted."""
@@ -153,11 +190,13 @@ class Backend:
 
     def limited(self, method: str) -> None:
         """Refuses if a method was called too often in the last minute."""
-        if method not in self.limits:
+        tiers = TIERS if self.options.tiers else {}
+        most = self.limits.get(method, tiers.get(method))
+        if most is None:
             return
         now = time.monotonic()
         recent = [one for one in self.recent.get(method, []) if one > now - 60]
-        if len(recent) >= self.limits[method]:
+        if len(recent) >= most:
             raise SlackError("ratelimited", retry_after=max(1, round(recent[0] + 60 - now)))
         self.recent[method] = [*recent, now]
 

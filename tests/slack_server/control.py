@@ -57,6 +57,10 @@ class Control(ABC):
         """Removes the bot, or `user`, from a channel."""
         self._call("kick", channel=channel, user=user)
 
+    def rename_channel(self, channel: str, name: str) -> None:
+        """A channel is called otherwise from now on."""
+        self._call("rename_channel", channel=channel, name=name)
+
     def archive(self, channel: str, on: bool = True) -> None:
         """Archives a channel, or brings it back."""
         self._call("archive", channel=channel, on=on)
@@ -73,21 +77,37 @@ class Control(ABC):
         wire: bool = False,
         broadcast: bool = False,
         silent: bool = False,
+        subtype: str = "",
+        hidden: bool = False,
     ) -> str:
         """A message; gives its ts.
 
         The text is what a person types: `@pynchy` becomes a mention, `&<>` are escaped, addresses
         marked as links; with `wire` it is stored as given. `at` (epoch seconds) puts it in the
-        past; `silent` tells the app nothing (an event that was lost).
+        past; `silent` tells the app nothing (an event that was lost); `subtype` is `me_message`,
+        `channel_topic` …; of `hidden` files the app only gets the id (`check_file_info`).
         """
         content = {name: base64.b64encode(data).decode() for name, data in (files or {}).items()}
         how = {"at": at, "wire": wire, "broadcast": broadcast, "silent": silent}
+        how |= {"subtype": subtype, "hidden": hidden}
         what = {"text": text, "thread_ts": thread_ts, "files": content}
         return self._call("say", user=user, channel=channel, **what, **how)
 
     def upload(self, user: str, channel: str, name: str, content: bytes, text: str = "") -> str:
         """A message with one file; gives its ts."""
         return self.say(user, channel, text, files={name: content})
+
+    def webhook(self, channel: str, text: str, name: str = "Deploys") -> str:
+        """A message of an old integration: `bot_message`, with no user at all; gives its ts."""
+        return self._call("webhook", channel=channel, text=text, name=name)
+
+    def link_file(self, user: str, channel: str, name: str, url: str) -> str:
+        """A message with a file that lies elsewhere (an app's token must not go there)."""
+        return self._call("link_file", user=user, channel=channel, name=name, url=url)
+
+    def remove_files(self, channel: str, ts: str) -> None:
+        """The files of a message are deleted: tombstones are left."""
+        self._call("remove_files", channel=channel, ts=ts)
 
     def edit(self, channel: str, ts: str, text: str, wire: bool = False) -> str:
         """Whoever wrote a message changes it; gives the event's ts."""
@@ -158,7 +178,8 @@ class Control(ABC):
         """The next `times` calls (None: all) of `method` (`*`: any) go wrong.
 
         `429` (with `retry_after`), `500`, `not_json`, `html`, `error` (with `error`), `drop` (cut
-        before acceptance), `after_drop` and `after_500` (accepted, answer lost), `sleep` and
+        before acceptance), `after_drop`, `after_500` and
+        `after_error` (accepted, answer lost), `sleep` and
         `sleep_after` (`seconds` before or after acceptance). Any kind waits `seconds` first.
         `download`: 500 (or `error="404"`), 429, `html`, `drop`, `cut` (half of it), `sleep`.
         `upload`: `drop`, `500`. `match`: only calls with these arguments; `chance`: only so often.
@@ -239,7 +260,8 @@ class Control(ABC):
         return self._call("copies")
 
     def acks(self) -> list[Row]:
-        """Each attempt: `event_id`, `attempt`, `seconds` until its ack, or why it `failed`."""
+        """Each attempt: `event_id`, `type`, the event's `ts`, `attempt`, when it was sent (`at`),
+        `seconds` until its ack, or why it `failed`."""
         return self._call("acks")
 
     def unacked(self) -> list[str]:

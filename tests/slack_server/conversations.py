@@ -62,15 +62,16 @@ def listing(mine: bool) -> Callable[[Call], Answer]:
                 raise SlackError("invalid_types")
             kinds.append(KINDS[name.strip()])
         call.need(*(f"{PREFIX[kind]}:read" for kind in kinds))
+        page, more = call.page(list(call.work.chats.values()), most=999)
+        # What isn't asked for is left out of a page, which so may be short or empty.
         seen = [
             one
-            for one in call.work.chats.values()
+            for one in page
             if one.kind in kinds
             and not (one.archived and call.flag("exclude_archived"))
             and (call.actor.id in one.members or (one.kind == "channel" and not mine))
         ]
-        page, more = call.page(seen, most=999)
-        return {"channels": [shapes.chat(call.work, one, call.actor) for one in page], **more}
+        return {"channels": [shapes.chat(call.work, one, call.actor) for one in seen], **more}
 
     return give
 
@@ -130,6 +131,11 @@ def _next(more: Answer) -> Answer:
 
 
 def _within(call: Call, found: list[Message]) -> list[Message]:
+    lag = call.back.options.history_lag
+    if lag:
+        until = int((call.work.now() - lag) * 1_000_000)
+        mine = call.actor.id
+        found = [one for one in found if one.user != mine or moment(one.ts) <= until]
     oldest = moment(call.text("oldest", "0"), "invalid_ts_oldest")
     latest = moment(call.text("latest") or "9999999999", "invalid_ts_latest")
     if call.flag("inclusive"):

@@ -59,6 +59,12 @@ class Desk:
         leaves = self._work.who(user).id if user else self._work.app.id
         self._work.leave(self._work.where(channel), leaves)
 
+    def rename_channel(self, channel: str, name: str) -> None:
+        place = self._work.where(channel)
+        place.name = name
+        told = {"id": place.id, "name": name, "created": place.created}
+        self._work.tell({"type": "channel_rename", "channel": told}, place)
+
     def archive(self, channel: str, on: bool) -> None:
         place = self._work.where(channel)
         place.archived = on
@@ -68,15 +74,19 @@ class Desk:
     # What people do
 
     def say(self, user: str, channel: str, text: str, thread_ts: str, files: dict[str, str],
-            at: float | None, wire: bool, broadcast: bool, silent: bool) -> str:  # fmt: skip
+            at: float | None, wire: bool, broadcast: bool, silent: bool,
+            subtype: str, hidden: bool) -> str:  # fmt: skip
         who, place = self._work.who(user), self._in(channel, user)
         one = Message(self._work.stamp(at), who.id, self._text(text, wire), thread_ts=thread_ts)
         if who.is_bot:
             one.bot_id, one.app_id = who.bot_id, who.app_id
         else:
             one.client_msg_id = new_client_id()
-        one.files = [self._file(who, name, content).id for name, content in files.items()]
-        one.subtype = "file_share" if files else ""
+        made = [self._file(who, name, content) for name, content in files.items()]
+        for each in made:
+            each.hidden = hidden
+        one.files = [each.id for each in made]
+        one.subtype = subtype or ("file_share" if files else "")
         if broadcast:
             one.broadcast, one.subtype = True, "thread_broadcast"
         publish = self._work.publish
@@ -86,7 +96,29 @@ class Desk:
             self._work.post(place, one)
         finally:
             self._work.publish = publish
+        if self._back.options.unfurls and not silent and "<http" in one.text and not who.is_bot:
+            self.unfurl(place.id, one.ts)
         return one.ts
+
+    def webhook(self, channel: str, text: str, name: str) -> str:
+        place = self._work.where(channel)
+        made = Message(self._work.stamp(), "", text, subtype="bot_message")
+        made.bot_id, made.more = self._work.identify("B1"), {"username": name}
+        return self._work.post(place, made).ts
+
+    def link_file(self, user: str, channel: str, name: str, url: str) -> str:
+        who, place = self._work.who(user), self._in(channel, user)
+        made = self._file(who, name, "")
+        made.elsewhere = url
+        one = Message(self._work.stamp(), who.id, "", subtype="file_share", files=[made.id])
+        return self._work.post(place, one).ts
+
+    def remove_files(self, channel: str, ts: str) -> None:
+        _, one = self._one(channel, ts)
+        for each in one.files:
+            self._work.files[each].removed = True
+            event = {"type": "file_deleted", "file_id": each, "event_ts": self._work.stamp()}
+            self._work.tell(event, None)
 
     def edit(self, channel: str, ts: str, text: str, wire: bool) -> str:
         place, one = self._one(channel, ts)

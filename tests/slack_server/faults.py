@@ -8,8 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
-KINDS = ("429", "500", "html", "drop", "after_drop", "after_500", "sleep", "sleep_after", "error",
-         "cut", "not_json")  # fmt: skip
+KINDS = (
+    *("429", "500", "html", "not_json", "error", "drop", "cut", "sleep"),
+    *("after_drop", "after_500", "after_error", "sleep_after"),
+)
 
 
 def cut(request: web.Request) -> None:

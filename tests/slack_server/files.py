@@ -131,14 +131,19 @@ def download(back: Backend) -> Handler:
         found = back.work.files.get(file)
         if known is None or known.error or "files:read" not in known.scopes:
             book["outcome"] = "login"
-            return web.Response(text=LOGIN, content_type="text/html")
-        if found is None or found.content is None:
+            raise web.HTTPFound(f"{back.work.url}/?redir={request.path}")
+        if found is None or found.content is None or found.removed:
             return web.Response(status=404, text="not found")
         if fault is not None and fault.kind == "cut":
             return await _half(request, found)
         return web.Response(body=found.content, content_type=found.mimetype)
 
     return give
+
+
+async def login(request: web.Request) -> web.Response:
+    """Where people without a token end up."""
+    return web.Response(text=LOGIN, content_type="text/html")
 
 
 def faulty(request: web.Request, fault: Fault) -> web.Response:

@@ -20,7 +20,7 @@ from aiohttp import web
 from tests.slack_server.backend import Backend, Options
 from tests.slack_server.control import Control
 from tests.slack_server.desk import Desk, finish, run
-from tests.slack_server.files import download, upload
+from tests.slack_server.files import download, login, upload
 from tests.slack_server.responses import answer
 from tests.slack_server.state import SlackError
 from tests.slack_server.web_api import WebApi
@@ -43,6 +43,7 @@ class Site:
         app.router.add_get("/link/", self._back.sockets.link)
         app.router.add_route("*", "/upload/{file}", upload(self._back))
         app.router.add_post("/actions/{team}/{name}", answer(self._back))
+        app.router.add_get("/", login)
         app.router.add_get("/files-pri/{file}/{name:.*}", download(self._back))
         self._runner = web.AppRunner(app, shutdown_timeout=0.05, access_log=None)
         await self._runner.setup()

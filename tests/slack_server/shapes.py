@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from tests.slack_server.state import Chat, File, Message, User
@@ -81,13 +82,17 @@ def chat(work: Workspace, one: Chat, viewer: User) -> Shape:
 
 def message(work: Workspace, place: Chat, one: Message, metadata: bool = False) -> Shape:
     """As history tells it; `metadata` only when asked for."""
-    shape: Shape = {"type": "message", "user": one.user, "ts": one.ts, "text": one.text}
+    shape: Shape = {"type": "message", "ts": one.ts, "text": one.text}
+    if one.user:
+        shape["user"] = one.user
     if one.client_msg_id:
         shape["client_msg_id"] = one.client_msg_id
     if one.subtype:
         shape["subtype"] = one.subtype
     if one.bot_id:
-        shape |= {"bot_id": one.bot_id, "app_id": one.app_id, "bot_profile": _bot(work, one)}
+        shape["bot_id"] = one.bot_id
+    if one.app_id:
+        shape |= {"app_id": one.app_id, "bot_profile": _bot(work, one)}
     shape |= {"team": work.team, **_content(work, one), **one.more}
     if one.edited:
         shape["edited"] = dict(one.edited)
@@ -110,7 +115,7 @@ def thread(place: Chat, one: Message) -> Shape:
     replies = place.replies(one.ts)
     if not replies:
         return {}
-    people = list(dict.fromkeys(each.user for each in replies))
+    people = list(dict.fromkeys(each.user or each.bot_id for each in replies))
     return {
         "thread_ts": one.ts,
         "reply_count": len(replies),
@@ -162,13 +167,27 @@ def file(work: Workspace, one: File) -> Shape:
     """As messages and files.info tell it."""
     if one.hidden:
         return {"id": one.id, "mode": "file_access", "file_access": "check_file_info"}
+    if one.removed:
+        return {"id": one.id, "mode": "tombstone"}
     return whole_file(work, one)
 
 
 def whole_file(work: Workspace, one: File) -> Shape:
     """As files.info tells it, whatever events say."""
+    if one.elsewhere:
+        return {**_hosted(work, one), **_external(one)}
+    return _hosted(work, one)
+
+
+def _external(one: File) -> Shape:
+    kind = {"mode": "external", "is_external": True, "external_type": "gdrive", "size": 0}
+    return {**kind, "url_private": one.elsewhere, "url_private_download": one.elsewhere}
+
+
+def _hosted(work: Workspace, one: File) -> Shape:
     extension = one.name.rpartition(".")[2] if "." in one.name else "binary"
     private = f"{work.url}/files-pri/{work.team}-{one.id}"
+    plain = re.sub(r"[^a-z0-9._-]", "_", one.name.lower())
     return {
         "id": one.id,
         "created": one.created,
@@ -189,9 +208,9 @@ def whole_file(work: Workspace, one: File) -> Shape:
         "public_url_shared": False,
         "display_as_bot": False,
         "username": "",
-        "url_private": f"{private}/{one.name}",
-        "url_private_download": f"{private}/download/{one.name}",
-        "permalink": f"{work.url}/files/{one.user}/{one.id}/{one.name}",
+        "url_private": f"{private}/{plain}",
+        "url_private_download": f"{private}/download/{plain}",
+        "permalink": f"{work.url}/files/{one.user}/{one.id}/{plain}",
         "permalink_public": f"https://slack-files.com/{work.team}-{one.id}-0",
         "has_rich_preview": False,
         "file_access": "visible",

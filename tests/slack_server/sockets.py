@@ -99,14 +99,22 @@ class Sockets:
             reason = await self._attempt(name, sending, attempt, reason)
             if not reason:
                 sending.state = "acked"
+                if self._again(sending):
+                    await self._attempt(name, sending, attempt + 1, "timeout")
                 break
         else:
             sending.state = "lost"
         sending.done.set()
 
+    def _again(self, sending: Sending) -> bool:
+        often = self._back.options.doubled
+        return sending.kind == "events_api" and bool(often) and self._back.random.random() < often
+
     async def _attempt(self, name: str, sending: Sending, attempt: int, reason: str) -> str:
         """Sends once; why it failed, or nothing."""
-        book = {"event_id": name, "attempt": attempt, "at": time.time(), "seconds": None}
+        event = sending.payload.get("event") or {}
+        what = {"event_id": name, "type": event.get("type", sending.kind), "ts": event.get("ts")}
+        book = {**what, "attempt": attempt, "at": time.time(), "seconds": None}
         live = [one for one in self.open if not one.closed]
         if not live:
             self.acks.append({**book, "failed": "connection_failed"})

@@ -111,5 +111,8 @@ class File:
     content: bytes | None = None
     shares: list[tuple[str, str, str]] = field(default_factory=list)
     """Chat, ts and thread_ts of each message that carries it."""
+    removed: bool = False
+    elsewhere: str = ""
+    """The address of a file that isn't on Slack."""
     hidden: bool = False
     """Events tell only its id (`check_file_info`)."""

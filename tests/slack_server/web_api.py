@@ -64,7 +64,10 @@ class WebApi:
         self._back.calls.append(book)
         fault = self._back.faults.next(method, args)
         if fault is None:
+            pause = self._back.options.latency / 2
+            await asyncio.sleep(pause)
             answer, book["outcome"] = self._answer(request, method, token, args)
+            await asyncio.sleep(pause)
             return answer
         book["fault"] = fault.kind
         return await self._faulty(fault, request, token, book)
@@ -74,12 +77,14 @@ class WebApi:
     ) -> web.StreamResponse:
         if fault.seconds and fault.kind != "sleep_after":
             await asyncio.sleep(fault.seconds)
-        if fault.kind in ("sleep", "sleep_after", "after_drop", "after_500"):
+        if fault.kind.startswith(("sleep", "after_")):
             answer, book["outcome"] = self._answer(request, book["method"], token, book["args"])
             if fault.kind == "sleep_after":
                 await asyncio.sleep(fault.seconds)
             if fault.kind == "after_drop":
                 cut(request)
+            if fault.kind == "after_error":
+                return refusal(SlackError(fault.error or "fatal_error"), {})
             return web.Response(status=500, text="") if fault.kind == "after_500" else answer
         book["outcome"] = fault.error or fault.kind
         if fault.kind == "drop":
@@ -167,4 +172,4 @@ def broken(fault: Fault) -> web.Response:
         return web.Response(text="upstream connect error", content_type="text/plain")
     if fault.kind == "html":
         return web.Response(text="<!DOCTYPE html><html>…</html>", content_type="text/html")
-    return web.Response(status=500, text="")
+    return web.Response(status=int(fault.error or 500), text="")

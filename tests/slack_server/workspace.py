@@ -104,6 +104,8 @@ class Workspace:
     def said(self, place: Chat, one: Message) -> dict[str, Any]:
         """The event of a new message."""
         event = shapes.message(self, place, one)
+        if one.broadcast and one.thread_ts in place.messages:
+            event["root"] = shapes.message(self, place, place.messages[one.thread_ts])
         return {**event, "channel": place.id, "event_ts": one.ts, "channel_type": place.kind}
 
     def edit(self, place: Chat, one: Message, editor: str | None, **changes: Any) -> str:
