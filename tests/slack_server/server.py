@@ -1,0 +1,196 @@
+"""The server in a thread of its own, and the hand of a test on one in another process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from tests.slack_server.backend import Backend, Options
+from tests.slack_server.control import Control
+from tests.slack_server.desk import Desk, finish, run
+from tests.slack_server.files import download, upload
+from tests.slack_server.state import SlackError
+from tests.slack_server.web_api import WebApi
+
+
+class Site:
+    """The public port; it can go and come back."""
+
+    def __init__(self, back: Backend) -> None:
+        self._back = back
+        self._runner: web.AppRunner | None = None
+        self.port = back.options.port
+
+    async def start(self) -> None:
+        """Listens. Does nothing if it does already."""
+        if self._runner is not None:
+            return
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_route("*", "/api/{method}", WebApi(self._back).handle)
+        app.router.add_get("/link/", self._back.sockets.link)
+        app.router.add_route("*", "/upload/{file}", upload(self._back))
+        app.router.add_get("/files-pri/{file}/{name:.*}", download(self._back))
+        self._runner = web.AppRunner(app, shutdown_timeout=0.05, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+        self.port = self._runner.addresses[0][1]
+        self._back.work.url = f"http://127.0.0.1:{self.port}"
+
+    async def stop(self) -> None:
+        """Refuses, and cuts what is open."""
+        if self._runner is None:
+            return
+        runner, self._runner = self._runner, None
+        self._back.sockets.kill()
+        for connection in list(runner.server.connections if runner.server else []):
+            if connection.transport is not None:
+                connection.transport.abort()
+        await runner.cleanup()
+
+
+class Service:
+    """A backend with its site, and the calls that tests make of it."""
+
+    def __init__(self, options: Options, clock: Callable[[], float] = time.time) -> None:
+        self._back = Backend(options, clock)
+        self._desk = Desk(self._back)
+        self.site = Site(self._back)
+
+    @property
+    def back(self) -> Backend:
+        """The state."""
+        return self._back
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> Any:
+        """What the named call gives. Raises `SlackError`, `ValueError`, `TypeError`."""
+        if name in ("start", "stop"):
+            return await (self.site.start() if name == "start" else self.site.stop())
+        return await finish(run(self._desk, name, arguments))
+
+    async def end(self) -> None:
+        """Stops for good."""
+        await self._back.sockets.close()
+        await self.site.stop()
+
+
+class SlackServer(Control):
+    """A server in this process: `with SlackServer() as slack:`, also in a test with a loop."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, **options: Any) -> None:
+        self.options = Options(**options)
+        self._clock = clock
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._service: Service
+
+    @property
+    def url(self) -> str:
+        """The base_url: `http://127.0.0.1:PORT/api/`."""
+        return f"{self._service.back.work.url}/api/"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._service = self._do(self._make())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._do(self._service.end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(30)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    async def _make(self) -> Service:
+        service = Service(self.options, self._clock)
+        await service.site.start()
+        return service
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    def _do(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+
+    def _call(self, op: str, /, **arguments: Any) -> Any:
+        try:
+            told = self._do(self._service.call(op, arguments))
+        except SlackError as error:
+            raise RuntimeError(error.name) from None
+        return json.loads(json.dumps(told))
+
+
+class SlackProcess(Control):
+    """A server in a process of its own: it outlives everything else that a test kills."""
+
+    def __init__(self, **options: Any) -> None:
+        given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        command = [sys.executable, "-m", "tests.slack_server", *given]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        told = json.loads(line) if line else {}
+        self.url: str = told["url"]
+        self.pid = self._process.pid
+        self._admin: str = told["admin"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _call(self, op: str, /, **arguments: Any) -> Any:
+        return ask(self._admin, op, arguments)
+
+
+def ask(address: str, name: str, arguments: dict[str, Any]) -> Any:
+    """One call of a server in another process, by its admin address."""
+    body = json.dumps({"op": name, "args": arguments}).encode()
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=30) as answer:
+            return json.load(answer)["result"]
+    except urllib.error.HTTPError as error:
+        with error:
+            raise RuntimeError(json.load(error)["error"]) from None
