@@ -138,6 +138,12 @@ class SandboxDied(PynchyError):
     """The sandbox ended before its turn did."""
 
 
+class LoggedOut(PynchyError):
+    """A chat network doesn't let us in, and only a person can mend that."""
+
+    exit_code = EXIT_BROKEN
+
+
 class AgentFailed(PynchyError):
     """The agent reported that its turn failed."""
 

@@ -89,12 +89,17 @@ class Home:
 
     def sockets(self, environ: Mapping[str, str]) -> Path:
         """Where sockets lie; short, because a socket's path ends at 107 bytes."""
-        run = environ.get("XDG_RUNTIME_DIR", "")
-        if run and Path(run).is_dir() and os.access(run, os.W_OK):
-            return Path(run) / "pynchy" / self.id
-        if os.access("/run", os.W_OK):
-            return Path("/run/pynchy") / self.id
-        return Path(f"/tmp/pynchy-{os.getuid()}") / self.id
+        return runtime(environ) / self.id
+
+
+def runtime(environ: Mapping[str, str]) -> Path:
+    """Where all of a user's installations have what lives no longer than the machine is up."""
+    run = environ.get("XDG_RUNTIME_DIR", "")
+    if run and Path(run).is_dir() and os.access(run, os.W_OK):
+        return Path(run) / "pynchy"
+    if os.access("/run", os.W_OK):
+        return Path("/run/pynchy")
+    return Path(f"/tmp/pynchy-{os.getuid()}")
 
 
 def choose_home(option: str | None, environ: Mapping[str, str]) -> Home:
