@@ -80,7 +80,9 @@ class StageHost:
 
     def file_path(self, group_folder: str, seq: int, name: str) -> Path:
         """Where such a file is to be put."""
-        raise AssertionError("TODO")
+        folder = self.context.home.data / "received" / group_folder
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{seq}-{name}"
 
     def file_came(self, seq: int, number: int, path: str | None, error: str | None) -> None:
         """A file was fetched, or failed for good."""

@@ -157,7 +157,7 @@ def live(slack: SlackProcess, home: SlackHome, messages: int, wrongs: int) -> No
 
 @pytest.fixture
 def slack() -> Iterator[SlackProcess]:
-    with SlackProcess(ack=1.0, retries=[0.0, 0.2, 0.4]) as server:
+    with SlackProcess(ack=1.0, retries=(0.0, 0.2, 0.4)) as server:
         server.person("alice", "Alice Able")
         server.person("bob", "Bob Best")
         yield server
