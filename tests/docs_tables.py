@@ -62,6 +62,9 @@ TABLES = {
         "listen, outbox",
     ),
     "channel_cursors": Table("how far a chat's history was taken in", "listen", "listen"),
+    "channel_inbox": Table(
+        "something that came by a network and waits for what was said before it", "listen", "listen"
+    ),
     "message_files": Table(
         "a file that came with a message: to be fetched, in the group's folder of files, or failed",
         "listen",

@@ -147,8 +147,16 @@ class Host(Protocol):
     """What a network's connection is given by the stage that holds it. Each call is one short
     transaction; it raises DatabaseBusy or DatabaseFull where nothing was stored."""
 
-    def take(self, events: Sequence[Event]) -> None:
-        """Store what came, all of it or nothing; what is there already changes nothing."""
+    def take(self, events: Sequence[Event], kept: Sequence[int] = ()) -> None:
+        """Store what came, all of it or nothing; what is there already changes nothing. What was
+        `kept` under these numbers is let go of."""
+
+    def keep(self, came: Sequence[tuple[str, str]]) -> list[int]:
+        """Keep what came before its turn, each a kind and a payload as the network knows them, so
+        that the network can be told that we have it; the numbers by which it is known."""
+
+    def kept(self) -> list[tuple[int, str, str]]:
+        """What is kept: number, kind and payload, in the order in which it came."""
 
     def chats(self) -> list[Known]:
         """The chats of this channel that belong to a group."""

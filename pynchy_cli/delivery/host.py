@@ -34,7 +34,7 @@ class StageHost:
         agent = context.settings.agent
         self._waking = triggers.words(agent.name, agent.trigger_aliases)
 
-    def take(self, events: Sequence[Event]) -> None:
+    def take(self, events: Sequence[Event], kept: Sequence[int] = ()) -> None:
         """Store what came. Raises DatabaseBusy, DatabaseFull."""
         now = clock.now()
         kind = self.name.partition(".")[0]
@@ -52,6 +52,16 @@ class StageHost:
                     missed.setdefault(said.chat_jid, []).append(taken.message)
             for chat, left_out in missed.items():
                 self._say_missed(db, chat, left_out, now)
+            cursors.taken(db, kept)
+
+    def keep(self, came: Sequence[tuple[str, str]]) -> list[int]:
+        """Keep what came before its turn. Raises DatabaseBusy, DatabaseFull."""
+        with self.context.store.atomic() as db:
+            return cursors.keep(db, self.name, came, clock.now())
+
+    def kept(self) -> list[tuple[int, str, str]]:
+        """What is kept, in the order in which it came."""
+        return cursors.kept(self.context.store.db, self.name)
 
     def chats(self) -> list[Known]:
         """The chats of this channel that belong to a group."""

@@ -1,7 +1,9 @@
-"""How far the history of each chat was taken in, by its channel; and files that came with messages
-and are still to be fetched."""
+"""How far the history of each chat was taken in, by its channel; what came before its turn; and
+files that came with messages and are still to be fetched."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 from pynchy_cli import clock
 from pynchy_cli.model import SharedFile
@@ -46,6 +48,34 @@ def advance(db: Connection, channel: str, chat_jid: str, cursor: str, now: str) 
         " updated_at = excluded.updated_at",
         (channel, chat_jid, cursor, now),
     )
+
+
+def keep(db: Connection, channel: str, came: Sequence[tuple[str, str]], now: str) -> list[int]:
+    """Keep what came, each a kind and a payload, until what was said before it is there; the
+    numbers by which it is known."""
+    return [
+        int(
+            db.execute(
+                "INSERT INTO channel_inbox(channel, kind, payload, received_at)"
+                " VALUES (?, ?, ?, ?) RETURNING id",
+                (channel, kind, payload, now),
+            ).fetchone()[0]
+        )
+        for kind, payload in came
+    ]
+
+
+def kept(db: Connection, channel: str) -> list[tuple[int, str, str]]:
+    """What is kept, in the order in which it came: number, kind and payload."""
+    rows = db.execute(
+        "SELECT id, kind, payload FROM channel_inbox WHERE channel = ? ORDER BY id", (channel,)
+    )
+    return [tuple(row) for row in rows]
+
+
+def taken(db: Connection, numbers: Iterable[int]) -> None:
+    """What was kept is taken in."""
+    db.executemany("DELETE FROM channel_inbox WHERE id = ?", [(one,) for one in numbers])
 
 
 def waiting_files(db: Connection, channel: str) -> list[tuple[int, int, str, SharedFile]]:

@@ -23,6 +23,10 @@ SEED = "PYNCHY_CHAOS_SEED"
 CHANNELS = 4
 THREADS = 3
 """Threads that people talk in, in each channel."""
+DELIVERIES = (
+    "SELECT state, max(attempts), max(error), max(next_attempt_at), count(*)"
+    " FROM outbound_deliveries GROUP BY state"
+)
 POSTING = ("429", "500", "drop", "after_drop", "after_500")
 
 
@@ -127,7 +131,20 @@ class Day:
         """All is well again, and what was said is answered."""
         self.slack.heal()
         self.slack.stall(False)
-        wait_for(self.is_answered, "every answer", limit=120)
+        wait_for(self.is_answered, "every answer", limit=60)
+
+    def stored_out_of_order(self) -> list[str]:
+        """The places where what was said was stored in another order; answers follow that."""
+        found = []
+        for channel, thread in set(self.asked.values()):
+            name = f"slack:{channel}/{thread}" if thread else ""
+            got = self.home.rows(
+                f"SELECT content FROM messages WHERE chat_jid = 'slack:{channel}'"
+                f" AND thread = '{name}' AND message_type = 'user' ORDER BY seq"
+            )
+            if got != sorted(got, key=lambda word: int(word[1:])):
+                found.append(f"stored out of order in {channel}, {thread}: {got}")
+        return found
 
     def is_answered(self) -> bool:
         heard = self.home.rows("SELECT count(*) FROM messages WHERE id LIKE 'slack-%'")
@@ -147,10 +164,18 @@ def live(slack: SlackProcess, home: SlackHome, messages: int, wrongs: int) -> No
             time.sleep(chance.random() * 0.05)
         day.end()
         found = problems(slack, day.asked)
+        found += day.stored_out_of_order()
         assert not found, found
         assert home.rows("SELECT count(*) FROM outbound_deliveries WHERE state = 'dead'") == [0]
     finally:
         print(*day.story, sep="\n")
+        for name, stage in day.stages.items():
+            if stage.poll() is not None:
+                assert stage.stderr is not None
+                print(f"{name} has ended: {stage.returncode}", stage.stderr.read().decode())
+        print("stored:", home.rows("SELECT count(*) FROM messages WHERE id LIKE 'slack-%'"))
+        print("runs:", home.rows("SELECT state, count(*) FROM runs GROUP BY state"))
+        print("deliveries:", home.rows(DELIVERIES))
         print(f"{len(day.asked)} messages, faults: {dict(day.faults)}")
         print(f"posted: {len(slack.posts())}, copies: {len(slack.posts()) - len(slack.copies())}")
 

@@ -88,13 +88,21 @@ class Connection:
 
     # What inbox and backfill need.
 
-    def take(self, events: Sequence[Event]) -> None:
+    def take(self, events: Sequence[Event], kept: Sequence[int] = ()) -> None:
         """Store what was said; the files that came with it are fetched afterwards."""
-        if not events:
+        if not events and not kept:
             return
-        self._host.take([self._aged(event) for event in events])
+        self._host.take([self._aged(event) for event in events], kept)
         if any(event.message.files for event in events):
             self._files.stir()
+
+    def keep(self, came: Sequence[tuple[str, str]]) -> list[int]:
+        """Keep what came before its turn."""
+        return self._host.keep(came)
+
+    def kept(self) -> list[tuple[int, str, str]]:
+        """What is kept."""
+        return self._host.kept()
 
     async def ack(self, envelope_id: str, kind: str, read: Read) -> bool:
         """Tell Slack that something is stored, and whoever gave a command what became of it."""

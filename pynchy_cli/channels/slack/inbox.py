@@ -1,11 +1,13 @@
-"""What came by the connection and isn't stored yet. It is taken in order, chat by chat, and only
-what is in the file is acknowledged: what isn't, Slack says again. Nothing waits for a name or for
-the history of its chat for so long that Slack would."""
+"""What came by the connection and isn't stored as a message yet. It is taken in order, chat by
+chat, and only what is in the file is acknowledged: what isn't, Slack says again. What has to wait
+for a name or for the history of its chat for longer than Slack would is kept in the file as it
+came, and waits there."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from pynchy_cli.channels.slack.events import Read
 
 WAIT = 1.5
-"""Seconds for which something waits at most, of the three in which Slack wants to hear of it."""
+"""Seconds for which something waits at most that isn't in the file, of the three in which Slack
+wants to hear of it."""
+PATIENCE = 60.0
+"""Seconds for which something that is kept waits for what was said before it, at most."""
 MOST = 10_000
 BATCH = 200
 """Events in one transaction."""
@@ -52,8 +57,14 @@ class Names(Protocol):
 class Place(Protocol):
     """Where things go."""
 
-    def take(self, events: Sequence[Event]) -> None:
+    def take(self, events: Sequence[Event], kept: Sequence[int] = ()) -> None:
         """Store what came."""
+
+    def keep(self, came: Sequence[tuple[str, str]]) -> list[int]:
+        """Keep what came before its turn; the numbers by which it is known."""
+
+    def kept(self) -> list[tuple[int, str, str]]:
+        """What is kept: number, kind and payload."""
 
     async def ack(self, envelope_id: str, kind: str, read: Read) -> bool:
         """Tell Slack that it is stored; whether that could be said."""
@@ -67,9 +78,11 @@ class _Frame:
     envelope_id: str
     kind: str
     payload: Mapping[str, Any]
-    until: float
+    came: float
     read: Read
     naming: asyncio.Task[None] | None = None
+    row: int | None = None
+    """The number under which it is kept, and was acknowledged."""
 
     @property
     def chat(self) -> str | None:
@@ -105,10 +118,14 @@ class Inbox:
         payload = payload if isinstance(payload, dict) else {}
         loop = asyncio.get_running_loop()
         read = self._read(payload, kind)
-        frame = _Frame(str(envelope["envelope_id"]), kind, payload, loop.time() + WAIT, read)
+        self._add(_Frame(str(envelope["envelope_id"]), kind, payload, loop.time(), read))
+
+    def _add(self, frame: _Frame) -> None:
+        read, kind = frame.read, frame.kind
         if read.is_odd:
             self._log.warning("what came can't be read", kind=kind, why=read.why)
         if read.wants:
+            loop = asyncio.get_running_loop()
             frame.naming = loop.create_task(self._names.fetch(read.wants))
             self._namings.add(frame.naming)
             frame.naming.add_done_callback(self._named)
@@ -127,14 +144,17 @@ class Inbox:
         """Take in what came until cancelled. Raises what storing raises, but where the database is
         only busy or full: then everything waits."""
         pause = PAUSE
+        self._take_up()
         while True:
             self._stirred.clear()
             taken = self._ready()
-            if not taken:
+            late = self._late() if not taken else []
+            if not taken and not late:
                 await self._wait()
                 continue
             try:
                 self._store(taken)
+                self._keep(late)
             except (DatabaseBusy, DatabaseFull) as error:
                 self._log.warning("what came waits", frames=len(self._frames), error=str(error))
                 await asyncio.sleep(pause)
@@ -143,7 +163,25 @@ class Inbox:
             pause = PAUSE
             gone = set(taken)
             self._frames = deque(frame for frame in self._frames if frame not in gone)
-            await self._tell(taken)
+            await self._tell([*(frame for frame in taken if frame.row is None), *late])
+
+    def _take_up(self) -> None:
+        """What a process before us has kept goes on waiting."""
+        came = asyncio.get_running_loop().time()
+        for row, kind, text in self._place.kept():
+            payload = json.loads(text)
+            read = self._read(payload, kind)
+            self._add(_Frame("", kind, payload, came, read, row=row))
+
+    def _late(self) -> list[_Frame]:
+        """What must not wait any longer outside of the file."""
+        before = asyncio.get_running_loop().time() - WAIT
+        return [one for one in self._frames if one.row is None and one.came <= before][:BATCH]
+
+    def _keep(self, late: list[_Frame]) -> None:
+        rows = self._place.keep([(one.kind, json.dumps(one.payload)) for one in late])
+        for frame, row in zip(late, rows, strict=True):
+            frame.row = row
 
     async def close(self) -> None:
         """Wait for nothing more."""
@@ -160,7 +198,8 @@ class Inbox:
             chat = frame.chat
             if chat in behind:
                 continue
-            if chat is not None and now < frame.until and not self._is_complete(frame, chat):
+            is_late = now - frame.came >= PATIENCE
+            if chat is not None and not is_late and not self._is_complete(frame, chat):
                 behind.add(chat)
                 continue
             found.append(frame)
@@ -174,7 +213,10 @@ class Inbox:
 
     async def _wait(self) -> None:
         """Until something comes, or the first has waited long enough."""
-        until = min((frame.until for frame in self._frames), default=None)
+        until = min(
+            (one.came + (WAIT if one.row is None else PATIENCE) for one in self._frames),
+            default=None,
+        )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._stirred.wait()
@@ -185,15 +227,17 @@ class Inbox:
             if frame.naming is not None:
                 frame.read = self._read(frame.payload, frame.kind)
         events = [event for frame in frames if (event := self._event(frame)) is not None]
-        if not events:
+        kept = [frame.row for frame in frames if frame.row is not None]
+        if not events and not kept:
             return
         try:
-            self._place.take(events)
+            self._place.take(events, kept)
         except (DatabaseBusy, DatabaseFull):
             raise
         except PynchyError:
             for event in events:
                 self._store_alone(event)
+            self._place.take([], kept)
 
     def _store_alone(self, event: Event) -> None:
         try:

@@ -73,6 +73,14 @@ CREATE TABLE channel_cursors (
   PRIMARY KEY (channel, chat_jid)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE channel_inbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  channel TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  received_at TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE message_files (
   seq INTEGER NOT NULL REFERENCES messages(seq),
   number INTEGER NOT NULL,
