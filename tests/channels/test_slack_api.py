@@ -196,7 +196,10 @@ def test_a_file_is_sent(slack: SlackServer, dev: Place, does: Any, tmp_path: Pat
     file = OutgoingFile("chart.bin", path, path.stat().st_size)
     there = Place(dev.chat_jid, ts)
     assert does(lambda made: made.send_file(there, file)).startswith("F")
-    (message,) = [one for one in slack.history("dev", ts) if one.get("files")]
+    shared: list[Any] = []
+    while not shared:  # Slack shows a file in the chat some time later
+        shared = [one for one in slack.history("dev", ts) if one.get("files")]
+    (message,) = shared
     assert message["files"][0]["name"] == "chart.bin"
     assert message["files"][0]["size"] == file.size
 

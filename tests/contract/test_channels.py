@@ -15,7 +15,8 @@ from pynchy_cli import clock, plugins
 from pynchy_cli.channels.base import CAPABILITIES, Channel, Incoming, Unreadable
 from pynchy_cli.channels.local import said
 from pynchy_cli.channels.stdin import LINE_LIMIT
-from pynchy_cli.errors import PluginUnknown
+from pynchy_cli.config.settings import Channels, Settings, SlackRules
+from pynchy_cli.errors import PluginUnknown, UsageWrong
 from pynchy_cli.store.outbound import INBOXES
 
 CHANNELS = ("local", "stdin")
@@ -43,7 +44,7 @@ def heard(channel: Channel, options: Mapping[str, Any], data: bytes) -> list[Inc
 
 @pytest.fixture(params=CHANNELS)
 def channel(request: pytest.FixtureRequest) -> Channel:
-    found: Channel = plugins.channel(request.param)
+    found: Channel = plugins.channel(request.param, Settings())
     return found
 
 
@@ -78,11 +79,23 @@ def test_its_messages_are_whole_and_have_different_ids(channel: Channel) -> None
         assert (message.verdict, message.is_from_me) == ("allowed", False)
 
 
+@pytest.mark.parametrize("name", ["slack", "slack.work"])
+def test_a_network_is_found_by_the_name_of_its_section(name: str) -> None:
+    workspaces = {"main": SlackRules(settle=1.0), "work": SlackRules(settle=2.0)}
+    found = plugins.channel(name, Settings(channels=Channels(slack=workspaces)))
+    assert found.name == name
+    assert found.settle == (1.0 if name == "slack" else 2.0)
+    assert found.capabilities <= CAPABILITIES
+    assert "inbox" not in found.capabilities
+    with pytest.raises(UsageWrong, match="No channel"):
+        plugins.channel("slack.other", Settings(channels=Channels(slack=workspaces)))
+
+
 def test_what_is_no_channel_is_refused() -> None:
     with pytest.raises(PluginUnknown, match="offers no channel"):
-        plugins.channel("unsafe")
+        plugins.channel("unsafe", Settings())
     with pytest.raises(PluginUnknown, match="No plugin is called"):
-        plugins.channel("smoke-signals")
+        plugins.channel("smoke-signals", Settings())
 
 
 def test_two_things_said_here_are_two_messages() -> None:
@@ -91,7 +104,7 @@ def test_two_things_said_here_are_two_messages() -> None:
 
 def read(text: str | bytes, **options: Any) -> list[Incoming | Unreadable]:
     data = text if isinstance(text, bytes) else text.encode()
-    return heard(plugins.channel("stdin"), options, data)
+    return heard(plugins.channel("stdin", Settings()), options, data)
 
 
 def contents(came: list[Incoming | Unreadable]) -> list[str]:
