@@ -21,8 +21,6 @@ from pynchy_cli.store.connection import Connection
 
 SINGLE = True
 STAGE = "route"
-REPLACING = frozenset({"edit", "deletion", "reaction"})
-"""Types of messages that are of others."""
 BATCH = 1000
 """Messages routed in one write, at most."""
 
@@ -140,8 +138,10 @@ class Router:
             if said is None:
                 continue
             showing.show(db, group, message, now)
-            if said.command is not None or message.message_type in REPLACING:
-                _queue_all(db, group, waiting, now)  # what was said before is not touched by it
+            if _is_answered_by_host(db, said):
+                continue
+            if said.command is not None:  # what was said before it is not touched by it
+                _queue_all(db, group, waiting, now)
             if message.message_type == "reaction":
                 reacting.react(db, group, message, now)
             elif (answer := self.orders.obey(db, said, now)) is not None:
@@ -183,6 +183,13 @@ class Router:
 
 def _subject(message: Message) -> str:
     return f"message:{message.seq}"
+
+
+def _is_answered_by_host(db: Connection, said: Said) -> bool:
+    """Whether it is an edit of what the host itself has answered, such as a chat command."""
+    if said.original is None:
+        return False
+    return outbound.by_key(db, outbound.answer_to(said.original)) is not None
 
 
 def _queue_all(db: Connection, group: Group, waiting: dict[str, Said], now: str) -> None:

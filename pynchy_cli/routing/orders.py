@@ -18,7 +18,6 @@ from pynchy_cli.store import (
     conversations,
     edits,
     messages,
-    outbound,
     questions,
     requests,
     sessions,
@@ -56,10 +55,10 @@ class Orders:
         return CHAT_LANE
 
     def reread(self, db: Connection, message: Message, group: Group) -> Said:
-        """What an edit says; nothing where nobody would read it any more."""
+        """What an edit says; nothing where no agent may read what it is of."""
         original = messages.replaced(db, message)
         lane = self.lane_of(original or message, group)
-        if original is not None and not _is_readable(db, original):
+        if original is not None and not _is_readable(original):
             return Said(message, group, message.content, lane=lane)
         earlier = edits.versions(db, message)
         return said.reread(message, group, self.waking, self.words, lane, original, earlier)
@@ -159,15 +158,9 @@ class Orders:
         return RUNNING
 
 
-def _is_readable(db: Connection, message: Message) -> bool:
-    """Whether a message is one that an agent may be given, and the host has not answered."""
-    return (
-        message.message_type == "user"
-        and message.verdict == "allowed"
-        and message.audience != "chat"
-        and not edits.is_deleted(db, message)
-        and outbound.by_key(db, outbound.answer_to(message)) is None
-    )
+def _is_readable(message: Message) -> bool:
+    """Whether a message is one that an agent may be given."""
+    return message.verdict == "allowed" and message.audience != "chat"
 
 
 def _over(db: Connection, said: Said) -> str:

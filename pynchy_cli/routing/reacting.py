@@ -88,16 +88,13 @@ def _failed(db: Connection, reply: Reply) -> Run | None:
 
 
 def _working_on(db: Connection, group: Group, said: Message) -> Run | None:
-    """The run at work that has read a message; or that of its thread, where it is the newest."""
-    if said.verdict != "allowed":
+    """The run at work that reads a message; or that of its thread, where it is the newest."""
+    run = steering.talking(db, group.folder, said.thread)
+    if run is None or said.verdict != "allowed":
         return None
-    covering = runs.covering(db, group.folder, said)
-    found = next((run for run in covering if run.state == "running"), None)
-    if found is None and edits.is_last_said(
-        db, said.chat_jid, said.thread, said.received_at, said.seq
-    ):
-        found = steering.talking(db, group.folder, said.thread)
-    return found
+    is_read = run.first_seq <= said.seq <= run.last_seq
+    is_newest = edits.is_last_said(db, said.chat_jid, said.thread, said.received_at, said.seq)
+    return run if is_read or is_newest else None
 
 
 def _giving(db: Connection, group: Group, reply: Reply) -> Run | None:

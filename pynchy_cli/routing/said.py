@@ -73,10 +73,10 @@ def reread(
     earlier: Sequence[str],
 ) -> Said:
     """What an edit says: something only where it is for the assistant now, and none of the
-    `earlier` versions was, or commanded anything: nothing is said twice."""
+    `earlier` versions was: nothing is said twice."""
     now = _read(message, group, waking, words, lane)
     before = [_read(replace(message, content=text), group, waking, words, lane) for text in earlier]
-    if not now.is_triggered or any(one.is_triggered or one.command for one in before):
+    if any(one.is_triggered for one in before):
         return Said(message, group, message.content, lane=lane)
     return replace(now, original=original)
 

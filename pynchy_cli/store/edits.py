@@ -31,15 +31,6 @@ def versions(db: Connection, edit: Message) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def is_deleted(db: Connection, message: Message) -> bool:
-    """Whether somebody has taken a message back."""
-    row = db.execute(
-        "SELECT 1 FROM messages WHERE replaces = ? AND message_type = 'deletion' LIMIT 1",
-        (message.seq,),
-    ).fetchone()
-    return row is not None
-
-
 def is_last_said(db: Connection, chat_jid: str, thread: str, since: str, seq: int = 0) -> bool:
     """Whether nobody who may speak has said anything in a chat's thread, or outside of any, since a
     moment, behind a place."""
