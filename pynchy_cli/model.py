@@ -23,6 +23,8 @@ PASSING = (SHELL_LANE, CHILD_LANE, TASK_LANE)
 """Lanes whose names begin so have a conversation that ends with its sandbox."""
 FROM_TERMINAL = '{"from":"terminal"}'
 """The metadata of what the person at this machine's terminal says in another channel's chat."""
+PRESSED = '{"pressed":true}'
+"""The metadata of a message that was said by pressing a button of ours."""
 OWN_ID = "pynchy:"
 """Ids of messages that we write ourselves begin so; a network's message may not."""
 
@@ -93,8 +95,9 @@ class NewMessage:
 
     `id` is the network's and unique in its chat; `timestamp` the network's time. What people say
     is of the type `user`; an `edit` or a `deletion` names the message it `replaces` by its
-    network's id, and so does a `reaction`, whose content is the emoji's name. `thread` is empty,
-    or as `thread_in` gives it.
+    network's id, and so does a `reaction`, whose content is the emoji's name; the ids of these are
+    that id with more behind a hyphen, and a reaction's metadata says as `on` what the network calls
+    the message, which may be one of ours. `thread` is empty, or as `thread_in` gives it.
     """
 
     id: str

@@ -14,7 +14,7 @@ from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import RequestRefused
 from pynchy_cli.ipc.effects import Effect
 from pynchy_cli.output import revealed
-from pynchy_cli.store import approvals, groups, outbound, requests
+from pynchy_cli.store import approvals, groups, outbound, requests, runs
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.requests import Request as Row
 
@@ -62,14 +62,17 @@ def ask(
         now=now,
     )
     for folder, jids in chats.items():
+        is_own = folder == row.group_folder
+        jid = row.chat_jid or jids[0] if is_own else jids[0]
         outbound.say(
             db,
-            key=f"approval:{id}" + ("" if folder == row.group_folder else f":{folder}"),
-            chat_jid=row.chat_jid or jids[0] if folder == row.group_folder else jids[0],
+            key=f"approval:{id}" + ("" if is_own else f":{folder}"),
+            chat_jid=jid,
             content=_asked(approval, row),
             source="host",
             now=now,
             group_folder=folder,
+            thread=runs.thread_of(db, row.run_id, jid) if is_own else "",
         )
 
 
@@ -97,6 +100,7 @@ def expire(db: Connection, now: str) -> int:
             source="host",
             now=now,
             group_folder=approval.group_folder,
+            thread=outbound.thread_of(db, f"approval:{approval.id}"),
         )
     return len(found)
 

@@ -22,7 +22,7 @@ from pynchy_cli.errors import (
     GroupUnknown,
     RequestRefused,
 )
-from pynchy_cli.ipc import applying, approving, parse
+from pynchy_cli.ipc import applying, approving, parse, telling
 from pynchy_cli.ipc.effects import Asked, Effect
 from pynchy_cli.ipc.handlers.shell import CHAT_TYPES
 from pynchy_cli.store import approvals, groups, offers, outbound, processes, requests
@@ -261,4 +261,5 @@ def _tell(db: Connection, row: Row, text: str) -> None:
             source="host",
             now=clock.now(),
             group_folder=row.group_folder,
+            thread=telling.thread_of(db, row),
         )

@@ -23,6 +23,14 @@ def is_awaited(db: Connection, row: Row) -> bool:
     return session.folder == row.session and is_at_work
 
 
+def thread_of(db: Connection, row: Row) -> str:
+    """The thread in which a request was made, or whoever made it is answered."""
+    if row.session == CHAT:
+        seq = row.request_id.removeprefix("message-")
+        return outbound.thread_of(db, f"message:{seq}:0")
+    return runs.thread_of(db, row.run_id, row.chat_jid or "")
+
+
 def late(db: Connection, row: Row, now: str) -> None:
     """Say how a request ended on which a person has decided, or nobody has."""
     approval = approvals.of_request(db, row.id)
@@ -44,6 +52,7 @@ def late(db: Connection, row: Row, now: str) -> None:
             source="host",
             now=now,
             group_folder=row.group_folder,
+            thread=outbound.thread_of(db, f"approval:{approval.id}"),
         )
     if row.session == HOST or row.lane.startswith(TASK_LANE):
         return  # the agent that reads there has never asked for it
@@ -54,6 +63,7 @@ def late(db: Connection, row: Row, now: str) -> None:
         content=f"Of what you asked the host earlier ({approval.id}): {words}",
         kind="notice",
         now=now,
+        thread=runs.thread_of(db, row.run_id, row.chat_jid),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from pynchy_cli import clock
 from pynchy_cli.errors import GroupUnknown
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Group, Message
-from pynchy_cli.routing import showing
+from pynchy_cli.routing import reacting, showing
 from pynchy_cli.routing.orders import Orders
 from pynchy_cli.routing.said import Said
 from pynchy_cli.store import failures, groups, messages, outbound, runs
@@ -91,6 +91,8 @@ class Router:
 
     def decide(self, group: Group, message: Message) -> Routed:
         """What a message says; only people's messages lead to anything."""
+        if message.message_type == "edit":
+            return Routed(message, self.orders.reread(self.context.store.db, message, group))
         return Routed(message, self.orders.read(message, group))
 
     def _carry_out(self, group: Group, decided: Sequence[Routed]) -> int:
@@ -136,10 +138,16 @@ class Router:
             if said is None:
                 continue
             showing.show(db, group, message, now)
+            if _is_answered_by_host(db, said):
+                continue
             if said.command is not None:  # what was said before it is not touched by it
                 _queue_all(db, group, waiting, now)
-            if (answer := self.orders.obey(db, said, now)) is not None:
-                _say(db, group, message, answer, now)
+            if message.message_type == "reaction":
+                reacting.react(db, group, message, now)
+            elif (answer := self.orders.obey(db, said, now)) is not None:
+                _say(db, group, said.about, answer, now)
+            elif said.original is not None and said.is_triggered:
+                _queue_edited(db, group, said, said.original, now)
             elif said.is_triggered:
                 waiting[message.thread] = said
         _queue_all(db, group, waiting, now)
@@ -177,10 +185,32 @@ def _subject(message: Message) -> str:
     return f"message:{message.seq}"
 
 
+def _is_answered_by_host(db: Connection, said: Said) -> bool:
+    """Whether it is an edit of what the host itself has answered, such as a chat command."""
+    if said.original is None:
+        return False
+    return outbound.by_key(db, outbound.answer_to(said.original)) is not None
+
+
 def _queue_all(db: Connection, group: Group, waiting: dict[str, Said], now: str) -> None:
     for said in sorted(waiting.values(), key=lambda said: said.message.seq):
         _queue(db, group, said, now)
     waiting.clear()
+
+
+def _queue_edited(db: Connection, group: Group, said: Said, original: Message, now: str) -> None:
+    """A run for what an edit has made something for the assistant; one that waits reads it as it is
+    now, and one that began reads it no more."""
+    folder, seq, thread = group.folder, original.seq, original.thread
+    covering = runs.covering(db, folder, original)
+    if any(run.state == "queued" for run in covering):
+        return
+    edit = replace(said.message, thread=thread)
+    if not covering and messages.first_unread(db, folder, edit.seq, thread) <= seq:
+        _queue(db, group, replace(said, message=edit), now)
+    else:
+        where = {"thread": thread, "lane": said.lane}
+        runs.queue_apart(db, folder, seq, seq, original.chat_jid, now, **where)
 
 
 def _queue(db: Connection, group: Group, said: Said, now: str) -> None:

@@ -56,13 +56,18 @@ def _obeyed(db: Connection, folder: str, message: Message, said: Reply) -> Outco
     return Outcome("answered", (said, ended) if ended else (said,))
 
 
-def _of_runs(db: Connection, folder: str, message: Message) -> Outcome:
+def asked(db: Connection, folder: str, message: Message) -> list[Run]:
+    """The runs by which a message is asked, oldest first: what became of it, the last one tells."""
     covering = runs.covering(db, folder, message)
-    mine = [
+    return [
         run
         for run in covering
         if (run.state != "superseded" or _has_answered(run, message)) and not _omits(run, covering)
     ]
+
+
+def _of_runs(db: Connection, folder: str, message: Message) -> Outcome:
+    mine = asked(db, folder, message)
     if not mine:
         return Outcome("not_triggered")
     replies = tuple(

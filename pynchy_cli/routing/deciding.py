@@ -40,7 +40,8 @@ def decide(
     who = name_of(*said.sender)
     reason = "" if is_yes else plain(said.command.text)[:REASON]
     outcome: approvals.Outcome = "approved" if is_yes else "denied"
-    if not approvals.decide(db, approval, outcome, who, now, reason):
+    name = " ".join(plain(said.message.sender_name).split())
+    if not approvals.decide(db, approval, outcome, who, now, reason, name):
         return OVER.format(id=id, state="decided", by="")
     return (APPROVED if is_yes else DENIED).format(id=id)
 

@@ -12,7 +12,17 @@ from pynchy_cli.routing import answering, deciding, said, telling, triggers
 from pynchy_cli.routing.chat_commands import Words
 from pynchy_cli.routing.said import Said
 from pynchy_cli.security import senders
-from pynchy_cli.store import audit, cancelling, conversations, requests, sessions, todos
+from pynchy_cli.store import (
+    audit,
+    cancelling,
+    conversations,
+    edits,
+    messages,
+    questions,
+    requests,
+    sessions,
+    todos,
+)
 from pynchy_cli.store.connection import Connection
 
 ENDED = "👋 See you. The next message takes the conversation up again."
@@ -20,6 +30,7 @@ STOPPING = "✋ Stopping. What was said so far stays, and the conversation goes 
 NOTED = "📝 Noted as {id}."
 TOO_LONG = "That is too long: at most {limit} characters."
 RUNNING = "⏳ Running it; what comes of it is said here."
+GONE = "That can't be answered any more; nothing is changed."
 LONGEST_NOTED = 2000
 COMMAND_LIMIT = 10_000
 
@@ -43,13 +54,24 @@ class Orders:
             return f"{THREAD_LANE}{message.thread}"
         return CHAT_LANE
 
+    def reread(self, db: Connection, message: Message, group: Group) -> Said:
+        """What an edit says; nothing where no agent may read what it is of."""
+        original = messages.replaced(db, message)
+        lane = self.lane_of(original or message, group)
+        if original is not None and not _is_readable(original):
+            return Said(message, group, message.content, lane=lane)
+        earlier = edits.versions(db, message)
+        return said.reread(message, group, self.waking, self.words, lane, original, earlier)
+
     def obey(self, db: Connection, said: Said, now: str) -> str | None:
         """Do what was said; what is answered to it, or None where it is for the assistant."""
         if not said.is_speech:
             return None
         if said.command is not None and (answer := self._command(db, said, now)) is not None:
             return answer
-        return answering.answer(db, said, triggers.word_needed(said.group, self.waking), now)
+        waking = triggers.word_needed(said.group, self.waking)
+        answer = answering.answer(db, said, waking, now)
+        return _over(db, said) if answer is None and said.is_press else answer
 
     def would_obey(self, db: Connection, said: Said, now: str) -> bool:
         """Whether that would be obeyed now. It changes nothing."""
@@ -134,6 +156,20 @@ class Orders:
             detail={"command": command},
         )
         return RUNNING
+
+
+def _is_readable(message: Message) -> bool:
+    """Whether a message is one that an agent may be given."""
+    return message.verdict == "allowed" and message.audience != "chat"
+
+
+def _over(db: Connection, said: Said) -> str:
+    """What is said to whoever presses a button under something that is over."""
+    id = said.text.partition(" ")[0]
+    asked = questions.get(db, id)
+    if asked is None or asked.state == "pending":
+        return GONE
+    return deciding.OVER.format(id=id, state=asked.state, by="")
 
 
 def _note(db: Connection, folder: str, text: str, now: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from pynchy_cli.model import CHAT_LANE, FROM_TERMINAL, Chat, Group, Message
+from pynchy_cli.model import CHAT_LANE, FROM_TERMINAL, PRESSED, Chat, Group, Message
 from pynchy_cli.routing import triggers
 from pynchy_cli.routing.chat_commands import Command, Words
 from pynchy_cli.security.senders import LOCAL, OWNER
@@ -23,6 +24,18 @@ class Said:
     command: Command | None = None
     lane: str = CHAT_LANE
     """The conversation that it belongs to."""
+    original: Message | None = None
+    """The message that it is an edit of, where it is one that says something new to us."""
+
+    @property
+    def about(self) -> Message:
+        """The message that the assistant reads, and is answered."""
+        return self.original or self.message
+
+    @property
+    def is_press(self) -> bool:
+        """Whether it was said by pressing a button of ours."""
+        return self.message.metadata == PRESSED
 
     @property
     def sender(self) -> tuple[str, str]:
@@ -34,7 +47,9 @@ class Said:
 
     @property
     def is_speech(self) -> bool:
-        """Whether a person said it."""
+        """Whether a person said it to somebody just now."""
+        if self.message.message_type == "edit":
+            return self.is_triggered
         return self.message.message_type == "user"
 
 
@@ -45,6 +60,28 @@ def read(
     the agent is for it to read."""
     if message.message_type != "user":
         return Said(message, group, message.content, lane=lane)
+    return _read(message, group, waking, words, lane)
+
+
+def reread(
+    message: Message,
+    group: Group,
+    waking: tuple[str, ...],
+    words: Words,
+    lane: str,
+    original: Message | None,
+    earlier: Sequence[str],
+) -> Said:
+    """What an edit says: something only where it is for the assistant now, and none of the
+    `earlier` versions was: nothing is said twice."""
+    now = _read(message, group, waking, words, lane)
+    before = [_read(replace(message, content=text), group, waking, words, lane) for text in earlier]
+    if any(one.is_triggered for one in before):
+        return Said(message, group, message.content, lane=lane)
+    return replace(now, original=original)
+
+
+def _read(message: Message, group: Group, waking: tuple[str, ...], words: Words, lane: str) -> Said:
     decision = triggers.for_group(message.content, waking, group)
     command = words.command_in(decision.text, is_triggered=decision.triggered)
     return Said(

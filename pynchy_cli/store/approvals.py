@@ -27,6 +27,13 @@ TRIES = 16
 KEPT = 30 * 86400.0
 """Seconds for which no id is given again."""
 WITHDRAWN = "↩️ {id} is void: {why}."
+ENDED: dict[Outcome, str] = {
+    "approved": "✅ Approved{by}.",
+    "denied": "🚫 Denied{by}.",
+    "expired": "⌛ Nobody answered in time.",
+    "withdrawn": "↩️ Void.",
+}
+"""What is written under a question once it is decided."""
 ID = r"[a-z0-9]{2,36}"
 """What may be an id, as people type it."""
 _COLUMNS = (
@@ -147,10 +154,17 @@ def next_expiry(db: Connection) -> str | None:
 
 
 def decide(
-    db: Connection, approval: Approval, outcome: Outcome, who: str, now: str, reason: str = ""
+    db: Connection,
+    approval: Approval,
+    outcome: Outcome,
+    who: str,
+    now: str,
+    reason: str = "",
+    name: str = "",
 ) -> bool:
     """Settle it, with its request and a row of the audit log; whether it was still open. Who may
-    decide, and where, was asked before, in the same transaction."""
+    decide, and where, was asked before, in the same transaction. Where it was asked is shown what
+    came of it, and by whom: `name`."""
     if outcome == "approved" and approval.expires_at <= now:
         return False
     row = db.execute(
@@ -160,6 +174,8 @@ def decide(
     ).fetchone()
     if row is None:
         return False
+    by = f" by {name or who}"
+    outbound.conclude(db, f"approval:{approval.id}", ENDED[outcome].format(by=by))
     request = requests.get(db, approval.request)
     assert request is not None, "an approval goes with its request"
     if outcome == "approved":
@@ -202,6 +218,7 @@ def withdraw(db: Connection, run_id: int, why: str, now: str) -> None:
             source="host",
             now=now,
             group_folder=approval.group_folder,
+            thread=outbound.thread_of(db, f"approval:{approval.id}"),
         )
 
 

@@ -68,6 +68,7 @@ def _close_questions(db: Connection, run: Run, now: str) -> None:
                 source="host",
                 now=now,
                 group_folder=asked.group_folder,
+                thread=outbound.thread_of(db, f"question:{asked.id}"),
             )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pynchy_cli import clock
 from pynchy_cli.model import OWN_ID, Message, NewMessage, SharedFile
-from pynchy_cli.store import counters
+from pynchy_cli.store import counters, edits
 from pynchy_cli.store.connection import Connection, Row
 
 _COLUMNS = (
@@ -72,6 +72,8 @@ def add(db: Connection, m: NewMessage, now: str) -> int | None:
         return None
     if m.files:
         _add_files(db, int(row[0]), m.files, now)
+    if m.message_type == "user":
+        edits.adopt(db, jid, stored_id(m.id), int(row[0]))
     db.execute("UPDATE chats SET last_message_at = ? WHERE jid = ?", (now, jid))
     counters.bump(db, "messages_inbound", now)
     return int(row[0])
@@ -225,7 +227,8 @@ _TOLD = f"""
         SELECT jid FROM registered_groups WHERE folder = :folder
         UNION SELECT jid FROM group_chats WHERE group_folder = :folder)
     AND m.seq > :after AND m.seq <= :through AND m.thread = :thread AND {_FOR_AGENT} AND {_SINCE}
-    AND m.message_type NOT IN ('edit', 'deletion', 'reaction')
+    AND m.message_type NOT IN ('deletion', 'reaction')
+    AND (m.message_type <> 'edit' OR m.replaces IS NULL)
     AND NOT EXISTS (
         SELECT 1 FROM messages gone WHERE gone.replaces = m.seq AND gone.message_type = 'deletion')
     AND NOT EXISTS (

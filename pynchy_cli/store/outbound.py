@@ -22,6 +22,8 @@ WITHDRAWN = "withdrawn"
 """The source of a reply that came to nothing, and is taken out of the chats that show it."""
 PERSON = "person"
 """The source of what a person said in another chat of the group."""
+SHOWN = "shown:"
+"""How the keys of such replies begin, before the message's place."""
 
 
 def as_reply(row: Row | Sequence[Any]) -> Reply:
@@ -116,6 +118,17 @@ def amend(db: Connection, key: str, content: str) -> None:
         _changed(db, int(row[0]))
 
 
+def conclude(db: Connection, key: str, line: str) -> None:
+    """What was asked under this key, in each chat, ends with a line that tells what came of it."""
+    rows = db.execute(
+        "SELECT key, content FROM outbound_ledger"
+        " WHERE key = ?1 OR (key > ?1 || ':' AND key < ?1 || ';')",
+        (key,),
+    ).fetchall()
+    for each, content in rows:
+        amend(db, each, f"{content}\n\n{line}")
+
+
 def _changed(db: Connection, ledger_id: int) -> None:
     """What was sent of a reply that has changed since is to be sent again."""
     db.execute(
@@ -128,7 +141,7 @@ def _changed(db: Connection, ledger_id: int) -> None:
 
 def shown(message: Message) -> str:
     """The key under which a person's message is shown in other chats."""
-    return f"shown:{message.seq}"
+    return f"{SHOWN}{message.seq}"
 
 
 def is_elsewhere(db: Connection, message: Message, group_folder: str) -> bool:
@@ -335,6 +348,28 @@ def open_replies(db: Connection, chat_jid: str) -> list[Reply]:
         (chat_jid,),
     ).fetchall()
     return [as_reply(row) for row in rows]
+
+
+def get(db: Connection, ledger_id: int) -> Reply | None:
+    """The reply of this number, as far as it is."""
+    row = db.execute(f"SELECT {COLUMNS} FROM outbound_ledger WHERE id = ?", (ledger_id,)).fetchone()
+    return as_reply(row) if row else None
+
+
+def is_last(db: Connection, reply: Reply) -> bool:
+    """Whether nothing else was said by us in its chat and thread since."""
+    row = db.execute(
+        "SELECT 1 FROM outbound_ledger WHERE id > ? AND chat_jid = ? AND thread = ?"
+        " AND source NOT IN (?, ?) LIMIT 1",
+        (reply.id, reply.chat_jid, reply.thread, PERSON, WITHDRAWN),
+    ).fetchone()
+    return row is None
+
+
+def thread_of(db: Connection, key: str) -> str:
+    """The thread in which something was said; empty outside of one."""
+    row = db.execute("SELECT thread FROM outbound_ledger WHERE key = ?", (key,)).fetchone()
+    return str(row[0]) if row else ""
 
 
 def answer_to(message: Message) -> str:

@@ -20,6 +20,12 @@ _COLUMNS = (
     "id, request, group_folder, chat_jid, questions, answers, state, asked_at, expires_at,"
     " decided_at, answered_by"
 )
+ENDED = {
+    "answered": "✅ Answered.",
+    "expired": "⌛ Nobody answered in time.",
+    "withdrawn": "↩️ Void.",
+}
+"""What is written under questions once they are closed."""
 Given = Mapping[int, str | list[str]]
 """Number of a question, from 1 on -> its answer."""
 
@@ -151,6 +157,7 @@ def expire(db: Connection, now: str) -> int:
             source="host",
             now=now,
             group_folder=asked.group_folder,
+            thread=outbound.thread_of(db, f"question:{asked.id}"),
         )
     return len(rows)
 
@@ -165,6 +172,7 @@ def _end(
     ).fetchone()
     if row is None:
         return False
+    outbound.conclude(db, f"question:{asked.id}", ENDED[state])
     requests.answer(db, asked.request, request_state, answer, now)
     audit.add(
         db,

@@ -375,6 +375,22 @@ def get(db: Connection, run_id: int) -> Run:
     return as_run(row)
 
 
+def thread_of(db: Connection, run_id: int | None, chat_jid: str) -> str:
+    """The thread of a chat in which a run is answered, or the one that handed it on; empty outside
+    of one."""
+    row = db.execute(
+        """
+        WITH RECURSIVE line(parent, kind, chat_jid, thread) AS (
+          SELECT parent, kind, chat_jid, thread FROM runs WHERE id = ?
+          UNION ALL SELECT its.parent, its.kind, its.chat_jid, its.thread
+          FROM line JOIN runs AS its ON its.id = line.parent)
+        SELECT thread FROM line WHERE kind = 'chat' AND chat_jid = ? LIMIT 1
+        """,
+        (run_id, chat_jid),
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
 def covering(db: Connection, group_folder: str, message: Message) -> list[Run]:
     """The chat runs whose range holds a message, oldest first."""
     rows = db.execute(

@@ -68,6 +68,16 @@ def at_work(db: Connection, group_folder: str, lane: str) -> Run | None:
     return as_run(row) if row else None
 
 
+def talking(db: Connection, group_folder: str, thread: str) -> Run | None:
+    """The run at work on what was said in a thread, or outside of any, where there is one."""
+    row = db.execute(
+        f"SELECT {COLUMNS} FROM runs WHERE group_folder = ? AND thread = ? AND kind = 'chat'"
+        " AND state = 'running'",
+        (group_folder, thread),
+    ).fetchone()
+    return as_run(row) if row else None
+
+
 def waiting(db: Connection, group_folder: str, lane: str) -> Run | None:
     """The lane's run that waits to be taken up first, where there is one."""
     row = db.execute(

@@ -162,6 +162,7 @@ def test_eyes_and_a_cross_are_heard_on_any_message(names: Names) -> None:
         timestamp="2023-11-14T22:15:00.000Z",
         message_type="reaction",
         replaces=f"slack-{TS}",
+        metadata=json.dumps({"on": TS}),
     )
     assert said(names, reaction()).content == "eyes"
     for other in (

@@ -3,6 +3,7 @@ before. Own and other programs' words are nobody's."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,14 +12,12 @@ from pynchy_cli.channels.base import Event
 from pynchy_cli.channels.slack import blocks_in, payloads
 from pynchy_cli.channels.slack.names import Names
 from pynchy_cli.channels.slack.text_in import Reader
-from pynchy_cli.model import NewMessage, thread_in
+from pynchy_cli.model import PRESSED, NewMessage, thread_in
 
 SPEECH = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages in which a person says something."""
 HEARD = frozenset({"eyes", "x"})
 """Emojis that are heard as reactions."""
-PRESSED = '{"pressed":true}'
-"""The metadata of what was said by pressing a button."""
 MOST_NAMES = 20
 """Names that are asked for because of one message; who is mentioned beyond that goes by the id."""
 _LONGEST_PRESS = 2000
@@ -183,6 +182,7 @@ class Reading:
             timestamp=payloads.time(at),
             message_type="reaction",
             replaces=f"slack-{ts}",
+            metadata=json.dumps({"on": ts}),
         )
         return self._event(said)
 

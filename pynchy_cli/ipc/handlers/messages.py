@@ -15,7 +15,7 @@ from pynchy_cli.ipc import attachments
 from pynchy_cli.ipc.effects import Asked, Effect, Result
 from pynchy_cli.model import Attachment, Group
 from pynchy_cli.output import plain
-from pynchy_cli.store import groups, outbound, requests
+from pynchy_cli.store import groups, outbound, requests, runs
 from pynchy_cli.store.connection import Connection
 
 DAILY = 1024**3
@@ -70,6 +70,7 @@ def _send(db: Connection, asked: Asked[SendMessage], now: str, prepared: Any) ->
         source="agent",
         now=now,
         group_folder=group.folder,
+        thread=runs.thread_of(db, asked.row.run_id, jid),
     )
     outbound.attach(db, id, files)
     told: dict[str, Any] = {"message": "It is stored, and is delivered to the chat.", "chat": jid}

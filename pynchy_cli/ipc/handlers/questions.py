@@ -11,7 +11,7 @@ from pynchy_cli.errors import RequestRefused
 from pynchy_cli.ipc.effects import WAITS, Asked, Effect, Result
 from pynchy_cli.routing import question_text, triggers
 from pynchy_cli.routing.answering import is_waited_for
-from pynchy_cli.store import approvals, outbound, questions
+from pynchy_cli.store import approvals, outbound, questions, runs
 from pynchy_cli.store.connection import Connection
 
 MOST = 5
@@ -51,6 +51,7 @@ def _ask(db: Connection, asked: Asked[AskUser], now: str, prepared: Any) -> Resu
         source="host",
         now=now,
         group_folder=asked.group.folder,
+        thread=runs.thread_of(db, asked.row.run_id, chat_jid),
     )
     return WAITS
 
