@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 
 from pynchy_cli import clock
+from pynchy_cli.channels import chunks
 from pynchy_cli.commands.app import Context, here
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, UsageWrong
@@ -28,7 +29,7 @@ from pynchy_cli.security.mounts import Asked, Places
 from pynchy_cli.store import connection
 from pynchy_cli.timing import default_zone
 
-Kind = Literal["trigger", "transcript", "mount", "request", "cron"]
+Kind = Literal["trigger", "transcript", "mount", "request", "cron", "chunk"]
 Question = Mapping[str, Any]
 Rule = Callable[[Question], dict[str, Any]]
 
@@ -58,6 +59,8 @@ def command(
     cron: {"id", "value"} and, where wanted, type (cron, interval or once), tz, after and count;
     gives {"id", "valid", "next", "error"}: the next due times (else three, after now) in UTC, or
     what is wrong with the schedule.
+    chunk: {"id", "text", "limit"}, the text being Markdown and the limit UTF-16 code units; gives
+    {"id", "chunks"}, the messages it is sent as.
     What can't be answered gives {"id", "error"}.
 
     Example: echo '{"id": 1, "text": "@pynchy hello"}' | pynchy check trigger --batch
@@ -85,6 +88,8 @@ def _rule(kind: Kind, context: Context, listed: Path | None) -> Rule:
         return _request_rule(context)
     if kind == "cron":
         return _cron_rule(context)
+    if kind == "chunk":
+        return chunk_rule
     # Only this kind needs the agents' side, which takes a while to load.
     from pynchy_cli.agent import extra_mounts
 
@@ -190,6 +195,11 @@ def mount_rule(asked: Question, known: Allowlist, where: Places) -> dict[str, An
         "container_path": verdict.target,
         "reason": verdict.reason,
     }
+
+
+def chunk_rule(asked: Question) -> dict[str, Any]:
+    """The messages as which a text is sent. Raises ValueError."""
+    return {"chunks": chunks.split(_field(asked, "text", str), _field(asked, "limit", int))}
 
 
 def _lines(messages: Iterable[Any]) -> Iterable[_Line]:

@@ -456,3 +456,33 @@ def test_a_question_about_a_schedule_must_be_whole(pynchy: Pynchy, home: Path) -
 def test_a_thousand_due_times_may_be_asked_for(pynchy: Pynchy, home: Path) -> None:
     (answered,) = ask(pynchy, "cron", {"id": 1, "value": "* * * * *", "count": 1000})
     assert len(set(answered["next"])) == 1000
+
+
+def test_chunk(pynchy: Pynchy, home: Path) -> None:
+    code = "```py\none = 1\ntwo = 2\n```"
+    answers = ask(
+        pynchy,
+        "chunk",
+        {"id": 1, "text": "One two three. Four five.", "limit": 15},
+        {"id": "code", "text": code, "limit": 24},
+        {"id": 3, "text": "\ud83d\ude00\ud83d\ude00\ud83d", "limit": 2},
+        {"id": 4, "text": "", "limit": 2},
+        {"id": 5, "text": "a", "limit": 0},
+        {"id": 6, "text": "a", "limit": True},
+        {"id": 7, "text": "a", "limit": 2.0},
+        {"id": 8, "text": "a"},
+        {"id": 9, "limit": 2},
+        "[1]",
+    )
+    assert answers == [
+        {"id": 1, "chunks": ["One two three.", "Four five."]},
+        {"id": "code", "chunks": ["```py\none = 1\n```", "```py\ntwo = 2\n```"]},
+        {"id": 3, "chunks": ["😀", "😀", "\ud83d"]},
+        {"id": 4, "chunks": []},
+        {"id": 5, "error": "limit is 0, and must be 1 or more"},
+        {"id": 6, "error": "limit is not a whole number"},
+        {"id": 7, "error": "limit is not a whole number"},
+        {"id": 8, "error": "limit is missing"},
+        {"id": 9, "error": "text is missing"},
+        {"id": None, "error": "not a JSON object"},
+    ]
