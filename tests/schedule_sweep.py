@@ -1,5 +1,5 @@
-"""Kills the stage that fires what is due at each of its system calls that change something, runs it
-again, and has whoever knows what was due say what is wrong then."""
+"""Kills a stage, such as the one that fires what is due, at each of its system calls that change
+something, runs it again, and has whoever knows what was to be done say what is wrong then."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from tests.sweep import CALLS, Point
 
 class ScheduleSweep(ABC):
     """A home that is made already, put back before each kill."""
+
+    stage = "schedule"
+    options: Mapping[str, str] = {}
 
     def __init__(self, home: Path, environ: Mapping[str, str], root: Path) -> None:
         self.home, self.data = home, home / "data"
@@ -55,10 +58,10 @@ class ScheduleSweep(ABC):
 
     def kill(self, points: Sequence[Point], spared: int) -> None:
         """Kill the stage at each of these; it may get by so many of them."""
-        assert self.found == []
+        assert self.found == [], self.found
         for point in points:
             self.kill_at(point)
-        assert self.found == []
+        assert self.found == [], self.found
         assert self.tried - self.killed <= spared
 
     def kill_at(self, point: Point) -> None:
@@ -69,10 +72,14 @@ class ScheduleSweep(ABC):
         self.tried += 1
         self.killed += code == -signal.SIGKILL
         for _ in range(2):
-            begun = self.server.start("schedule", self._asked, "", self.environ)
-            if (code := begun.end()) != 0:
-                self.found.append(f"after {point} it ended with {code}: {begun.errors[-600:]}")
+            self.once(f"after {point}")
         self.found += [f"killed at {point}: {problem}" for problem in self.problems(True)]
+
+    def once(self, when: str = "at first") -> None:
+        """Run the stage to its end."""
+        begun = self.server.start(self.stage, self._asked, "", self.environ)
+        if (code := begun.end()) != 0:
+            self.found.append(f"{when} it ended with {code}: {begun.errors[-600:]}")
 
     def close(self) -> None:
         """End the server of stages."""
@@ -80,7 +87,7 @@ class ScheduleSweep(ABC):
 
     def _traced(self, *options: str) -> int:
         """Run the stage under strace; its exit code."""
-        begun = self.server.start("schedule", self._asked, "", self.environ, held=True)
+        begun = self.server.start(self.stage, self._asked, "", self.environ, held=True)
         strace = subprocess.Popen(["strace", "-qq", "-p", str(begun.pid), *options])
         begun.go_on()
         code = begun.end()
@@ -89,4 +96,4 @@ class ScheduleSweep(ABC):
 
     @property
     def _asked(self) -> str:
-        return json.dumps({"home": str(self.home), "once": True, "options": {}})
+        return json.dumps({"home": str(self.home), "once": True, "options": dict(self.options)})

@@ -5,28 +5,67 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pynchy_cli import clock, locks
+from pynchy_cli.commands import app
+from pynchy_cli.config.home import prepare
+from pynchy_cli.config.paths import Home
 from pynchy_cli.delivery import dead
 from pynchy_cli.model import Delivery
 from pynchy_cli.store import chats, outbound, outbox, processes
 from pynchy_cli.store.connection import Store
+from pynchy_cli.store.migrate import migrate
 from tests.commands.test_runs import on_terminal
-from tests.conftest import Pynchy
+from tests.teams import add_team
 
 HERE, THERE = "slack:C1", "slack:C2"
 LONG_AGO = "2026-01-31T08:00:00.000Z"
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a command wrote."""
+
+    stdout: str
+    stderr: str
+
+
+Pynchy = Callable[..., Told]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    made = Home(tmp_path / "home")
+    prepare(made)
+    migrate(made.database)
+    return made.root
+
+
+@pytest.fixture
+def pynchy(home: Path, capsys: pytest.CaptureFixture[str]) -> Pynchy:
+    """Runs a command in this process: what is told here is in what it reads and writes."""
+
+    def run(*arguments: str, code: int = 0) -> Told:
+        capsys.readouterr()
+        ended = app.run(["--home", str(home), *arguments])
+        told = capsys.readouterr()
+        assert ended == code, told
+        return Told(told.out, told.err)
+
+    return run
+
+
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:
     with closing(Store.open(home / "data/messages.db")) as opened:
+        add_team(opened)
         yield opened
 
 
@@ -123,8 +162,7 @@ def test_what_is_not_there_is_listed_oldest_first(store: Store, pynchy: Pynchy) 
     assert [row["id"] for row in listed(pynchy, "--chat", HERE)] == [waits.reply.id]
     assert [row["id"] for row in listed(pynchy, "--limit", "1")] == [gone.reply.id]
     assert [row["state"] for row in listed(pynchy, "--chat", HERE, "--state", "sent")] == ["sent"]
-    # The notice about it is in the admin group's own chat, and is there already.
-    assert listed(pynchy, "main") == []
+    assert listed(pynchy, "team") == []
 
 
 def test_a_table_says_the_same_to_people(store: Store, home: Path) -> None:
