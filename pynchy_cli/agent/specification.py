@@ -126,9 +126,9 @@ class Specification:
             Mount(own.folder, "/workspace/group", writable=True),
             Mount(own.claude, "/home/agent/.claude", writable=True),
             Mount(folder.path / SKILLS, skill_folder.INSIDE),
+            *self._received(group, run),
             *folder.mounts(),
             *own.seen,
-            *self._received(group, run),
             *ways,
         )
 
