@@ -24,9 +24,10 @@ TABLES = {
         "route, run-agent, status",
     ),
     "group_chats": Table(
-        "a further chat that a group also lives in; its replies go to all",
-        "nobody yet",
-        "route, run-agent, status",
+        "a further chat that a group also lives in; its replies go to all, and what was said there "
+        "up to `since_seq` is none of the group's",
+        "groups",
+        "listen, route, run-agent, status",
     ),
     "messages": Table(
         "something said in a chat, never changed; `seq` is its place",

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent_runner.protocol import Document, Interrupt, Steer
+from pynchy_cli.agent import heard
 from pynchy_cli.agent.live import Live
 from pynchy_cli.agent.turn import RunLost, Turn
 from pynchy_cli.config.tiers import for_group
 from pynchy_cli.loop import Context
-from pynchy_cli.routing import transcript
-from pynchy_cli.store import messages, steering
+from pynchy_cli.store import steering
 
 PATIENCE = 10.0
 """Seconds in which an agent ends a turn that it is asked to end; then its sandbox is ended."""
@@ -90,11 +90,9 @@ class AtWork:
         if before is None:
             return False
         now = work.turn.run
-        heard = messages.for_agent(
-            self.context.store.db, now.group_folder, before.last_seq, now.last_seq, now.thread
-        )
-        if heard:
-            prompt = transcript.prompt(heard)
+        db, settings = self.context.store.db, self.context.settings
+        prompt = heard.further(db, settings, now, before.last_seq)
+        if prompt is not None:
             self._say(live, Steer(turn=now.turn, prompt=prompt, through=now.last_seq))
         return True
 

@@ -13,10 +13,12 @@ from pynchy_cli.agent.environment import Environment
 from pynchy_cli.agent.extra_mounts import ExtraMounts
 from pynchy_cli.agent.folder import CLAUDE, INSIDE, SCRATCH, SessionFolder
 from pynchy_cli.agent.identity import labels, sandbox_name
+from pynchy_cli.channels import received
 from pynchy_cli.config.tiers import for_group
 from pynchy_cli.gateway import sockets
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Group, Run, Session
+from pynchy_cli.routing import transcript
 from pynchy_cli.sandbox.base import Limits, Mount, Runtime, Spec
 
 GATEWAY_INSIDE = "/run/pynchy"
@@ -60,7 +62,7 @@ class Specification:
         extra = await self._extra.of(group)
         own = self._own(group, run, folder)
         shared = [_as_for(run, mount) for mount in extra.mounts]
-        mounts = (*self._mounts(own, folder, socket), *shared)
+        mounts = (*self._mounts(group, run, own, folder, socket), *shared)
         sandbox, rules = self.settings.sandbox, for_group(self.settings, group.folder)
         return Spec(
             name=sandbox_name(group.folder, session.lane),
@@ -108,7 +110,15 @@ class Specification:
         seen = (Mount(whole, PARENT_INSIDE),) if run.shares == "read" else ()
         return _Own(folder.path / SCRATCH, claude, seen)
 
-    def _mounts(self, own: _Own, folder: SessionFolder, socket: Path | None) -> tuple[Mount, ...]:
+    def _received(self, group: Group, run: Run) -> tuple[Mount, ...]:
+        """The files that came with what was said: a child sees them where it sees its group's."""
+        if run.is_child and run.shares not in ("read", "write"):
+            return ()
+        return (Mount(received.folder(self.home, group.folder), transcript.FILES),)
+
+    def _mounts(
+        self, group: Group, run: Run, own: _Own, folder: SessionFolder, socket: Path | None
+    ) -> tuple[Mount, ...]:
         skill_folder.make_way(own.claude)
         names = (sockets.NAME,)
         ways = (Mount(socket, GATEWAY_INSIDE, sockets=names),) if socket is not None else ()
@@ -116,6 +126,7 @@ class Specification:
             Mount(own.folder, "/workspace/group", writable=True),
             Mount(own.claude, "/home/agent/.claude", writable=True),
             Mount(folder.path / SKILLS, skill_folder.INSIDE),
+            *self._received(group, run),
             *folder.mounts(),
             *own.seen,
             *ways,

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from agent_runner import protocol
+from pynchy_cli.agent import heard
 from pynchy_cli.agent.at_work import AtWork
 from pynchy_cli.agent.conversation import converse
 from pynchy_cli.agent.directives import system_prompt
@@ -19,8 +20,7 @@ from pynchy_cli.config.tiers import for_group, limits_for
 from pynchy_cli.errors import SandboxDied
 from pynchy_cli.loop import Context
 from pynchy_cli.model import Group, Run, is_conversation
-from pynchy_cli.routing import transcript
-from pynchy_cli.store import groups, messages, sessions
+from pynchy_cli.store import groups, sessions
 
 ALONE = 120.0
 """Seconds after the idle timeout when an agent whose worker never came back leaves by itself."""
@@ -66,15 +66,9 @@ class Talks:
         """What the agent is told, or None where nobody said anything to it."""
         if run.prompt is not None:
             return f"{run.note}\n\n{run.prompt}" if run.note else run.prompt
-        since = run.first_seq - 1
-        if not run.thread:
-            since = min(since, group.answered_seq)
-        since = max(since, run.answered_seq)
-        db = self.context.store.db
-        heard = messages.for_agent(db, group.folder, since, run.last_seq, run.thread)
-        if not heard:
+        prompt = heard.prompt(self.context.store.db, self.context.settings, group, run)
+        if prompt is None:
             return None
-        prompt = transcript.prompt(heard)
         return f"{run.note}\n\n{prompt}" if run.note else prompt
 
     async def _conversed(self, live: Live, turn: Turn) -> bool:

@@ -173,7 +173,8 @@ class Host(Protocol):
         folder of the group whose they are, and what they are."""
 
     def file_path(self, group_folder: str, seq: int, name: str) -> Path:
-        """Where such a file is to be put; its folder is there."""
+        """Where such a file is to be put; its folder is there. No two files of a message may have
+        one name. Raises OSError."""
 
     def file_came(self, seq: int, number: int, path: str | None, error: str | None) -> None:
         """A file was fetched, as `path` in its folder, or failed for good."""

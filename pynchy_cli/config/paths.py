@@ -74,6 +74,10 @@ class Home:
         """The group's own folder, seen as /workspace/group."""
         return self.groups / folder
 
+    def received(self, folder: str) -> Path:
+        """The files that came with what was said to the group, seen as /workspace/files."""
+        return self.data / "received" / folder
+
     def claude(self, folder: str) -> Path:
         """The group's Claude state, seen as /home/agent/.claude."""
         return self.data / "claude" / folder

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pynchy_cli import clock
-from pynchy_cli.channels import intake, meeting
+from pynchy_cli.channels import intake, meeting, received
 from pynchy_cli.channels.base import Event, Known, Network
 from pynchy_cli.context import Context
 from pynchy_cli.errors import PynchyError
 from pynchy_cli.model import Chat, Message, SharedFile, thread_id
 from pynchy_cli.routing import triggers
-from pynchy_cli.store import chats, cursors, outbound, processes
+from pynchy_cli.store import chats, cursors, groups, messages, outbound, processes
 from pynchy_cli.store.connection import Connection
 
 MISSED = (
@@ -89,15 +89,22 @@ class StageHost:
         return cursors.waiting_files(self.context.store.db, self.name)
 
     def file_path(self, group_folder: str, seq: int, name: str) -> Path:
-        """Where such a file is to be put."""
-        folder = self.context.home.data / "received" / group_folder
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{seq}-{name}"
+        """Where such a file is to be put. Raises OSError."""
+        return received.place(self.context.home, group_folder, seq, name)
 
     def file_came(self, seq: int, number: int, path: str | None, error: str | None) -> None:
         """A file was fetched, or failed for good."""
+        if path is not None:
+            self._share(seq, path)
         with self.context.store.atomic() as db:
             cursors.file_came(db, seq, number, path, error)
+
+    def _share(self, seq: int, name: str) -> None:
+        """Let the group's sandboxes read a file."""
+        message = messages.get(self.context.store.db, seq)
+        group = groups.by_chat(self.context.store.db, message.chat_jid) if message else None
+        if group is not None:
+            received.share(self.context.home, group.folder, name)
 
     def state(self, connected: bool, why: str | None) -> None:
         """Tell how the connection is, once for as long as it stays the same."""

@@ -64,7 +64,7 @@ class Moment:
 _LINE_NUMBER = re.compile(r"^ *\d+(?:→|\t)", re.MULTILINE)
 _CUT_SHORT = "[Request interrupted by user"
 """How the core says that somebody ended the turn."""
-_TOLD = "<messages>"
+_TOLD = "<messages"
 """What people say comes in this; it stands in what the core itself says where they say it while
 the agent works."""
 TASK, _ASKED = "[SCHEDULED TASK]\n", "\nThe task:\n"
@@ -106,7 +106,7 @@ def said_in(text: str) -> list[str]:
     if is_task and TASK in about and _TOLD not in about:
         found = [TASK + task.strip()]
     elif _TOLD in text:
-        parts = (part.partition(">")[2] for part in text.split("<message")[1:])
+        parts = (part.partition(">")[2] for part in text.split("<message ")[1:])
         found = [html.unescape(part.partition("</message>")[0]).strip() for part in parts]
     else:
         found = [without_reminders(text).strip()]

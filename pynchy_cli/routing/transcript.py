@@ -4,8 +4,14 @@ Names, times and texts are other people's and never stand there unescaped."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
+
+from pynchy_cli.model import SharedFile
+
+FILES = "/workspace/files"
+"""Where the files that came with a group's messages are seen, to be read."""
+MISSING, NOT_YET = "It could not be fetched.", "It is not here yet."
 
 
 class Said(Protocol):
@@ -32,12 +38,52 @@ _MARKS = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
 def prompt(messages: Iterable[Said]) -> str:
     """The messages as one `<messages>` element, a `<message sender="" time="">` for each."""
-    lines = [
-        f'<message sender="{attribute(m.sender_name)}" time="{attribute(m.timestamp)}">'
-        f"{text(m.content)}</message>"
-        for m in messages
-    ]
-    return "\n".join(["<messages>", *lines, "</messages>"])
+    return whole(message(one) for one in messages)
+
+
+def whole(lines: Iterable[str], thread: str = "") -> str:
+    """The elements as one, which tells of the thread in which all of it was said."""
+    begins = f'<messages thread="{attribute(thread)}">' if thread else "<messages>"
+    return "\n".join([begins, *lines, "</messages>"])
+
+
+def message(said: Said, files: Sequence[SharedFile] = ()) -> str:
+    """What somebody said to the agent, with the files that came with it."""
+    found = [file(one) for one in files]
+    content = text(said.content)
+    return _element("message", said, "\n".join([content, *found] if content else found))
+
+
+def stranger(said: Said) -> str:
+    """What was said by somebody who may not speak to the agent."""
+    return _element("stranger", said, text(said.content))
+
+
+def parent(said: Said) -> str:
+    """What a thread hangs under."""
+    return _element("parent", said, text(said.content))
+
+
+def note(words: str) -> str:
+    """Our own words about what follows."""
+    return f"<note>{text(words)}</note>"
+
+
+def file(shared: SharedFile) -> str:
+    """A file that came with a message: where it is seen, or why it isn't there."""
+    known = f'type="{attribute(shared.mime)}"' if shared.mime else ""
+    size = f'size="{shared.size}"' if shared.size is not None else ""
+    if shared.state == "here" and shared.path:
+        place = f'path="{attribute(f"{FILES}/{shared.path}")}"'
+    else:
+        why = shared.error or (MISSING if shared.state == "failed" else NOT_YET)
+        place = f'name="{attribute(shared.name)}" missing="{attribute(why)}"'
+    return f"<file {' '.join(filter(None, (place, known, size)))}/>"
+
+
+def _element(kind: str, said: Said, inner: str) -> str:
+    sender, time = attribute(said.sender_name), attribute(said.timestamp)
+    return f'<{kind} sender="{sender}" time="{time}">{inner}</{kind}>'
 
 
 def text(value: str) -> str:

@@ -261,6 +261,50 @@ def for_agent(
     return with_files(db, [_message(row) for row in rows])
 
 
+def of_strangers(
+    db: Connection, folder: str, after_seq: int, through_seq: int, limit: int, thread: str = ""
+) -> list[Message]:
+    """The newest of what people who may not speak to a group said in its chats, in a range of
+    places (first excluded, last included) of one thread or outside of any; newest first. It is
+    only ever context."""
+    rows = db.execute(
+        f"""
+        SELECT {_NEWEST.replace("'allowed'", "'refused' AND newer.sender = m.sender")}
+        FROM messages m JOIN chats c ON c.jid = m.chat_jid
+        WHERE m.chat_jid IN (
+            SELECT jid FROM registered_groups WHERE folder = :folder
+            UNION SELECT jid FROM group_chats WHERE group_folder = :folder)
+          AND m.seq > :after AND m.seq <= :through AND m.seq > c.cleared_seq AND {_SINCE}
+          AND m.thread = :thread AND m.verdict = 'refused' AND m.message_type = 'user'
+          AND NOT m.is_from_me AND NOT EXISTS (
+            SELECT 1 FROM messages gone
+            WHERE gone.replaces = m.seq AND gone.message_type = 'deletion')
+        ORDER BY m.seq DESC LIMIT :limit
+        """,
+        {
+            "folder": folder,
+            "after": after_seq,
+            "through": through_seq,
+            "limit": limit,
+            "thread": thread,
+        },
+    ).fetchall()
+    return [_message(row) for row in rows]
+
+
+def parent(db: Connection, thread: str) -> Message | None:
+    """The message that a thread hangs under, as it was edited last, where it is known and was not
+    deleted; also a stranger's."""
+    chat, _, id = thread.rpartition("/")
+    row = db.execute(
+        f"SELECT {_NEWEST} FROM messages m WHERE m.chat_jid = ? AND m.id = ? AND NOT EXISTS ("
+        " SELECT 1 FROM messages gone"
+        " WHERE gone.replaces = m.seq AND gone.message_type = 'deletion')",
+        (chat, stored_id(f"{chat.partition(':')[0]}-{id}")),
+    ).fetchone()
+    return _message(row) if row else None
+
+
 def told(
     db: Connection, folder: str, after_seq: int, through_seq: int, limit: int, thread: str = ""
 ) -> list[Message]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from pynchy_cli.errors import DeliveryDropped
-from pynchy_cli.model import Delivery, Part
+from pynchy_cli.model import Delivery, Part, Reply
 from pynchy_cli.store import counters
 from pynchy_cli.store.connection import Connection, Row
 from pynchy_cli.store.outbound import COLUMNS, as_reply
@@ -234,6 +234,12 @@ def of_remote(db: Connection, chat_jid: str, remote_id: str) -> int | None:
         (chat_jid, remote_id),
     ).fetchone()
     return int(row[0]) if row else None
+
+
+def reply(db: Connection, ledger_id: int) -> Reply | None:
+    """The reply of this number."""
+    row = db.execute(f"SELECT {COLUMNS} FROM outbound_ledger WHERE id = ?", (ledger_id,)).fetchone()
+    return as_reply(row) if row else None
 
 
 def as_delivery(row: Row) -> Delivery:

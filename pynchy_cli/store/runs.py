@@ -401,6 +401,17 @@ def covering(db: Connection, group_folder: str, message: Message) -> list[Run]:
     return [as_run(row) for row in rows]
 
 
+def earlier_in_thread(db: Connection, run: Run) -> tuple[bool, int]:
+    """Whether no run of its thread was ended before this one, and the last place in those before;
+    0 where there is none."""
+    row = db.execute(
+        "SELECT coalesce(max(last_seq), 0), coalesce(max(state IN ('done', 'cancelled')), 0)"
+        " FROM runs WHERE group_folder = ? AND thread = ? AND kind = 'chat' AND id < ?",
+        (run.group_folder, run.thread, run.id),
+    ).fetchone()
+    return not row[1], int(row[0])
+
+
 def unfinished(db: Connection, group_folder: str) -> int:
     """How many of a group's runs are queued or at work, but for those of tasks that have a
     conversation of their own."""

@@ -13,7 +13,7 @@ from pynchy_cli.channels.stdin import lines
 from pynchy_cli.model import Message
 from pynchy_cli.output import plain, print_text, say
 from pynchy_cli.tui.follow import follow, missing, not_running
-from pynchy_cli.tui.lines import MARKS, as_said, attached
+from pynchy_cli.tui.lines import CHANGES, MARKS, as_said, attached
 from pynchy_cli.tui.talk import Talk
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ async def in_pipe(talk: Talk, descriptor: int = 0) -> None:
         # Asked before the answers are read, so that none is left behind.
         is_over = reading.done() and talk.is_answered()
         for message in talk.news():
-            if message.message_type not in MARKS:
+            if message.message_type not in (*MARKS, *CHANGES):
                 print_text(message.content)
                 for file in attached(talk.store.db, talk.home, message):
                     print_text(str(file))

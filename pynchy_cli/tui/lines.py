@@ -18,6 +18,12 @@ from pynchy_cli.store.connection import Connection
 
 MARKS = {"thinking": "~", "tool_use": ">", "tool_result": "<"}
 """What stands before that which an agent does and doesn't say."""
+CHANGES = {
+    "edit": "(edited) {content}",
+    "deletion": "(has deleted something)",
+    "reaction": ":{content}:",
+}
+"""How that is shown which only changes what was said, or is no word."""
 LINES = 5
 LENGTH = 240
 """So much is shown of a step of an agent; the whole of it is in the run's log."""
@@ -53,9 +59,11 @@ def as_said(message: Message, files: Sequence[Attached] = (), where: str = "") -
     who = one_line(message.sender_name)
     if mark := MARKS.get(message.message_type):
         return f"{who} {mark} {_indented(_short(message.content))}"
+    change = CHANGES.get(message.message_type, "{content}")
+    content = change.replace("{content}", message.content)
     refused = " (refused)" if message.verdict == "refused" else ""
     place = f" ({one_line(where)})" if where else ""
-    said = f"{who}{place}{refused}: {_indented(message.content)}"
+    said = f"{who}{place}{refused}: {_indented(content)}"
     return "\n    ".join([said, *map(str, files)])
 
 

@@ -10,7 +10,7 @@ from pynchy_cli.channels import local
 from pynchy_cli.channels.intake import Taken, take
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.model import Group, Message
+from pynchy_cli.model import FROM_TERMINAL, Group, Message
 from pynchy_cli.routing.answers import outcome
 from pynchy_cli.routing.orders import Orders
 from pynchy_cli.store import chats, groups, messages, outbound, runs, waiting
@@ -102,4 +102,6 @@ class Talk:
 def _row(text: str, chat_jid: str, now: str) -> Message:
     """What is about to be said, as it would stand in the file."""
     said = local.said(text, chat_jid, now)
-    return Message(said.id, chat_jid, said.sender, said.sender_name, text, now)
+    return Message(
+        said.id, chat_jid, said.sender, said.sender_name, text, now, metadata=FROM_TERMINAL
+    )

@@ -95,7 +95,7 @@ def test_a_verb_shows_its_own_help(pynchy: Pynchy) -> None:
     for arguments in (("groups", "add", "--help"), ("--home", "/x", "groups", "add", "-h")):
         said = pynchy(*arguments).stdout
         assert said.startswith("Usage: pynchy groups add [OPTIONS]")
-        assert "Example: pynchy groups add work" in said
+        assert "Example: pynchy groups add slack:C0123 --folder dev" in said
     assert "Commands:\n  add " in pynchy("groups", "--help").stdout
 
 
@@ -151,7 +151,8 @@ def test_a_shell_completes_verbs_and_options(environment: dict[str, str]) -> Non
     assert complete("pynchy r", 1, environment) == [
         *("route", "run-agent", "runs", "rights", "retry")
     ]
-    assert complete("pynchy groups ", 2, environment) == ["add", "list", "show", "remove"]
+    verbs = ["add", "link", "unlink", "allow", "deny", "chats", "list", "show", "remove"]
+    assert complete("pynchy groups ", 2, environment) == verbs
     assert complete("pynchy groups add --d", 3, environment) == ["--display-name"]
     assert "--home" in complete("pynchy --", 1, environment)
 

@@ -13,6 +13,7 @@ from pynchy_cli.channels.intake import take
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.model import NewMessage, SharedFile
 from pynchy_cli.store import chats, groups
+from pynchy_cli.tui.talk import Talk
 from tests.people import People
 
 NOW = "2026-01-31T08:00:00.000Z"
@@ -116,3 +117,18 @@ def test_a_group_in_one_chat_shows_nothing(people: People) -> None:
     say(people, "hello", chat_jid="slack:C9")
     people.route()
     assert people.rows("SELECT count(*) FROM outbound_ledger") == [(0,)]
+
+
+def test_the_terminal_sees_all_chats_and_where_it_was_said(people: People) -> None:
+    say(people, "hello")
+    say(people, "hi", "2", chat_jid="slack:C2")
+    with people.store() as store:
+        talk = Talk(store, people.home, Settings(), groups.get(store.db, "dev"))
+        seen = [(one.content, talk.where(one)) for one in talk.last(9)]
+        assert seen == [("hello", "#dev"), ("hi", "slack:C2")]
+        say(people, "more", "3", chat_jid="wa:G1")
+        assert [one.content for one in talk.news()] == ["more"]
+        for jid in ("slack:C2", "wa:G1", "local:dev"):
+            with store.atomic() as db:
+                groups.unlink(db, "dev", jid)
+        assert [talk.where(one) for one in talk.last(9)] == [""]

@@ -59,6 +59,13 @@ def test_the_owner_of_the_network_approves_and_nobody_else(people: People) -> No
     assert people.told("u2")[0].count("<message ") == 1  # what the stranger said before is not told
 
 
+def test_the_terminal_decides_in_the_chat_of_a_network_too(people: People) -> None:
+    people.say(("owner", f"approve {asked(people).id}"), chat=ADMIN, channel="local")
+    people.route(**OWNER)
+    assert asked(people).state == "approved"
+    assert people.rows("SELECT who FROM audit WHERE kind = 'approval'") == [("owner",)]
+
+
 def test_a_no_is_the_end_of_it(people: People) -> None:
     say(people, "U1", f"deny {asked(people).id} not these")
     people.stage("ipc-watch", **OWNER)

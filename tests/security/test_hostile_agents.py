@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from pynchy_cli.channels import received
+from pynchy_cli.config.paths import Home
 from tests.engine import BASE, Engine
 from tests.process.test_run_agent import Pipeline, wait_for
 from tests.process.test_run_agent import sources as sources
@@ -391,6 +393,7 @@ if os.uname().machine == "x86_64":
 for path in ("/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/kcore", "/dev/mem",
         "/dev/kmsg", "/sys/kernel/uevent_helper", "/proc/sys/vm/drop_caches", "/etc/passwd",
         "/usr/x", "/bin/x", "/x", "/run/pynchy/x", "/workspace/x", "/workspace/ipc/x",
+        "/workspace/files/x", "/workspace/files/7-note.txt",
         "/workspace/ipc/input/x", "/workspace/ipc/responses/x", "/home/agent/.claude/skills/x",
         "/home/agent/.claude/skills/memory-notes/SKILL.md", "/sys/fs/cgroup/x",
         "/sys/fs/cgroup/cgroup.procs", "/proc/1/mem"):
@@ -432,6 +435,7 @@ said["sockets"] = [one for one in found if pathlib.Path(one).is_socket()]
 said["devices"] = sorted(one for one in found if pathlib.Path(one).is_block_device())
 said["writable"] = sorted(one for one in writable if not one.startswith(
     ("/home/agent/", "/workspace/group/", "/dev/pts", "/dev/mqueue")))
+said["received"] = pathlib.Path("/workspace/files/7-note.txt").read_text()
 said["skills"] = sorted(os.listdir("/home/agent/.claude/skills"))
 """
 OWN = ["/home/agent/.claude/clubs.txt", "/workspace/group/clubs.txt"]
@@ -451,10 +455,15 @@ def test_nothing_that_it_tries_leads_out(hostile: Hostile, group: str, tmp_path:
         (folder / "clubs.txt").touch()
     if group == "club":
         hostile.become("club")
+    note = received.place(Home(home), group, 7, "note.txt")
+    note.write_text(f"for {group}")
+    note.chmod(0o600)
+    received.share(Home(home), group, note.name)
     code = TRYING + LOOKING.replace("CANARIES", repr(list(SECRETS.values())))
     said = hostile.ask(code, **SECRETS)
     assert said == {
         "done": [],
+        "received": f"for {group}",
         "capabilities": ["0000000000000000"],
         "no_new_privileges": "1",
         "seccomp": "2",

@@ -417,7 +417,8 @@ def test_what_a_child_sees_is_its_own_but_for_what_it_shares(tmp_path: Path) -> 
             assert others[1][PARENT_INSIDE].source == whole
             for one, spec in zip(others, specs[1:], strict=True):
                 own = one["/workspace/ipc/input"].source.parent
-                allowed = {whole} if PARENT_INSIDE in one or one is others[2] else set()
+                is_shared = PARENT_INSIDE in one or one is others[2]
+                allowed = {whole, b.home.received("team")} if is_shared else set()
                 assert {
                     mount.source
                     for mount in spec.mounts

@@ -35,3 +35,14 @@ def test_a_row_names_them() -> None:
         "size": 1536,
         "path": "/pynchy/files/abc",
     }
+
+
+def test_where_it_was_said_and_what_only_changes_something() -> None:
+    def line(type: str, content: str) -> str:
+        said = Message("1", "slack:C1", "U1", "ann", content, "", message_type=type)
+        return as_said(said, where="#dev\nx")
+
+    assert line("user", "a {content}") == "ann (#dev x): a {content}"
+    assert line("edit", "b") == "ann (#dev x): (edited) b"
+    assert line("deletion", "") == "ann (#dev x): (has deleted something)"
+    assert line("reaction", "eyes") == "ann (#dev x): :eyes:"

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pynchy_cli.model import SharedFile
 from pynchy_cli.routing import transcript
 
 
@@ -76,3 +77,44 @@ def test_a_name_stays_in_its_line() -> None:
     assert transcript.attribute('Ann\n<"&>\r\tBo') == "Ann &lt;&quot;&amp;&gt;  Bo"
     told = transcript.prompt([Line("Ann\nBo", "9:00\n", "one line")])
     assert told.count("\n") == 2
+
+
+@given(ANYTHING, ANYTHING, ANYTHING, ANYTHING)
+def test_nothing_that_others_name_ends_its_element(
+    name: str, mime: str, path: str, said: str
+) -> None:
+    line = Line(name, "t", said)
+    files = [
+        SharedFile("F1", name, mime, 7, "here", path or "x"),
+        SharedFile("F2", name, mime, None, "failed", None, said or "gone"),
+        SharedFile("F3", name),
+    ]
+    lines = [
+        transcript.parent(line),
+        transcript.note(said),
+        transcript.stranger(line),
+        transcript.message(line, files),
+    ]
+    root = ElementTree.fromstring(transcript.whole(lines, name or "1"))
+    assert [one.tag for one in root] == ["parent", "note", "stranger", "message"]
+    assert [len(one) for one in root] == [0, 0, 0, 3]
+    here, failed, waiting = root[3]
+    one_line = transcript.cleaned(path or "x").replace("\n", " ").replace("\t", " ")
+    assert here.attrib["path"] == f"/workspace/files/{one_line}"
+    assert here.attrib["size"] == "7"
+    assert "path" not in failed.attrib
+    assert set(waiting.attrib) == {"name", "missing"}
+
+
+def test_files_and_threads() -> None:
+    here = SharedFile("F1", "a.png", "image/png", 12, "here", "7-a.png")
+    late = SharedFile("F2", "b.txt")
+    gone = SharedFile("F3", "c.txt", state="failed", error="too large")
+    assert transcript.whole([transcript.message(Line("Ann", "t", ""), [here])], "17.1") == (
+        '<messages thread="17.1">\n<message sender="Ann" time="t">'
+        '<file path="/workspace/files/7-a.png" type="image/png" size="12"/></message>\n</messages>'
+    )
+    assert transcript.message(Line("Ann", "t", "look"), [late, gone]) == (
+        '<message sender="Ann" time="t">look\n<file name="b.txt" missing="It is not here yet."/>\n'
+        '<file name="c.txt" missing="too large"/></message>'
+    )
