@@ -200,14 +200,15 @@ def test_what_the_app_posts_comes_back_as_slack_stores_it() -> None:
     async def test(talk: Talk) -> None:
         await talk.listen()
         about = {"event_type": "pynchy_out", "event_payload": {"id": "h:1.0"}}
-        said = "x <@U1> & see https://x.y. `&`\n"
+        said = "x <@U1> & see https://x.y. `&` README.md a@b.org\n"
         sent = await talk.web.chat_postMessage(channel=talk.dev, text=said, metadata=about)
         (event,) = await talk.events(1)
-        assert event["text"] == "x <@U1> &amp; see <https://x.y>. `&amp;`"
+        links = "<http://README.md|README.md> <mailto:a@b.org|a@b.org>"
+        assert event["text"] == f"x <@U1> &amp; see <https://x.y>. `&amp;` {links}"
         assert (event["user"], event["bot_id"], event["app_id"]) == (
             BOT,
             "B0PYNCHY01",
-            "A0PYNCHY01",
+            talk.slack.app,
         )
         assert "subtype" not in event
         assert "metadata" not in event
@@ -396,6 +397,95 @@ def test_a_stream_grows_until_it_ends() -> None:
     talking(test)
 
 
+def test_calls_can_be_held_before_and_after_acceptance() -> None:
+    async def test(talk: Talk) -> None:
+        def post(text: str) -> asyncio.Task[Any]:
+            return asyncio.create_task(talk.web.chat_postMessage(channel=talk.dev, text=text))
+
+        talk.slack.fault("chat.postMessage", "hold")
+        talk.slack.fault("chat.postMessage", "hold_after")
+        held = post("before")
+        await until(lambda: talk.slack.held() == 1)
+        assert talk.slack.texts("dev") == []
+        after = post("after")
+        await until(lambda: talk.slack.held() == 2)
+        assert talk.slack.texts("dev") == ["after"]
+        held.cancel()
+        assert not after.done()
+        talk.slack.release()
+        await after
+        await until(lambda: talk.slack.texts("dev") == ["after", "before"])
+
+    talking(test)
+
+
+def test_what_is_awkward_about_messages() -> None:
+    async def test(talk: Talk) -> None:
+        await talk.listen()
+        talk.slack.webhook("dev", "deployed")
+        ts = talk.slack.say("alice", "dev", "see https://x.y")
+        talk.slack.edit("dev", ts, "@pynchy see https://x.y")
+        talk.slack.edit("dev", ts, "@pynchy, see https://x.y")
+        talk.slack.say("slackbot", "dev", "hi", subtype="slackbot_response")
+        talk.slack.say("alice", "dev", files={"Größe.PNG": b"1"}, hidden=True)
+        talk.slack.link_file("alice", "dev", "plan.doc", "https://docs.example.com/plan")
+        shared = talk.slack.upload("alice", "dev", "a.txt", b"1")
+        talk.slack.remove_files("dev", shared)
+        hook, _, unfurl, _, _, _, hidden, linked, _ = await talk.events(9, "message")
+        assert ("user" in hook, hook["username"], hook["subtype"]) == (
+            False,
+            "Deploys",
+            "bot_message",
+        )
+        assert unfurl["message"]["text"] == unfurl["previous_message"]["text"]
+        (mention,) = (one for one in await talk.events(10) if one["type"] == "app_mention")
+        assert (mention["ts"], mention["edited"]["user"]) == (ts, talk.alice)
+        assert set(hidden["files"][0]) == {"id", "mode", "file_access"}
+        told = (await talk.web.files_info(file=hidden["files"][0]["id"]))["file"]
+        assert told["name"] == "Größe.PNG"
+        assert told["url_private"].endswith("/gr__e.png")
+        assert linked["files"][0]["url_private"] == "https://docs.example.com/plan"
+        assert talk.slack.history("dev")[-1]["files"][0]["mode"] == "tombstone"
+        assert not (await talk.web.users_info(user="USLACKBOT"))["user"]["is_bot"]
+
+    talking(test, unfurls=True)
+
+
+def test_pages_come_short_and_posts_late() -> None:
+    async def test(talk: Talk) -> None:
+        for name in ("a", "b", "c"):
+            talk.slack.archive(talk.slack.channel(name, "alice"))
+        last = talk.slack.channel("last", "alice")
+        pages = []
+        async for page in await talk.web.users_conversations(exclude_archived=True):
+            pages.append([one["id"] for one in page["channels"]])
+        assert pages == [[talk.dev], [], [last]]
+        old = talk.slack.say("alice", last, "old", at=time.time() - 3600)
+        await talk.web.chat_postMessage(channel=last, text="mine")
+        found = await talk.web.conversations_history(channel=last)
+        assert [one["ts"] for one in found["messages"]] == [old]
+        talk.slack.option(history_lag=0.0)
+        found = await talk.web.conversations_history(channel=last)
+        assert [one["text"] for one in found["messages"]] == ["mine", "old"]
+        for _ in range(48):
+            await talk.web.conversations_history(channel=last)
+        late = await refused(talk.web.conversations_history(channel=last))
+        assert 0 < int(late.response.headers["Retry-After"]) <= 60
+
+    talking(test, page_size=2, history_lag=60.0, tiers=True)
+
+
+def test_events_come_twice_and_out_of_order() -> None:
+    async def test(talk: Talk) -> None:
+        await talk.listen()
+        said = [talk.slack.say("alice", "dev", str(number)) for number in range(40)]
+        told = [one["ts"] for one in await talk.events(80)]
+        assert sorted(told) == sorted(said * 2)
+        assert list(dict.fromkeys(told)) != said
+
+    talking(test, doubled=1.0, jitter=0.05)
+
+
 def test_faults_before_and_after_acceptance() -> None:
     async def test(talk: Talk) -> None:
         def post(client: AsyncWebClient, mark: str) -> Awaitable[Any]:
@@ -534,7 +624,7 @@ def test_ten_sockets_share_the_events_and_an_eleventh_is_sent_away() -> None:
 
             links = [await link() for _ in range(10)]
             assert [hello["num_connections"] for _, hello in links] == list(range(1, 11))
-            assert links[0][1]["connection_info"] == {"app_id": "A0PYNCHY01"}
+            assert links[0][1]["connection_info"] == {"app_id": talk.slack.app}
             _, eleventh = await link()
             assert eleventh["reason"] == "too_many_websockets"
             heard = [set() for _ in links]
@@ -557,10 +647,10 @@ def test_ten_sockets_share_the_events_and_an_eleventh_is_sent_away() -> None:
 def test_three_hundred_messages_keep_their_order() -> None:
     async def test(talk: Talk) -> None:
         await talk.listen()
-        for number in range(300):
-            talk.slack.say("alice", "dev", str(number))
+        said = talk.slack.say_all([("alice", "dev", str(number), "") for number in range(300)])
         told = await talk.events(300)
         assert [one["text"] for one in told] == [str(number) for number in range(300)]
+        assert [one["ts"] for one in told] == said == sorted(said)
 
     talking(test)
 

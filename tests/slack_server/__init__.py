@@ -16,7 +16,8 @@ or in a process of its own, which outlives whatever a test kills: `with SlackPro
 has the same methods, all in `control.Control`. `python -m tests.slack_server --port N` is that
 process: it prints `{"url": …, "admin": …}`; POST `{"op": "say", "args": {…}}` to the latter.
 
-Tokens: `xoxb-pynchy` (bot) and `xapp-1-A0PYNCHY01` (app). The bot is U0PYNCHY01, "pynchy".
+Tokens: `xoxb-pynchy` (bot) and `xapp-1-A0PYNCHY01` (app). The bot is U0PYNCHY01, "pynchy"; `app`
+is the app's id, another one each time.
 What is posted comes back as Slack stores it: `&<>` escaped, addresses as `<https://…>`, emoji as
 `:eyes:`; `posts()` has the text as it was sent, too. There is nothing in the workspace at first
 but the bot. Times: an unacked event comes again after `ack` seconds and `retries`.

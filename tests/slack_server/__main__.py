@@ -22,7 +22,7 @@ def options() -> Options:
     for one in dataclasses.fields(Options):
         parser.add_argument(f"--{one.name.replace('_', '-')}", default=None)
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    kinds = {one.name: type(one.default) for one in dataclasses.fields(Options)}
+    kinds = {name: type(value) for name, value in dataclasses.asdict(Options()).items()}
     return Options(**{name: _typed(kinds[name], value) for name, value in given.items()})
 
 
@@ -53,7 +53,8 @@ async def serve() -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     place = f"http://127.0.0.1:{runner.addresses[0][1]}/admin"
-    print(json.dumps({"url": f"{service.back.work.url}/api/", "admin": place}), flush=True)
+    told = {"url": f"{service.back.work.url}/api/", "admin": place}
+    print(json.dumps({**told, "app": service.back.options.app}), flush=True)
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 import uuid
 from collections.abc import Callable
@@ -51,7 +52,8 @@ class Options:
 
     port: int = 0
     team: str = "T000000001"
-    app: str = "A0PYNCHY01"
+    app: str = field(default_factory=lambda: f"A0{secrets.token_hex(4).upper()}")
+    """Another one each time, since only one process on a machine is connected as an app."""
     bot: str = "U0PYNCHY01"
     bot_name: str = "pynchy"
     bot_token: str = "xoxb-pynchy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Row = dict[str, Any]
@@ -92,6 +92,10 @@ class Control(ABC):
         how |= {"subtype": subtype, "hidden": hidden}
         what = {"text": text, "thread_ts": thread_ts, "files": content}
         return self._call("say", user=user, channel=channel, **what, **how)
+
+    def say_all(self, messages: Sequence[tuple[str, str, str, str]]) -> list[str]:
+        """Many messages at once, each as (user, channel, text, thread_ts); gives each one's ts."""
+        return self._call("say_all", messages=[list(one) for one in messages])
 
     def upload(self, user: str, channel: str, name: str, content: bytes, text: str = "") -> str:
         """A message with one file; gives its ts."""
@@ -180,7 +184,8 @@ class Control(ABC):
         `429` (with `retry_after`), `500`, `not_json`, `html`, `error` (with `error`), `drop` (cut
         before acceptance), `after_drop`, `after_500` and
         `after_error` (accepted, answer lost), `sleep` and
-        `sleep_after` (`seconds` before or after acceptance). Any kind waits `seconds` first.
+        `sleep_after` (`seconds` before or after acceptance), `hold` and `hold_after` (until
+        `release`). Any kind waits `seconds` first.
         `download`: 500 (or `error="404"`), 429, `html`, `drop`, `cut` (half of it), `sleep`.
         `upload`: `drop`, `500`. `match`: only calls with these arguments; `chance`: only so often.
         """
@@ -190,6 +195,14 @@ class Control(ABC):
     def heal(self) -> None:
         """No faults and no limits any more."""
         self._call("heal")
+
+    def held(self) -> int:
+        """How many calls wait, by the fault `hold` or `hold_after`."""
+        return self._call("held")
+
+    def release(self) -> None:
+        """Lets these calls go on, even if nobody waits for the answer any more."""
+        self._call("release")
 
     def limit(self, method: str, per_minute: int) -> None:
         """More calls of this method in a minute are `ratelimited`. Slack: see the tiers."""

@@ -100,6 +100,13 @@ class Desk:
             self.unfurl(place.id, one.ts)
         return one.ts
 
+    def say_all(self, messages: list[list[str]]) -> list[str]:
+        how = {"files": {}, "at": None, "subtype": ""}
+        flags = dict.fromkeys(("wire", "broadcast", "silent", "hidden"), False)
+        names = ("user", "channel", "text", "thread_ts")
+        said = (dict(zip(names, one, strict=True)) for one in messages)
+        return [self.say(**one, **how, **flags) for one in said]
+
     def webhook(self, channel: str, text: str, name: str) -> str:
         place = self._work.where(channel)
         made = Message(self._work.stamp(), "", text, subtype="bot_message")
@@ -172,6 +179,12 @@ class Desk:
     def heal(self) -> None:
         self._back.faults.clear()
         self._back.limits.clear()
+
+    def held(self) -> int:
+        return self._back.faults.held()
+
+    def release(self) -> None:
+        self._back.faults.release()
 
     def limit(self, method: str, per_minute: int) -> None:
         self._back.limits[method] = per_minute

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 from aiohttp import web
 
 KINDS = (
-    *("429", "500", "html", "not_json", "error", "drop", "cut", "sleep"),
-    *("after_drop", "after_500", "after_error", "sleep_after"),
+    *("429", "500", "html", "not_json", "error", "drop", "cut", "sleep", "hold"),
+    *("after_drop", "after_500", "after_error", "sleep_after", "hold_after"),
 )
 
 
@@ -46,6 +47,7 @@ class Faults:
 
     def __init__(self, chance: random.Random) -> None:
         self._set: list[Fault] = []
+        self._held: list[asyncio.Event] = []
         self._random = chance
 
     def add(self, fault: Fault) -> None:
@@ -55,6 +57,22 @@ class Faults:
     def clear(self) -> None:
         """All is well again."""
         self._set.clear()
+
+    async def hold(self) -> None:
+        """Waits until all are let go."""
+        gate = asyncio.Event()
+        self._held.append(gate)
+        await gate.wait()
+        self._held.remove(gate)
+
+    def held(self) -> int:
+        """How many calls wait."""
+        return len(self._held)
+
+    def release(self) -> None:
+        """Lets go all calls that wait."""
+        for gate in self._held:
+            gate.set()
 
     def next(self, method: str, args: dict[str, Any]) -> Fault | None:
         """The fault that this call meets, which is used up a little by it."""

@@ -56,7 +56,7 @@ class Site:
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
-        self._back.sockets.kill()
+        self._back.sockets.tickets.clear()
         for connection in list(runner.server.connections if runner.server else []):
             if connection.transport is not None:
                 connection.transport.abort()
@@ -99,6 +99,11 @@ class SlackServer(Control):
         self._service: Service
 
     @property
+    def app(self) -> str:
+        """The app's id."""
+        return self.options.app
+
+    @property
     def url(self) -> str:
         """The base_url: `http://127.0.0.1:PORT/api/`."""
         return f"{self._service.back.work.url}/api/"
@@ -137,7 +142,6 @@ class SlackServer(Control):
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
-        self._loop.run_until_complete(_rest())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
@@ -152,21 +156,6 @@ class SlackServer(Control):
         return json.loads(json.dumps(told))
 
 
-async def _rest() -> None:
-    """Ends what is in hand still, such as a call that was to sleep or came at the last moment."""
-    for _ in range(5):  # what was accepted becomes a task some turns later
-        await asyncio.sleep(0)
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-    # aiohttp loses sight of connections that are made while it shuts down.
-    for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
-        transport.abort()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-
-
 class SlackProcess(Control):
     """A server in a process of its own: it outlives everything else that a test kills."""
 
@@ -178,6 +167,7 @@ class SlackProcess(Control):
         line = self._process.stdout.readline()
         told = json.loads(line) if line else {}
         self.url: str = told["url"]
+        self.app: str = told["app"]
         self.pid = self._process.pid
         self._admin: str = told["admin"]
 

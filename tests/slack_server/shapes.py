@@ -62,8 +62,9 @@ def chat(work: Workspace, one: Chat, viewer: User) -> Shape:
         **common,
         "name": one.name,
         "name_normalized": one.name,
-        "is_channel": one.kind == "channel",
-        "is_group": one.kind in ("group", "mpim"),
+        # Since 2021 all of them are channels; only the old private ones are groups.
+        "is_channel": True,
+        "is_group": False,
         "is_mpim": one.kind == "mpim",
         "is_private": one.is_private,
         "is_general": False,

@@ -131,9 +131,10 @@ class Sockets:
         self._waiting[envelope["envelope_id"]] = waiting
         start = time.monotonic()
         try:
-            if not self.stalled:
-                await self._back.random.choice(live).send_str(json.dumps(envelope))
-            ack = await asyncio.wait_for(waiting, self._back.options.ack)
+            async with asyncio.timeout(self._back.options.ack):
+                if not self.stalled:
+                    await self._back.random.choice(live).send_str(json.dumps(envelope))
+                ack = await waiting
         except TimeoutError:
             self.acks.append({**book, "failed": "timeout"})
             return "timeout"

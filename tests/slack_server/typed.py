@@ -9,6 +9,11 @@ ENTITY = re.compile(
     r"|(?:https?://|mailto:|tel:)[^>|\s]+)(?:\|[^>]*)?>|&(?:amp|lt|gt);"
 )
 URL = re.compile(r"https?://[^\s<>|`]+[^\s<>|`.,;:!?)'\"*_~]")
+BARE = re.compile(
+    r"(?<![\w@./:-])(?:(?P<mail>[\w.+-]+@(?:[\w-]+\.)+[a-z]{2,})"
+    r"|(?:[A-Za-z0-9-]+\.)+(?:com|org|net|io|ai|dev|co|uk|de|md|sh|py|rs)(?:/[^\s<>|`]*)?)(?![\w-])"
+)
+"""What looks like an address to Slack: `README.md` becomes `<http://README.md|README.md>`."""
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 EMOJI = {
     "👀": "eyes",
@@ -52,7 +57,17 @@ def _plain(text: str) -> str:
 
 
 def _linked(text: str) -> str:
-    return _between(URL, _named(text), escape, keep=lambda found: f"<{escape(found)}>")
+    return _between(URL, _named(text), _bare, keep=lambda found: f"<{escape(found)}>")
+
+
+def _bare(text: str) -> str:
+    return _between(BARE, text, escape, keep=_addressed)
+
+
+def _addressed(found: str) -> str:
+    said = escape(found)
+    is_mail = "@" in found.partition("/")[0]
+    return f"<{'mailto:' if is_mail else 'http://'}{said}|{said}>"
 
 
 def _named(text: str) -> str:

@@ -77,10 +77,14 @@ class WebApi:
     ) -> web.StreamResponse:
         if fault.seconds and fault.kind != "sleep_after":
             await asyncio.sleep(fault.seconds)
-        if fault.kind.startswith(("sleep", "after_")):
+        if fault.kind == "hold":
+            await self._back.faults.hold()
+        if fault.kind.startswith(("sleep", "hold", "after_")):
             answer, book["outcome"] = self._answer(request, book["method"], token, book["args"])
             if fault.kind == "sleep_after":
                 await asyncio.sleep(fault.seconds)
+            if fault.kind == "hold_after":
+                await self._back.faults.hold()
             if fault.kind == "after_drop":
                 cut(request)
             if fault.kind == "after_error":
