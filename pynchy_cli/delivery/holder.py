@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from pynchy_cli.channels.base import Network
+from pynchy_cli import clock
+from pynchy_cli.channels import pressing
+from pynchy_cli.channels.base import Button, Network
 from pynchy_cli.context import Context
 from pynchy_cli.delivery.deliverer import Deliverer
 from pynchy_cli.delivery.host import StageHost
 from pynchy_cli.errors import PynchyError
+from pynchy_cli.model import Reply
 
 LAST_WORDS = 5.0
 """Seconds in which what is being sent comes to its end when the stage stops."""
@@ -22,7 +25,7 @@ class Holder:
     def __init__(self, context: Context, network: Network) -> None:
         self.context = context
         self.network = network
-        self.deliverer = Deliverer(context, network)
+        self.deliverer = Deliverer(context, network, self._buttons)
         self.host = StageHost(context, network, self._connected)
         self._pause = 0.0
         self._again_at = 0.0
@@ -59,6 +62,13 @@ class Holder:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
         self.host.state(False, None)
+
+    def _buttons(self, reply: Reply) -> tuple[Button, ...]:
+        if "buttons" not in self.network.capabilities:
+            return ()
+        return pressing.buttons_for(
+            self.context.store.db, reply, self.context.settings, clock.now()
+        )
 
     def _connected(self) -> None:
         self._pause = 0.0
