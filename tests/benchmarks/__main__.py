@@ -13,6 +13,7 @@ from tests.benchmarks import (
     requests,
     routing,
     schedule,
+    slack,
     starting,
 )
 
@@ -23,6 +24,7 @@ ALL = {
     "crowd": crowd,
     "requests": requests,
     "schedule": schedule,
+    "slack": slack,
     "claude": claude,
     "containers": containers,
     "idle": idle,
