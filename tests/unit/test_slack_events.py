@@ -371,6 +371,7 @@ def test_what_has_no_event_is_survived(names: Names) -> None:
     limited = {"type": "app_rate_limited", "minute_rate_limited": 1700000000, "team_id": "T0TEAM"}
     found = events.read(limited, "events_api", WE, names)
     assert (found.event, found.why) == (None, "of the type app_rate_limited")
+    assert events.read(limited, "options", WE, names).why == "of the kind options"
 
 
 def test_half_a_character_becomes_one_that_can_be_stored(names: Names) -> None:
