@@ -116,7 +116,7 @@ def test_files_are_named_and_what_cant_be_had_says_why(names: Names) -> None:
 def test_an_edit_says_what_the_message_says_now(names: Names) -> None:
     found = said(names, changed("hello", "<@U0BOT> hello", thread_ts="1699999999.000001"))
     assert found == NewMessage(
-        id=f"slack-{TS}-edit-1700000060.000000",
+        id=f"slack-{TS}-edit-1700000060.000000-9af8a3af",
         chat_jid=JID,
         sender="U0ANN",
         sender_name="Ann Lee",
@@ -126,6 +126,11 @@ def test_an_edit_says_what_the_message_says_now(names: Names) -> None:
         thread=f"{JID}/1699999999.000001",
         replaces=f"slack-{TS}",
     )
+
+
+def test_two_edits_in_a_second_are_two(names: Names) -> None:
+    ids = [said(names, changed("hello", text)).id for text in ("hallo", "hullo", "hallo")]
+    assert (ids[0], len(set(ids))) == (ids[2], 2)
 
 
 def test_a_link_that_unfolds_is_no_edit(names: Names) -> None:
