@@ -68,7 +68,7 @@ def is_waited_for(db: Connection, asked: Asked) -> bool:
 
 def _found(open: list[Asked], said: Said) -> tuple[Asked, questions.Given] | None:
     """Which of the questions a text answers, and how; the oldest that fits. One is named by its
-    id where several are open."""
+    id where several are open. A press chooses, and is never an answer in words."""
     first, _, rest = said.text.partition(" ")
     named = [one for one in open if one.id == first.casefold().rstrip(":")]
     open, text = (named, rest) if named and rest.strip() else (open, said.text)
@@ -76,7 +76,7 @@ def _found(open: list[Asked], said: Said) -> tuple[Asked, questions.Given] | Non
         given = question_text.options_in(text, asked.questions, asked.open)
         if given is not None:
             return asked, given
-    if open and (said.is_triggered or named):
+    if open and (said.is_triggered or named) and not said.is_press:
         asked = open[0]
         given = question_text.words_in(text, asked.questions, asked.open)
         return (asked, given) if given is not None else None

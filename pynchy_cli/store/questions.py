@@ -20,6 +20,7 @@ _COLUMNS = (
     "id, request, group_folder, chat_jid, questions, answers, state, asked_at, expires_at,"
     " decided_at, answered_by"
 )
+ANSWERED = "✅ {numbers} answered."
 ENDED = {
     "answered": "✅ Answered.",
     "expired": "⌛ Nobody answered in time.",
@@ -116,14 +117,18 @@ def _run(db: Connection, asked: Asked) -> int | None:
 
 
 def note(db: Connection, asked: Asked, answers: Given, who: str) -> Asked:
-    """Keep answers, whether all are there or not."""
+    """Keep answers, whether all are there or not; and show which those are, where not all are."""
     merged = {**asked.answers, **answers}
     row = db.execute(
         "UPDATE questions SET answers = ?, answered_by = ? WHERE id = ? AND state = 'pending'"
         f" RETURNING {_COLUMNS}",
         (json.dumps(merged, ensure_ascii=False), who, asked.id),
     ).fetchone()
-    return _asked(row)
+    kept = _asked(row)
+    if kept.open:
+        numbers = ", ".join(str(number) for number in sorted(answers))
+        outbound.conclude(db, f"question:{asked.id}", ANSWERED.format(numbers=numbers))
+    return kept
 
 
 def settle(db: Connection, asked: Asked, result: Mapping[str, Any], who: str, now: str) -> bool:

@@ -30,6 +30,7 @@ from tests.slack_team import WORKER, Team, team
 
 COLOURS = (Option(label="red"), Option(label="blue"))
 COLOUR = AskUser(questions=(Question(question="Which?", options=COLOURS),))
+BOTH = AskUser(questions=(*COLOUR.questions, Question(question="And?", options=COLOURS)))
 ASK = EFFECTS["ask_user"]
 SEND = sending.EFFECTS["send_message"]
 THREAD = "1699999999.000001"
@@ -50,7 +51,9 @@ def dev(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Team]:
         yield made
 
 
-def asked(dev: Team, *, for_yes: bool = False, run: int | None = None) -> str:
+def asked(
+    dev: Team, *, for_yes: bool = False, run: int | None = None, request: AskUser = COLOUR
+) -> str:
     """What a run at work asks; its id."""
     now = clock.now()
     with dev.context.store.atomic() as db:
@@ -74,7 +77,7 @@ def asked(dev: Team, *, for_yes: bool = False, run: int | None = None) -> str:
             return approvals.all(db)[-1].id
         assert ASK.rows is not None
         requests.wait(db, row.id)
-        ASK.rows(db, Asked(COLOUR, row, groups.get(db, "team"), dev.context), now, None)
+        ASK.rows(db, Asked(request, row, groups.get(db, "team"), dev.context), now, None)
         return questions.pending(db, "team")[-1].id
 
 
@@ -135,6 +138,19 @@ def test_a_press_answers_a_question_once(dev: Team) -> None:
     assert pressed(dev, "approve zz99") != [], "whoever presses is told"
     assert [state for state, _, _ in dev.runs()] == ["running"]
     assert shown(dev, f"question:{id}")[1] == 2
+
+
+def test_a_press_chooses_and_says_nothing_in_words(dev: Team) -> None:
+    id = asked(dev, request=BOTH)
+    assert pressed(dev, f"{id} 1: 2")[0].startswith("✅ Which? – blue")
+    assert shown(dev, f"question:{id}") == ("✅ 1 answered.", 2)
+    assert pressed(dev, f"{id} 1: 1") == ["That can't be answered any more; nothing is changed."]
+    assert pressed(dev, "zz99 1") == ["That can't be answered any more; nothing is changed."]
+    kept = questions.get(dev.db, id)
+    assert kept is not None
+    assert kept.answers == {1: "blue"}
+    assert pressed(dev, f"{id} 2: 1") == ["✅ And? – red"]
+    assert shown(dev, f"question:{id}") == ("✅ Answered.", 3)
 
 
 def test_who_asks_no_more_takes_the_buttons_away(dev: Team) -> None:

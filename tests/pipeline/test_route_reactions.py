@@ -246,6 +246,18 @@ def test_a_command_that_came_to_nothing_may_be_edited_into_one(dev: Team) -> Non
     assert ("stop" in dev.told(dev.claimed()), dev.replies()) == (True, [])
 
 
+def test_a_command_that_was_obeyed_is_not_told_to_the_agent_when_it_is_edited(dev: Team) -> None:
+    dev.said("<@U0BOT> go")
+    dev.route()
+    run = dev.claimed()
+    line = dev.said("stop")
+    dev.route()
+    dev.over(run, "cancelled")
+    dev.edited(line, "<@U0BOT> stop")
+    dev.route()
+    assert (dev.runs(), len(dev.replies())) == ([("cancelled", "", "stop")], 1)
+
+
 def test_a_strangers_edit_calls_nobody(dev: Team) -> None:
     mine, other, third = dev.said("talk"), dev.said("talk", "U0EVE"), dev.said("talk")
     dev.edited(mine, "<@U0BOT> go", "U0EVE")

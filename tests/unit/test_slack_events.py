@@ -116,7 +116,7 @@ def test_files_are_named_and_what_cant_be_had_says_why(names: Names) -> None:
 def test_an_edit_says_what_the_message_says_now(names: Names) -> None:
     found = said(names, changed("hello", "<@U0BOT> hello", thread_ts="1699999999.000001"))
     assert found == NewMessage(
-        id=f"slack-{TS}-edit-1700000060.000000",
+        id=f"slack-{TS}-edit-1700000060.000000-9af8a3af",
         chat_jid=JID,
         sender="U0ANN",
         sender_name="Ann Lee",
@@ -126,6 +126,11 @@ def test_an_edit_says_what_the_message_says_now(names: Names) -> None:
         thread=f"{JID}/1699999999.000001",
         replaces=f"slack-{TS}",
     )
+
+
+def test_two_edits_in_a_second_are_two(names: Names) -> None:
+    ids = [said(names, changed("hello", text)).id for text in ("hallo", "hullo", "hallo")]
+    assert (ids[0], len(set(ids))) == (ids[2], 2)
 
 
 def test_a_link_that_unfolds_is_no_edit(names: Names) -> None:
@@ -371,6 +376,7 @@ def test_what_has_no_event_is_survived(names: Names) -> None:
     limited = {"type": "app_rate_limited", "minute_rate_limited": 1700000000, "team_id": "T0TEAM"}
     found = events.read(limited, "events_api", WE, names)
     assert (found.event, found.why) == (None, "of the type app_rate_limited")
+    assert events.read(limited, "options", WE, names).why == "of the kind options"
 
 
 def test_half_a_character_becomes_one_that_can_be_stored(names: Names) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pynchy_cli import clock
 from pynchy_cli.channels.base import Event
+from pynchy_cli.channels.slack import payloads
 from pynchy_cli.channels.slack.names import Names
 from pynchy_cli.channels.slack.payloads import Odd
 from pynchy_cli.channels.slack.reading import Identity, Read, Reading
@@ -26,7 +27,11 @@ Kind = Literal["events_api", "interactive", "slash_commands"]
 
 
 def read(
-    payload: Mapping[str, Any], kind: Kind, who: Identity, names: Names, now: str | None = None
+    payload: Mapping[str, Any],
+    kind: Kind | str,
+    who: Identity,
+    names: Names,
+    now: str | None = None,
 ) -> Read:
     """What a payload of a Socket Mode envelope says. `now` is when a slash command was given."""
     reading = Reading(who, names)
@@ -40,6 +45,7 @@ def read(
                 return reading.pressed(payload)
             case "slash_commands":
                 return reading.command(payload, now or clock.now())
+        return Read(why=f"of the kind {payloads.shown(kind)}")
     except Odd as error:
         return Read(why=str(error), is_odd=True)
 

@@ -3,6 +3,7 @@ else, times that are some, texts that aren't endless. What isn't so is odd."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,6 +72,14 @@ def user(payload: Mapping[str, Any], key: str = "user") -> str:
 def ts(payload: Mapping[str, Any], key: str = "ts") -> str:
     """A message's time, which is its id; such texts are ordered as their times are. Raises Odd."""
     return _matching(payload, key, _TS)
+
+
+def mark(message: Mapping[str, Any]) -> str:
+    """What tells one edit of a message from another in the same second, which is all that Slack
+    tells of when it was."""
+    text = message.get("text")
+    said = text if isinstance(text, str) else ""
+    return f"-{hashlib.sha256(said.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def require_text(message: Mapping[str, Any]) -> None:

@@ -130,7 +130,7 @@ class Reading:
             return Read(why="a program's edit")
         ts = payloads.ts(after)
         said = NewMessage(
-            id=f"slack-{ts}-edit-{at}",
+            id=f"slack-{ts}-edit-{at}{payloads.mark(after)}",
             chat_jid=chat_jid,
             sender=sender,
             sender_name=self._name(sender),
