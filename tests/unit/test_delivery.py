@@ -417,6 +417,23 @@ def test_an_edit_is_made_again_until_it_is_there(tmp_path: Path, kind: str) -> N
     run(story, tmp_path, Fault(kind, "edit", retry_after=100.0))
 
 
+def test_an_end_that_cannot_be_put_in_place_of_the_beginning_is_posted(tmp_path: Path) -> None:
+    async def story(made: Delivering) -> None:
+        made.grow("half")
+        await made.until(lambda: len(made.remote.texts(CHAT)) == 1)
+        made.grow("half of it")
+        await made.until(lambda: made.network.calls["edit"] == 1 and made.is_over())
+        assert (made.remote.texts(CHAT), made.states()) == (["half\n[writing]"], ["sent"])
+        number = made.say("whole", key="open")
+        made.say("next")
+        await made.done()
+        assert made.remote.texts(CHAT) == ["half\n[writing]", "whole", "next"]
+        assert made.states() == ["sent", "sent"]
+        assert [part.remote_id for part in made.parts(number)] == [made.remote.shown(CHAT)[1].id]
+
+    run(story, tmp_path, Fault("never", "edit", times=2))
+
+
 def test_files_follow_once(tmp_path: Path) -> None:
     async def story(made: Delivering) -> None:
         number = made.say("see")
