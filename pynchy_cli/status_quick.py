@@ -190,8 +190,8 @@ def _undelivered(messages: dict[str, Any]) -> list[tuple[str, str]]:
     told = []
     if messages["dead_deliveries"]:
         told.append(f"{messages['dead_deliveries']} that never got to their chats")
-    if messages["unknown_deliveries"]:
-        told.append(f"{messages['unknown_deliveries']} of which that isn't known")
+    if messages["held_deliveries"]:
+        told.append(f"{messages['held_deliveries']} of which nobody knows that")
     return [("replies", f"{', '.join(told)}; `pynchy outbox list` shows them")] if told else []
 
 

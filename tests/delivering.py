@@ -84,10 +84,11 @@ class Delivering:
         return outbox.parts(self.store.db, self.found(number, chat))
 
     def states(self) -> list[str]:
-        """How each reply stands, in order."""
+        """How each reply stands that is to be brought to the network, in order."""
         rows = self.store.db.execute(
-            "SELECT state || iif(held, ' held', '') FROM outbound_deliveries"
-            " ORDER BY ledger_id, chat_jid"
+            "SELECT state || iif(held, ' held', '') FROM outbound_deliveries WHERE channel = ?"
+            " ORDER BY ledger_id, chat_jid",
+            (NAME,),
         )
         return [row[0] for row in rows]
 

@@ -147,7 +147,7 @@ class Deliverer:
         except Held as error:
             why = str(error)
             self._tell("a reply waits for a person", delivery, why)
-            await write(lambda db: outbox.hold(db, delivery, why))
+            await write(lambda db: dead.hold(db, delivery, why, clock.now()))
         except Unsure as error:
             why, then = str(error), clock.after(clock.now(), self.network.settle)
             self._tell("it isn't known whether a reply got there", delivery, why)

@@ -138,13 +138,37 @@ class Showing:
             piece = replace(piece, text=f"{AGAIN}\n{piece.text}")
         digest = _digest(piece)
         if part is None or part.state == "unknown" or part.remote_id is None:
-            await self._begun(delivery, number, digest, again=again)
-            mark = self._mark(delivery, number)
-            remote_id = await self.network.post(_place(delivery), piece, mark)
-            await self._placed(delivery, number, remote_id, digest)
+            await self._post(delivery, number, piece, again=again)
         elif part.digest != digest and "edit" in self.network.capabilities:
-            await self.network.edit(_place(delivery), part.remote_id, piece)
-            await self._placed(delivery, number, part.remote_id, digest)
+            if await self._edit(delivery, part.remote_id, piece):
+                await self._placed(delivery, number, part.remote_id, digest)
+            elif delivery.reply.is_final:
+                await self.write(lambda db: outbox.gone(db, delivery, number))
+                await self._post(delivery, number, piece)
+
+    async def _post(
+        self, delivery: Delivery, number: int, piece: Piece, *, again: bool = False
+    ) -> None:
+        digest = _digest(piece)
+        await self._begun(delivery, number, digest, again=again)
+        mark = self._mark(delivery, number)
+        remote_id = await self.network.post(_place(delivery), piece, mark)
+        await self._placed(delivery, number, remote_id, digest)
+
+    async def _edit(self, delivery: Delivery, remote_id: str, piece: Piece) -> bool:
+        """Whether it could be changed. It may be gone, or too old for that: then an answer that is
+        still being written is left as it is, and its end is posted anew, lest it be lost."""
+        try:
+            await self.network.edit(_place(delivery), remote_id, piece)
+        except NeverSent as error:
+            self.context.log.warning(
+                "a reply can't be changed any more",
+                reply=delivery.reply.id,
+                chat=delivery.chat_jid,
+                error=str(error),
+            )
+            return False
+        return True
 
     async def _begun(
         self, delivery: Delivery, number: int, digest: str, *, again: bool = False

@@ -185,9 +185,12 @@ def _forget_sending(db: Connection, delivery: Delivery) -> None:
     )
 
 
-def hold(db: Connection, delivery: Delivery, error: str) -> None:
-    """Nobody knows whether it got there, and nothing can tell: a person decides."""
-    _set(db, delivery, "state = 'unknown', held = 1, next_attempt_at = NULL, error = ?", error)
+def hold(db: Connection, delivery: Delivery, error: str) -> bool:
+    """Nobody knows whether it got there, and nothing can tell: a person decides. Whether that
+    matters: not where one has dropped it."""
+    return _set(
+        db, delivery, "state = 'unknown', held = 1, next_attempt_at = NULL, error = ?", error
+    )
 
 
 def bury(db: Connection, delivery: Delivery, error: str) -> bool:

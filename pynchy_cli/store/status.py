@@ -62,7 +62,7 @@ def empty(path: str) -> Document:
         "repos": {},
         "messages": {"total_inbound": 0, "total_outbound": 0, "last_received_at": None}
         | {"last_sent_at": None, "pending_deliveries": 0}
-        | {"unknown_deliveries": 0, "dead_deliveries": 0},
+        | {"unknown_deliveries": 0, "held_deliveries": 0, "dead_deliveries": 0},
         "requests": dict.fromkeys(REQUESTS, 0),
         "approvals": {"pending": 0, "oldest_asked_at": None},
         "questions": {"pending": 0},
@@ -143,6 +143,7 @@ def _service(told: Document, alive: list[Document], now: str) -> Document:
     troubled = (
         told["failures"]["set_aside"]
         or told["messages"]["dead_deliveries"]
+        or told["messages"]["held_deliveries"]
         or any(stage["error"] or not stage["running"] for stage in told["stages"].values())
     )
     troubled = troubled or any(row["connected"] == 0 for row in alive)
@@ -170,15 +171,16 @@ def _messages(db: sqlite3.Connection) -> Document:
 
 def undelivered(db: sqlite3.Connection) -> Document:
     """How many deliveries are on their way, of how many of those nobody knows whether they got
-    there, and how many never will."""
-    pending, unknown = db.execute(
-        "SELECT count(*), coalesce(sum(state = 'unknown'), 0) FROM outbound_deliveries"
-        " WHERE state IN ('pending', 'sending', 'unknown')"
+    there, how many of these are held for a person, and how many will never get there."""
+    pending, unknown, held = db.execute(
+        "SELECT count(*), coalesce(sum(state = 'unknown'), 0), coalesce(sum(held), 0)"
+        " FROM outbound_deliveries WHERE state IN ('pending', 'sending', 'unknown')"
     ).fetchone()
     dead = "SELECT count(*) FROM outbound_deliveries WHERE state = 'dead'"
     return {
         "pending_deliveries": pending,
         "unknown_deliveries": unknown,
+        "held_deliveries": held,
         "dead_deliveries": _number(db, dead),
     }
 

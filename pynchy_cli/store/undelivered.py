@@ -7,8 +7,15 @@ from pynchy_cli.model import Delivery
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.outbox import SELECT, as_delivery
 
-NOTICE = "dead:"
-"""How the keys of the replies begin that tell of what never got to its chat."""
+_WAITING = (
+    "(d.ledger_id, d.chat_jid) IN (SELECT ledger_id, chat_jid FROM outbound_deliveries"
+    " WHERE state IN ('pending', 'sending', 'unknown') UNION ALL"
+    " SELECT ledger_id, chat_jid FROM outbound_deliveries WHERE state = 'dead')"
+)
+_OVER = ("sent", "dropped")
+DEAD, HELD = "dead:", "held:"
+"""How the keys of the replies begin that tell of what is dead, and of what waits for a person."""
+NOTICES = (DEAD, HELD)
 
 
 def listed(
@@ -21,8 +28,9 @@ def listed(
 ) -> list[Delivery]:
     """The newest `limit` deliveries, oldest first: those in a state, else all that are neither sent
     nor dropped; of all, or of one group's replies, or to one chat."""
+    which = "1" if state in _OVER else _WAITING
     rows = db.execute(
-        f"{SELECT} WHERE iif(:state IS NULL, d.state NOT IN ('sent', 'dropped'), d.state = :state)"
+        f"{SELECT} WHERE {which} AND (:state IS NULL OR d.state = :state)"
         " AND (:folder IS NULL OR l.group_folder = :folder)"
         " AND (:chat IS NULL OR d.chat_jid = :chat) ORDER BY d.ledger_id DESC LIMIT :limit",
         {"state": state, "folder": folder, "chat": chat_jid, "limit": limit},
@@ -34,7 +42,7 @@ def given_up(db: Connection, *, chat_jid: str | None = None) -> list[Delivery]:
     """All that wait for a person, oldest first: the dead, and those of which nobody knows whether
     they got there; of all chats, or to one."""
     rows = db.execute(
-        f"{SELECT} WHERE (d.state = 'dead' OR (d.state = 'unknown' AND d.held = 1))"
+        f"{SELECT} WHERE {_WAITING} AND (d.state = 'dead' OR d.held = 1)"
         " AND (:chat IS NULL OR d.chat_jid = :chat) ORDER BY d.ledger_id, d.chat_jid",
         {"chat": chat_jid},
     ).fetchall()
@@ -77,26 +85,27 @@ def drop(db: Connection, delivery: Delivery) -> None:
     )
 
 
-def dead_in(db: Connection, chat_jid: str) -> int:
-    """How many replies never got to a chat, but for those that tell of others."""
+def count_in(db: Connection, kind: str, chat_jid: str) -> int:
+    """How many replies to a chat are `DEAD`, or `HELD`; but for those that tell of others."""
     row = db.execute(
         "SELECT count(*) FROM outbound_deliveries d JOIN outbound_ledger l ON l.id = d.ledger_id"
-        " WHERE d.state = 'dead' AND d.chat_jid = ? AND substr(l.key, 1, ?) <> ?",
-        (chat_jid, len(NOTICE), NOTICE),
+        f" WHERE {_WAITING} AND iif(:kind = '{DEAD}', d.state = 'dead', d.held = 1)"
+        f" AND d.chat_jid = :chat AND substr(l.key, 1, 5) NOT IN ('{DEAD}', '{HELD}')",
+        {"kind": kind, "chat": chat_jid},
     ).fetchone()
     return int(row[0])
 
 
-def notice_key(chat_jid: str, ledger_id: int, folder: str) -> str:
-    """The key of what a group is told about a reply that never got to a chat."""
-    return f"{NOTICE}{chat_jid} {ledger_id} {folder}"
+def notice_key(kind: str, delivery: Delivery, folder: str) -> str:
+    """The key of what a group is told about a reply that is dead or held."""
+    return f"{kind}{delivery.chat_jid} {delivery.reply.id} {folder}"
 
 
-def notices(db: Connection, chat_jid: str, since: str) -> list[str]:
-    """The keys of what was told since then of replies that never got to a chat."""
+def notices(db: Connection, kind: str, chat_jid: str, since: str) -> list[str]:
+    """The keys of what was told since then of a chat's replies that are dead, or held."""
     rows = db.execute(
         "SELECT key FROM outbound_ledger WHERE key >= :notice || ' ' AND key < :notice || '!'"
         " AND created_at >= :since ORDER BY id",
-        {"notice": f"{NOTICE}{chat_jid}", "since": since},
+        {"notice": f"{kind}{chat_jid}", "since": since},
     )
     return [str(row[0]) for row in rows]

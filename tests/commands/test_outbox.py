@@ -331,4 +331,9 @@ def test_status_counts_them(store: Store, pynchy: Pynchy) -> None:
     buried(store, said(store, "never"))
     document = json.loads(pynchy("status", code=4).stdout)["messages"]
     counts = {name: value for name, value in document.items() if name.endswith("deliveries")}
-    assert counts == {"pending_deliveries": 3, "unknown_deliveries": 1, "dead_deliveries": 1}
+    assert counts == {
+        "pending_deliveries": 3,
+        "unknown_deliveries": 1,
+        "held_deliveries": 1,
+        "dead_deliveries": 1,
+    }

@@ -57,6 +57,7 @@ NOTHING = {
         "last_sent_at": None,
         "pending_deliveries": 0,
         "unknown_deliveries": 0,
+        "held_deliveries": 0,
         "dead_deliveries": 0,
     },
     "requests": {"total": 0, "refused": 0, "failed": 0, "unreadable": 0, "waiting": 0},
@@ -178,6 +179,28 @@ def test_degraded_when_something_was_set_aside(home: Path, pynchy: Any) -> None:
         told = json.loads(pynchy("status", code=1).stdout)
     assert told["failures"]["set_aside"] == 1
     assert told["failures"]["rows"][0]["subject"] == "message:7"
+
+
+@pytest.mark.parametrize(
+    ("state", "held", "name"), [("dead", 0, "dead_deliveries"), ("unknown", 1, "held_deliveries")]
+)
+def test_degraded_when_a_reply_waits_for_a_person(
+    home: Path, pynchy: Any, state: str, held: int, name: str
+) -> None:
+    run_sql(
+        home,
+        "INSERT INTO outbound_ledger(id, key, chat_jid, content, source, created_at)"
+        " VALUES (7, 'k', 'local:main', 'x', 'agent', 'a')",
+    )
+    run_sql(
+        home,
+        "INSERT INTO outbound_deliveries(ledger_id, chat_jid, channel, state, held)"
+        " VALUES (7, 'slack:C1', 'slack', ?, ?)",
+        *(state, held),
+    )
+    with stage(home, "route"), stage(home, "run-agent"):
+        told = json.loads(pynchy("status", code=1).stdout)
+    assert told["messages"][name] == 1
 
 
 def given_up(home: Path, *numbers: int) -> None:

@@ -1,5 +1,5 @@
-"""What never gets to its chat is told to the admin group: once for each chat and hour, and never
-about such a notice itself."""
+"""What never gets to its chat, or waits for a person, is told to the admin group: once for each
+chat and hour, and never about such a notice itself."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_notice_that_never_gets_there_is_not_told_of(store: Store) -> None:
     with store.atomic() as db:
         dead.bury(db, notice, "no such chat", NOW)
     assert len(notices(store)) == 1
-    assert undelivered.dead_in(store.db, "slack:ADMIN") == 0
+    assert undelivered.count_in(store.db, undelivered.DEAD, "slack:ADMIN") == 0
 
 
 def test_without_an_admin_group_nobody_is_told(store: Store) -> None:
@@ -139,3 +139,25 @@ def test_what_was_withdrawn_or_dropped_is_missed_by_nobody(store: Store) -> None
         undelivered.drop(db, other)
         dead.bury(db, other, "no", NOW)
     assert notices(store) == []
+
+
+def test_what_waits_for_a_person_is_told_of_too(store: Store) -> None:
+    admin(store)
+    buried(store, "lost")
+    for number in range(2):
+        with store.atomic() as db:
+            id = outbound.say(
+                db, key=f"{number}", chat_jid=CHAT, content="x", source="agent", now=NOW
+            )
+            one = outbox.get(db, id, CHAT)
+            assert one is not None
+            dead.hold(db, one, "nobody knows whether it got there", NOW)
+        told = notices(store)[1][1]
+        if not number:
+            assert told == (
+                "⚠️ A reply to #dev (slack:C1) waits for you: nobody knows whether it got there. "
+                f"`pynchy outbox show {id}` tells more, `pynchy outbox retry {id} --again` sends "
+                "it again."
+            )
+    assert told.startswith("⚠️ 2 replies to #dev (slack:C1) wait for you; the last one: nobody")
+    assert len(notices(store)) == 2

@@ -70,8 +70,20 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "outbound_deliveries USING INDEX outbound_dead",
     ),
     "whether somebody was told lately of a chat's dead replies": (
-        lambda db: undelivered.notices(db, "slack:C1", NOW),
+        lambda db: undelivered.notices(db, undelivered.DEAD, "slack:C1", NOW),
         "outbound_ledger USING INDEX sqlite_autoindex_outbound_ledger_1 (key>? AND key<?)",
+    ),
+    "what is listed of replies on their way": (
+        lambda db: undelivered.listed(db),
+        "outbound_deliveries USING INDEX outbound_due",
+    ),
+    "what is listed of dead replies": (
+        lambda db: undelivered.given_up(db),
+        "outbound_deliveries USING INDEX outbound_dead",
+    ),
+    "how many replies never got to a chat": (
+        lambda db: undelivered.count_in(db, undelivered.DEAD, "slack:C1"),
+        "outbound_dead",
     ),
     "what a chat is to be brought": (
         lambda db: outbox.undelivered(db, "slack", "slack:C1"),
