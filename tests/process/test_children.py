@@ -84,8 +84,8 @@ said = json.dumps(found)
     seen = {how: json.loads(text) for how, text in told.items()}
     assert {how: one["top"] for how, one in seen.items()} == {
         "none": ["group", "ipc"],
-        "read": ["group", "ipc", "parent"],
-        "write": ["group", "ipc"],
+        "read": ["files", "group", "ipc", "parent"],
+        "write": ["files", "group", "ipc"],
     }
     assert [one["group"] for one in seen.values()][:2] == [[], []]
     assert "do.py" in seen["write"]["group"]
