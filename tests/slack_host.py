@@ -37,11 +37,25 @@ class Book:
         self.chats_met: dict[str, Chat] = {}
         self.invited: list[str] = []
         self.files: dict[tuple[int, int], SharedFile] = {}
+        self.inbox: dict[int, tuple[str, str]] = {}
+        self.rows = 0
         self.busy = False
         self.refused = 0
 
-    def take(self, events: Sequence[Event]) -> None:
+    def keep(self, came: Sequence[tuple[str, str]]) -> list[int]:
         self._require()
+        numbers = list(range(self.rows + 1, self.rows + 1 + len(came)))
+        self.inbox.update(zip(numbers, came, strict=True))
+        self.rows += len(came)
+        return numbers
+
+    def kept(self) -> list[tuple[int, str, str]]:
+        return [(number, *came) for number, came in self.inbox.items()]
+
+    def take(self, events: Sequence[Event], kept: Sequence[int] = ()) -> None:
+        self._require()
+        for number in kept:
+            del self.inbox[number]
         self.batches.append(len(events))
         for event in events:
             said = event.message

@@ -22,7 +22,7 @@ FAST = 0.05
 
 @pytest.fixture
 def slack() -> Iterator[SlackServer]:
-    with SlackServer(ack=1.0) as server:
+    with SlackServer(ack=1.0, app="A0PYNCHY01") as server:
         server.person("alice", "Alice Doe")
         yield server
 
