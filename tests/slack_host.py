@@ -16,7 +16,7 @@ from pynchy_cli.channels.slack.channel import SlackChannel
 from pynchy_cli.config.settings import Channels, Settings, SlackRules
 from pynchy_cli.errors import DatabaseBusy
 from pynchy_cli.model import Chat, SharedFile
-from tests.slack_server import Control, SlackServer
+from tests.slack_server import SlackServer
 
 PING = 0.2
 """Seconds; a test needs not wait as long as people do."""
@@ -37,11 +37,25 @@ class Book:
         self.chats_met: dict[str, Chat] = {}
         self.invited: list[str] = []
         self.files: dict[tuple[int, int], SharedFile] = {}
+        self.inbox: dict[int, tuple[str, str]] = {}
+        self.rows = 0
         self.busy = False
         self.refused = 0
 
-    def take(self, events: Sequence[Event]) -> None:
+    def keep(self, came: Sequence[tuple[str, str]]) -> list[int]:
         self._require()
+        numbers = list(range(self.rows + 1, self.rows + 1 + len(came)))
+        self.inbox.update(zip(numbers, came, strict=True))
+        self.rows += len(came)
+        return numbers
+
+    def kept(self) -> list[tuple[int, str, str]]:
+        return [(number, *came) for number, came in self.inbox.items()]
+
+    def take(self, events: Sequence[Event], kept: Sequence[int] = ()) -> None:
+        self._require()
+        for number in kept:
+            del self.inbox[number]
         self.batches.append(len(events))
         for event in events:
             said = event.message
@@ -106,12 +120,12 @@ class Book:
             raise DatabaseBusy("somebody else writes")
 
 
-def rules(slack: SlackServer | Control, **given: Any) -> SlackRules:
-    """A workspace on the test server."""
+def rules(slack: SlackServer | None, **given: Any) -> SlackRules:
+    """A workspace on the test server, or where `base_url` says."""
     wanted = {
         "bot_token": "xoxb-pynchy",
         "app_token": "xapp-1-A0PYNCHY01",
-        "base_url": slack.url,  # type: ignore[union-attr]
+        "base_url": slack.url if slack is not None else "",
         "ping_interval": PING,
         "settle": 0.0,
         **given,
@@ -119,7 +133,7 @@ def rules(slack: SlackServer | Control, **given: Any) -> SlackRules:
     return SlackRules(**wanted)
 
 
-def channel(slack: SlackServer, folder: Path, **given: Any) -> SlackChannel:
+def channel(slack: SlackServer | None, folder: Path, **given: Any) -> SlackChannel:
     """The channel that is configured so; its app's lock lies in a folder."""
     settings = Settings(channels=Channels(slack={"main": rules(slack, **given)}))
     return SlackChannel("slack", settings, {"XDG_RUNTIME_DIR": str(folder)})

@@ -70,7 +70,7 @@ def test_what_was_left_is_fetched_after_a_restart(
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("kind", ["500", "429", "drop", "after_drop"])
+@pytest.mark.parametrize("kind", ["500", "429"])
 def test_what_fails_for_a_moment_comes_later(
     slack: SlackServer, dev: str, tmp_path: Path, kind: str
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from pynchy_cli.channels.slack.channel import lock_of, only_one
 from pynchy_cli.channels.slack.socket import REST
@@ -21,7 +22,7 @@ FAST = 0.05
 
 @pytest.fixture
 def slack() -> Iterator[SlackServer]:
-    with SlackServer(ack=1.0) as server:
+    with SlackServer(ack=1.0, app="A0PYNCHY01") as server:
         server.person("alice", "Alice Doe")
         yield server
 
@@ -115,6 +116,51 @@ def test_a_server_that_never_greets_is_left(slack: SlackServer, dev: str, tmp_pa
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+async def a_mute_server(greets: list[bool]) -> tuple[web.AppRunner, str]:
+    """A Slack that answers every ping and greets nobody before it is told to."""
+
+    async def api(request: web.Request) -> web.Response:
+        url = f"ws://{request.host}/link"
+        return web.json_response({"ok": True, "url": url, "bot_id": "B1", "user_id": "U1"})
+
+    async def link(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        if greets:
+            await socket.send_json({"type": "hello", "num_connections": 1})
+        async for _ in socket:
+            pass
+        return socket
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", api)
+    app.router.add_get("/link", link)
+    runner = web.AppRunner(app, shutdown_timeout=0.05)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}/api/"
+
+
+def test_a_server_that_is_alive_and_never_greets_is_left(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        greets: list[bool] = []
+        runner, url = await a_mute_server(greets)
+        book = Book(tmp_path)
+        made = channel(None, tmp_path, base_url=url, ping_interval=FAST)
+        running = asyncio.ensure_future(made.run(book))
+        try:
+            await until(lambda: book.states)
+            greets.append(True)
+            await until(lambda: book.is_connected)
+            assert book.states[0] == (False, "connecting")
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await runner.cleanup()
 
     asyncio.run(scenario())
 

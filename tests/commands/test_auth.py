@@ -23,7 +23,7 @@ SCOPES = " ".join(manifest.SCOPES)
 
 @pytest.fixture
 def slack() -> Iterator[SlackServer]:
-    with SlackServer(scopes=f"{SCOPES} usergroups:read") as server:
+    with SlackServer(scopes=f"{SCOPES} usergroups:read", app="A0PYNCHY01") as server:
         yield server
 
 

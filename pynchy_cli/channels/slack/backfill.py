@@ -152,16 +152,15 @@ class Backfill:
             except (DatabaseBusy, DatabaseFull):
                 await asyncio.sleep(PAUSE)
                 continue
-            asked = list(self._asked) if self._is_listed else [*self._asked, *self._chats]
+            asked = [*self._asked, *(() if self._is_listed else self._chats)]
+            first: dict[str, Known] = {}
             for chat_jid in asked:
                 if chat_jid not in self._chats:
                     self._strange[chat_jid] = self._tell() + FORGET
                 elif chat_jid not in self._at_work:
-                    self._waiting[chat_jid] = self._chats[chat_jid]
-            if self._is_listed:  # who asks just now goes before those that nobody waits for
-                first = [jid for jid in asked if jid in self._waiting]
-                rest = [jid for jid in self._waiting if jid not in first]
-                self._waiting = {jid: self._waiting[jid] for jid in (*first, *rest)}
+                    first[chat_jid] = self._chats[chat_jid]
+            rest = {jid: known for jid, known in self._waiting.items() if jid not in first}
+            self._waiting = {**first, **rest}
             self._is_listed = True
             self._asked.clear()
             self._changed()

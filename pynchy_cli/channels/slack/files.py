@@ -120,7 +120,7 @@ class Files:
                 if tries == TRIES:
                     raise
                 asked = error.retry_after if isinstance(error, NotSent) else None
-                pause = min(LONGEST_PAUSE, PAUSE * 2**tries)
+                pause = min(LONGEST_PAUSE, PAUSE * 2 ** max(0, tries - 1))
                 await asyncio.sleep(pause if asked is None else asked)
 
     async def _address(self, file: SharedFile) -> str:

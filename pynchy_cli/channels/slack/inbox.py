@@ -148,7 +148,7 @@ class Inbox:
         while True:
             self._stirred.clear()
             taken = self._ready()
-            late = self._late() if not taken else []
+            late = self._late(taken)
             if not taken and not late:
                 await self._wait()
                 continue
@@ -173,12 +173,15 @@ class Inbox:
             read = self._read(payload, kind)
             self._add(_Frame("", kind, payload, came, read, row=row))
 
-    def _late(self) -> list[_Frame]:
-        """What must not wait any longer outside of the file."""
-        before = asyncio.get_running_loop().time() - WAIT
-        return [one for one in self._frames if one.row is None and one.came <= before][:BATCH]
+    def _late(self, taken: list[_Frame]) -> list[_Frame]:
+        """What isn't taken, and must not wait any longer outside of the file."""
+        before, gone = asyncio.get_running_loop().time() - WAIT, set(taken)
+        late = [one for one in self._frames if one.row is None and one.came <= before]
+        return [one for one in late if one not in gone][:BATCH]
 
     def _keep(self, late: list[_Frame]) -> None:
+        if not late:
+            return
         rows = self._place.keep([(one.kind, json.dumps(one.payload)) for one in late])
         for frame, row in zip(late, rows, strict=True):
             frame.row = row

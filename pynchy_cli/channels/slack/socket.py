@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import aiohttp
@@ -222,6 +222,7 @@ class _Client(SocketModeClient):
             on_message_listeners=[lambda message: socket.heard(self, message)],
         )
         self._socket = socket
+        self._dealing: set[asyncio.Task[Any]] = set()
         self.proxy = socket.api.web.proxy
 
     async def issue_new_wss_url(self) -> str:
@@ -233,6 +234,13 @@ class _Client(SocketModeClient):
         if not self.closed:
             await super().connect_to_new_endpoint(force)
 
+    async def run_message_listeners(self, message: dict[str, Any], raw_message: str) -> None:
+        """Deal with what came, in a task that slack_sdk lets out of its sight."""
+        if (task := asyncio.current_task()) is not None:
+            self._dealing.add(task)
+            task.add_done_callback(self._dealing.discard)
+        await super().run_message_listeners(message, raw_message)
+
     def is_dead(self) -> bool:
         """Whether one of its tasks has ended, without which it hears nothing."""
         tasks = (self.message_processor, self.message_receiver, self.current_session_monitor)
@@ -241,13 +249,19 @@ class _Client(SocketModeClient):
     async def end(self, connecting: asyncio.Future[None]) -> None:
         """End its tasks, and the connection, without waiting for the other side."""
         self.closed, self.auto_reconnect_enabled = True, False
-        tasks = [self.message_processor, self.message_receiver, self.current_session_monitor]
-        running = [task for task in (connecting, *tasks) if task is not None]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await _ended([connecting, self.message_processor, *self._dealing])
+        # Only now nobody makes others of these.
+        await _ended([self.message_receiver, self.current_session_monitor])
         if self.current_session is not None:
             with contextlib.suppress(TimeoutError, OSError, aiohttp.ClientError):
                 async with asyncio.timeout(ACK):
                     await self.current_session.close()
         await self.aiohttp_client_session.close()
+
+
+async def _ended(tasks: Sequence[asyncio.Future[Any] | None]) -> None:
+    """End tasks, and wait until they have."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
