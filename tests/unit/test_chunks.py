@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from wcwidth import iter_graphemes
@@ -126,6 +126,7 @@ def test_code_and_links_stay_what_they_are(text: str, limit: int) -> None:
 
 @settings(max_examples=100)
 @given(st.one_of(document(), anything), st.one_of(document(), anything), st.integers(8, 150))
+@example("```[a b](http://x.y/z q)", "```\n```", 8)
 def test_what_was_said_first_stays_as_it_is(text: str, more: str, limit: int) -> None:
     before, after = split(text, limit), split(text + more, limit)
     assert after[: max(0, len(before) - 2)] == before[:-2]
