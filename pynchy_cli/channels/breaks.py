@@ -138,11 +138,10 @@ def _between_letters(passage: Passage, at: int, last: int, most: int) -> int:
 
 def _letters(text: str, at: int, last: int) -> list[int]:
     """Where letters end, up to a place, in order."""
-    beyond = min(len(text), last + AHEAD)
     ends, here = [], at
-    for grapheme in iter_graphemes(text[at:beyond]):
+    for grapheme in iter_graphemes(text[at : last + AHEAD]):
         here += len(grapheme)
-        if here > last or here == beyond < len(text):
+        if here > last:
             break
         ends.append(here)
     return ends

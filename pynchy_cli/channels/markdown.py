@@ -212,7 +212,7 @@ class _Writer:
                 for one in inside
             )
             blocks = self._blocks(iter(inside), depth=depth + 1)
-            mark = _BULLETS[min(depth, 2)] if number is None else f"{number}."
+            mark = _BULLETS[min(depth, 2)] if number is None else f"{number}{opening.markup}"
             items.append(_item(mark, blocks))
             number = None if number is None else number + 1
         return ("\n\n" if is_loose else "\n").join(items)

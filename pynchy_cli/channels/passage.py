@@ -27,7 +27,7 @@ class Passage:
         self.text = text
         self._astral = [] if text.isascii() else [one.start() for one in _ASTRAL.finditer(text)]
         layout = fences.read(text)
-        self._fences = [fence for fence in layout.fences if _is_worth_it(fence, limit)]
+        layout.fences = self._fences = [one for one in layout.fences if _is_worth_it(one, limit)]
         self._starts = [fence.start for fence in self._fences]
         self._spans = spans(text, layout, limit, self.size)
 

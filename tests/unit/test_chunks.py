@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from wcwidth import iter_graphemes
@@ -126,6 +126,7 @@ def test_code_and_links_stay_what_they_are(text: str, limit: int) -> None:
 
 @settings(max_examples=100)
 @given(st.one_of(document(), anything), st.one_of(document(), anything), st.integers(8, 150))
+@example("```[a b](http://x.y/z q)", "```\n```", 8)
 def test_what_was_said_first_stays_as_it_is(text: str, more: str, limit: int) -> None:
     before, after = split(text, limit), split(text + more, limit)
     assert after[: max(0, len(before) - 2)] == before[:-2]
@@ -136,8 +137,12 @@ def test_any_measure_is_kept(text: str, limit: int) -> None:
     def doubled(piece: str) -> int:
         return 2 * utf16(piece)
 
+    def one_more(piece: str) -> int:
+        return utf16(piece) + 1
+
     if limit >= 4:
         assert all(doubled(piece) <= limit for piece in split(text, limit, doubled))
+        assert all(one_more(piece) <= limit for piece in split(text, limit, one_more))
 
 
 @pytest.mark.parametrize(
@@ -158,6 +163,54 @@ def test_the_best_place(text: str, pieces: list[str]) -> None:
     assert split(text, 20) == pieces
 
 
+@pytest.mark.parametrize(
+    ("text", "limit", "pieces"),
+    [
+        # A heading stays with what it is above.
+        (
+            "Some words stand here.\n# Title\n\nmore words",
+            30,
+            ["Some words stand here.", "# Title\n\nmore words"],
+        ),
+        # A table stays whole.
+        (
+            "Words before it:\n| a | b |\n|---|---|\n| 1 | 2 |",
+            40,
+            ["Words before it:", "| a | b |\n|---|---|\n| 1 | 2 |"],
+        ),
+        # So does a line of code.
+        (
+            "```\na = 1\nsome long line of code\n```",
+            34,
+            ["```\na = 1\n```", "```\nsome long line of code\n```"],
+        ),
+        ("汉字汉字[a b](https://e.com)", 22, ["汉字汉字", "[a b](https://e.com)"]),
+        ("汉字汉字[a b][c d]汉字", 12, ["汉字汉字", "[a b][c d]汉字"]),
+        ("abcdef gh \u0301xyz", 10, ["abcdef", "gh \u0301xyz"]),
+        (" " * 30 + "\u0301abc defgh", 10, [" \u0301abc", "defgh"]),
+        # Neither brackets nor backticks belong together across paragraphs.
+        ("see [1\n\nwords] more words", 20, ["see [1", "words] more words"]),
+        ("a ` b\n\nc ` d words", 14, ["a ` b", "c ` d words"]),
+    ],
+)
+def test_what_belongs_together_stays_together(text: str, limit: int, pieces: list[str]) -> None:
+    assert split(text, limit)[: len(pieces)] == pieces
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        (f"`{'aaa ' * 10}x` yyy zzz `c d` www", "`c d`"),
+        ("some words and [a b][c d] and more", "[a b][c d]"),
+        ("some words and [a b](<e f> 'g h') and more", "[a b](<e f> 'g h')"),
+        ("words\n\n[a b]: https://e.com/ 'a b'\n\nand more", "[a b]: https://e.com/ 'a b'"),
+    ],
+)
+def test_links_and_code_stay_whole_wherever_the_limit_falls(text: str, whole: str) -> None:
+    for limit in range(len(whole) + 6, len(text)):
+        assert any(whole in piece for piece in split(text, limit)), limit
+
+
 def test_code_is_closed_and_opened_again() -> None:
     text = "Look:\n\n```py title=x\none = 1\n\ntwo = 2\nthree = 3\n```\n\nDone."
     assert split(text, 45) == [
@@ -167,10 +220,11 @@ def test_code_is_closed_and_opened_again() -> None:
 
 
 def test_code_in_a_list_or_a_quote_is_closed_where_it_is() -> None:
-    listed = "10. item\n    ~~~~\n    one = 1\n    two = 2\n    ~~~~\n    after"
-    assert split(listed, 44) == [
+    lines = ["10. item", "~~~~", "one = 1", "two = 2", "three = 3", "~~~~~", "after"]
+    assert split("\n    ".join(lines), 40) == [
         "10. item\n    ~~~~\n    one = 1\n    ~~~~",
-        "   ~~~~\n    two = 2\n   ~~~~\n    after",
+        "   ~~~~\n    two = 2\n   ~~~~",
+        "   ~~~~\n    three = 3\n   ~~~~~\n    after",
     ]
     quoted = "> ```\n> one = 1\n> two = 2\nplain words"
     assert split(quoted, 24) == [
@@ -185,7 +239,25 @@ def test_code_in_a_list_or_a_quote_is_closed_where_it_is() -> None:
     ]
 
 
+def test_a_line_of_quoted_code_goes_on_without_its_quote() -> None:
+    assert split("> ```\n> some words, and more\n> ```\n> and", 26) == [
+        "> ```\n> some words,\n> ```",
+        "```\nand more\n```\n> and",
+    ]
+
+
+def test_what_is_code_is_known() -> None:
+    # The text is over before the code.
+    assert split("```\none = 1\ntwo = 2", 18) == ["```\none = 1\n```", "```\ntwo = 2"]
+    # What is indented by four closes nothing, and after a rule opens nothing.
+    assert split("```\n    ```\ncode\n```\nw", 16) == ["```\n    ```\n```", "```\ncode\n```\nw"]
+    assert "".join(split("- - -\n    ```\n    words and words and more", 24)).count("```") == 1
+    # A quote ends with an empty line, and its code with it.
+    assert split("> ```\n> a\n\n> b c d e f g", 16) == ["> ```\n> a", "> b c d e f g"]
+
+
 def test_a_fence_that_does_not_fit_is_text() -> None:
+    assert all(utf16(piece) <= 9 for piece in split("```\na😀😀\n```", 9))
     assert split("```python\nabc\n```", 9) == ["```python", "abc\n```"]
     info = "x" * 50
     assert ink(split(f"```{info}\nabc def\n```", 40)) == f"```{info}abcdef```"
@@ -195,6 +267,7 @@ def test_a_letter_that_does_not_fit_is_broken_between_code_points() -> None:
     assert split("e" + "\u0301" * 9, 4) == ["e\u0301\u0301\u0301", "\u0301" * 4, "\u0301\u0301"]
     assert split("👨‍👩‍👧", 3) == ["👨\u200d", "👩\u200d", "👧"]
     assert split("😀😀", 1) == ["😀", "😀"]
+    assert split("\ud83d\ude00" * 2, 1) == ["\ud83d\ude00"] * 2
     assert split("\ud83d\ude00" * 2, 3) == ["\ud83d\ude00"] * 2
 
 

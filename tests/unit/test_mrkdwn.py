@@ -34,8 +34,8 @@ over lines**, 这是**重点**内容.
 - [x] done
 - [ ] open
 
-3. three
-4. four
+3) three
+4) four
 
 > said
 > > before
@@ -67,8 +67,8 @@ Some *bold*, _italic_, _*both*_, ~struck~ and `co&lt;de&gt;`; *bold*
 ☑ done
 ☐ open
 
-3. three
-4. four
+3) three
+4) four
 
 > said
 >\x20
@@ -103,8 +103,8 @@ over lines, 这是重点内容.
 ☑ done
 ☐ open
 
-3. three
-4. four
+3) three
+4) four
 
 > said
 >\x20
@@ -195,8 +195,9 @@ def test_code_can_not_end_itself() -> None:
 @settings(max_examples=150)
 @given(anything)
 def test_nothing_makes_it_fail_or_longer_than_is_thought(text: str) -> None:
+    for one in (text, f"{text}&&&&&&&&&"):
+        assert utf16(mrkdwn(one)) <= at_most(one)
     written = mrkdwn(text)
-    assert utf16(written) <= at_most(text)
     assert "<!" not in written
     assert "<@" not in written
     assert bool(written.strip()) == bool(plain_text(text).strip())
@@ -215,3 +216,12 @@ def test_a_long_text_of_signs_is_split_by_what_it_becomes() -> None:
     sizes = [utf16(mrkdwn(piece)) for piece in pieces]
     assert max(sizes) <= 3500
     assert min(sizes[:-1]) > 2500  # and not into more than it takes
+    marked = split("a *b* and **c** or `d`\n" * 2000, 3500, measure(3500))
+    assert min(utf16(mrkdwn(piece)) for piece in marked[:-1]) > 2800
+
+
+def test_names_of_addresses_make_a_text_longer() -> None:
+    text = "[a][b] " * 200 + "\n\n[b]: https://example.com/an/address"
+    names = names_in(text)
+    sizes = [utf16(mrkdwn(piece, names)) for piece in split(text, 500, measure(500, names))]
+    assert 400 < max(sizes) <= 500
