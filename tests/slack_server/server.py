@@ -142,6 +142,7 @@ class SlackServer(Control):
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
+        self._loop.run_until_complete(_rest())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
@@ -154,6 +155,21 @@ class SlackServer(Control):
         except SlackError as error:
             raise RuntimeError(error.name) from None
         return json.loads(json.dumps(told))
+
+
+async def _rest() -> None:
+    """Ends what is in hand still, such as a call that was to sleep or came at the last moment."""
+    for _ in range(5):  # what was accepted becomes a task some turns later
+        await asyncio.sleep(0)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+    # aiohttp loses sight of connections that are made while it shuts down.
+    for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+        transport.abort()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 class SlackProcess(Control):
