@@ -155,6 +155,25 @@ def test_a_chat_that_comes_to_a_group_meanwhile(
     asyncio.run(scenario())
 
 
+def test_what_waits_for_its_history_waits_for_the_next_connection(
+    slack: SlackServer, dev: str, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        book = Book(tmp_path, dev, added=-100)
+        slack.say("alice", dev, "before", silent=True)
+        slack.fault("conversations.history", "500", None)
+        async with held(slack, book):
+            slack.say("alice", dev, "now")
+            await until(lambda: slack.calls("conversations.history"))
+            slack.kill()
+            await until(lambda: book.states.count((True, None)) == 2)
+            await until(lambda: book.inbox)
+            slack.heal()
+            await until(lambda: book.texts == ["before", "now"])
+
+    asyncio.run(scenario())
+
+
 def test_a_chat_that_can_t_be_read_holds_nobody_up(
     slack: SlackServer, dev: str, tmp_path: Path
 ) -> None:

@@ -136,7 +136,8 @@ class Backfill:
             known = self._waiting.pop(next(iter(self._waiting)))
             self._at_work.add(known.chat_jid)
             try:
-                await self._catch_up(known)
+                if not await self._catch_up(known):
+                    self._waiting[known.chat_jid] = known  # for the next connection
             finally:
                 self._at_work.discard(known.chat_jid)
                 self._changed()
@@ -165,19 +166,21 @@ class Backfill:
             self._asked.clear()
             self._changed()
 
-    async def _catch_up(self, known: Known) -> None:
-        """Read one chat until it is whole, or until the connection has gone."""
+    async def _catch_up(self, known: Known) -> bool:
+        """Read one chat until it is whole, or can't be; False where the connection went before."""
         pause = PAUSE
         while self._is_connected:
             try:
                 await self._read(known)
-                return
+                return True
             except PynchyError as error:
                 self._log.warning("history not read", chat=known.chat_jid, why=str(error))
-                if not isinstance(error, Away | DatabaseBusy | DatabaseFull):
-                    return
+                passes = isinstance(error, Away | DatabaseBusy | DatabaseFull)
+                if self._is_connected and not passes:
+                    return True
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_PAUSE, 2 * pause)
+        return False
 
     async def _read(self, known: Known) -> None:
         oldest = _oldest(known)
