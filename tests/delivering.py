@@ -25,7 +25,7 @@ from pynchy_cli.watch import Watcher
 from tests.stand_in_network import NAME, Fault, Remote, StandIn, make
 
 CHAT, OTHER = f"{NAME}:one", f"{NAME}:two"
-LIMIT = 30.0
+LIMIT = 100.0
 """Seconds that anything may take."""
 
 

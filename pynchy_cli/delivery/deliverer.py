@@ -162,7 +162,10 @@ class Deliverer:
             if delivery.reply.is_final:
                 self._not_before.pop(_key(delivery), None)
             else:
-                self._not_before[_key(delivery)] = self._now() + self.network.edit_interval
+                # The network counts the edits of all chats together.
+                growing = len(self._not_before.keys() | {_key(delivery)})
+                pause = self.network.edit_interval * growing
+                self._not_before[_key(delivery)] = self._now() + pause
             await write(lambda db: outbox.done(db, delivery, clock.now()))
 
     async def _later(self, delivery: Delivery, why: str, asked: float | None) -> None:

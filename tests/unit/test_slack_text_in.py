@@ -37,7 +37,7 @@ def reader(names: Names) -> Reader:
         ("<!date^1392734382^{date}|Feb 18> <!weird^1|so> <!weird>", "Feb 18 so weird"),
         ("<https://x.y/?a=1&amp;b=2>", "https://x.y/?a=1&b=2"),
         ("<https://x.y|the &lt;page&gt;>", "the <page> (https://x.y)"),
-        ("<http://x.y|x.y> <https://x.y/|https://x.y>", "http://x.y https://x.y/"),
+        ("<http://x.y|x.y> <https://x.y/|https://x.y>", "x.y https://x.y/"),
         ("<mailto:a@x.y|a@x.y> <tel:+1|call> <tel:+1|+1>", "a@x.y call (tel:+1) +1"),
         ("1 &lt; 2 &amp;&amp; 3 &gt; 2 &amp;lt; &quot;", '1 < 2 && 3 > 2 &lt; &quot;'),
         ("*bold* ~gone~ _so_ :eyes:", "*bold* ~gone~ _so_ :eyes:"),

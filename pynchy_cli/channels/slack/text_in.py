@@ -128,6 +128,8 @@ def link(url: str, label: str, *, in_code: bool = False) -> str:
     if in_code:
         return label or url
     bare = _SCHEME.sub("", url)
-    if not label or label.rstrip("/") in (url.rstrip("/"), bare.rstrip("/")):
+    if label and label.rstrip("/") == bare.rstrip("/"):
+        return label  # as it was typed: Slack makes links of names of files, too
+    if not label or label.rstrip("/") == url.rstrip("/"):
         return bare if url.lower().startswith(("mailto:", "tel:")) else url
     return f"{label} ({url})"
