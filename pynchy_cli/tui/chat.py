@@ -13,13 +13,15 @@ from pynchy_cli.channels.stdin import lines
 from pynchy_cli.model import Message
 from pynchy_cli.output import plain, print_text, say
 from pynchy_cli.tui.follow import follow, missing, not_running
-from pynchy_cli.tui.lines import CHANGES, MARKS, as_said, attached
+from pynchy_cli.tui.lines import CHANGES, MARKS, as_said, attached, without_marks
 from pynchy_cli.tui.talk import Talk
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
+GROWING = 8_000
+"""Characters of a growing answer, its last ones, that are made ready to be shown."""
 HISTORY = 10
 """Messages that are shown before the talk begins."""
 
@@ -71,7 +73,7 @@ def _above(talk: Talk) -> StyleAndTextTuples:
     """The growing answer's last lines, and the place to type in."""
     columns, lines = shutil.get_terminal_size()
     room = max(3, lines - 5)
-    shown = plain(talk.growing()).splitlines()[-room:]
+    shown = plain(without_marks(talk.growing()[-GROWING:])).splitlines()[-room:]
     # What stands before the line to type in is cut at the edge, and not continued below.
     rows = [row for line in shown for row in textwrap.wrap(line, max(20, columns - 2)) or [""]]
     text = "\n".join(rows[-room:])

@@ -61,10 +61,20 @@ def as_said(message: Message, files: Sequence[Attached] = (), where: str = "") -
         return f"{who} {mark} {_indented(_short(message.content))}"
     change = CHANGES.get(message.message_type, "{content}")
     content = change.replace("{content}", message.content)
+    if message.message_type == "assistant":
+        content = without_marks(content)
     refused = " (refused)" if message.verdict == "refused" else ""
     place = f" ({one_line(where)})" if where else ""
     said = f"{who}{place}{refused}: {_indented(content)}"
     return "\n    ".join([said, *map(str, files)])
+
+
+def without_marks(text: str) -> str:
+    """What an agent writes, in Markdown, as a terminal shows it."""
+    # The reader takes a while to load, and much that is shown is no agent's.
+    from pynchy_cli.channels.plain import plain_text
+
+    return plain_text(text)
 
 
 def _short(text: str) -> str:

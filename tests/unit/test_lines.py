@@ -46,3 +46,14 @@ def test_where_it_was_said_and_what_only_changes_something() -> None:
     assert line("edit", "b") == "ann (#dev x): (edited) b"
     assert line("deletion", "") == "ann (#dev x): (has deleted something)"
     assert line("reaction", "eyes") == "ann (#dev x): :eyes:"
+
+
+def test_an_answer_is_shown_without_its_marks_and_with_nothing_a_terminal_obeys() -> None:
+    text = "Some **bold** [link](https://e.com) and `co\x1b[2Jde`.\n\n- one\n- *two*"
+    given = Message("pynchy:run:1.1:1", "local:team", "pynchy", "pynchy", text, "", "assistant")
+    assert as_said(given) == (
+        "pynchy: Some bold link (https://e.com) and co\\x1b[2Jde.\n    \n    • one\n    • two"
+    )
+    # What people write is shown as they wrote it.
+    said = Message("1", "local:team", "ann", "ann", "**no**", "")
+    assert as_said(said) == "ann: **no**"
