@@ -22,7 +22,7 @@ TOLD_LATER = "✅ {answers}\nThe turn that asked is over; the assistant is told 
 def answer(db: Connection, said: Said, waking: str | None, now: str) -> str | None:
     """Take what was said as an answer to what is open in its chat; what is to be said to that, or
     None where it is none. `waking` is the word that free answers need, if they need one."""
-    found = _found(questions.open_in(db, said.group.folder, said.message.chat_jid, now), said)
+    found = _found(questions.open_in(db, said.group.folder, now), said)
     if found is None:
         return None
     asked, given = found
@@ -50,7 +50,7 @@ def answer(db: Connection, said: Said, waking: str | None, now: str) -> str | No
 
 def reads(db: Connection, said: Said, now: str) -> bool:
     """Whether that is an answer to something. It changes nothing."""
-    open = questions.open_in(db, said.group.folder, said.message.chat_jid, now)
+    open = questions.open_in(db, said.group.folder, now)
     return _found(open, said) is not None
 
 

@@ -70,7 +70,7 @@ def _not_here(db: Connection, said: Said, approval: Approval | None, now: str) -
     if approval is not None:
         return ELSEWHERE.format(id=id)
     asked = questions.get(db, id)
-    if asked is not None and asked.chat_jid == chat_jid and asked.state == "pending":
+    if asked is not None and asked.group_folder == said.group.folder and asked.state == "pending":
         return QUESTION.format(id=id)
     ids = ", ".join(_waiting(db, chat_jid, now))
     return UNKNOWN.format(id=id, waiting=WAITING.format(ids=ids) if ids else "")

@@ -30,7 +30,7 @@ def pending(db: Connection, group: Group, chat_jid: str, now: str) -> str:
     lines += [
         f"❓ {one.id}: {_short(one.questions[one.open[0] - 1].question)}"
         f"{_more(len(one.open) - 1)} ({_left(one.expires_at, now)})"
-        for one in questions.open_in(db, group.folder, chat_jid, now)
+        for one in questions.open_in(db, group.folder, now)
     ]
     return "\n".join(lines) or NOTHING
 

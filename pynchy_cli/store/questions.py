@@ -99,10 +99,9 @@ def pending(db: Connection, group_folder: str) -> list[Asked]:
     return [_asked(row) for row in rows]
 
 
-def open_in(db: Connection, group_folder: str, chat_jid: str, now: str) -> list[Asked]:
-    """What can be answered in one of a group's chats, oldest first."""
-    found = pending(db, group_folder)
-    return [one for one in found if one.chat_jid == chat_jid and one.expires_at > now]
+def open_in(db: Connection, group_folder: str, now: str) -> list[Asked]:
+    """What can be answered in any of a group's chats, oldest first: it is shown in all of them."""
+    return [one for one in pending(db, group_folder) if one.expires_at > now]
 
 
 def of_run(db: Connection, group_folder: str, run_id: int) -> list[Asked]:

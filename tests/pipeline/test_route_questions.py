@@ -73,7 +73,8 @@ def test_only_who_may_speak_there_answers_and_only_there(people: People) -> None
     assert people.said("ann", "1") == "✅ Which colour? – red", "and not the owner alone"
 
 
-def test_only_people_answer_and_only_in_the_chat_where_it_was_asked(people: People) -> None:
+def test_only_people_answer_in_any_of_the_groups_chats(people: People) -> None:
+    people.group("other", "owner")
     asked = people.question("q2w3", COLOUR)
     with people.store() as store, store.atomic() as db:
         messages.tell(
@@ -82,8 +83,11 @@ def test_only_people_answer_and_only_in_the_chat_where_it_was_asked(people: Peop
         chats.seen(db, "local:lounge", None, clock.now())
         db.execute("INSERT INTO group_chats(jid, group_folder) VALUES ('local:lounge', 'team')")
     people.route()
-    assert people.said("owner", "1", "local:lounge") is None
+    assert people.said("owner", "1", "local:other") is None
     assert people.state(asked) == "waiting"
+    # It is shown in all of them.
+    assert people.said("owner", "1", "local:lounge") == "✅ Which colour? – red"
+    assert people.state(asked) == "done"
 
 
 def test_what_is_answered_in_part_is_kept_and_the_rest_asked_again(people: People) -> None:

@@ -98,7 +98,7 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "approvals USING INDEX approvals_pending",
     ),
     "whether a message answers anything": (
-        lambda db: questions.open_in(db, "team", "local:team", NOW),
+        lambda db: questions.open_in(db, "team", NOW),
         "questions_pending (group_folder=?)",
     ),
     "what has waited too long for an answer": (
