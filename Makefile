@@ -12,6 +12,7 @@ BIN := .venv/bin
 CHAOS := tests/process/test_kill_sweep.py tests/process/test_conversation_chaos.py \
   tests/process/test_ipc_watch.py tests/process/test_ipc_watch_kills.py tests/security/test_request_fuzz.py \
   tests/process/test_schedule_kills.py tests/process/test_host_job_kills.py \
+  tests/process/test_slack_chaos.py \
   tests/process/test_delivery_kills.py
 SOURCES := $(shell find pynchy_cli agent_runner -name '*.py')
 LOCKED := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
@@ -89,7 +90,7 @@ bench: setup ## Measure: wake-ups, answers, start times, idle cost
 	@$(BIN)/python -m tests.benchmarks
 
 chaos: setup system ## Kill every stage at every point, and all else at random (long)
-	@$(BIN)/python -m pytest -n 2 -m 'chaos or not chaos' $(CHAOS) $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -rP -m 'chaos or not chaos' $(CHAOS) $(ARGS)
 
 lock: ## Make the lock files anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "Install uv first: python3 -m pip install uv"; exit 1; }
