@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -185,11 +186,35 @@ class StandIn:
                 return one.id
         return None
 
+    async def find_file(
+        self,
+        place: Place,
+        file: OutgoingFile,
+        sent: Collection[str],
+        after_id: str | None,
+        since: str,
+    ) -> str | None:
+        """Look a file up by its name and size."""
+        assert "history" in self.capabilities
+        await self._called("find_file", place, file.name)
+        for one in self.remote.accepted():
+            is_such = one["call"] == "file" and (one["chat"], one["name"], one["size"]) == (
+                place.chat_jid,
+                file.name,
+                file.size,
+            )
+            if is_such and one["id"] not in sent and one["id"] > (after_id or ""):
+                return str(one["id"])
+        return None
+
     async def send_file(self, place: Place, file: OutgoingFile) -> str:
         """Accept a file."""
         assert "files" in self.capabilities
-        await self._called("send_file", place, file.name)
-        return self.remote.accept("file", chat=place.chat_jid, name=file.name, size=file.size)
+        fault = await self._called("send_file", place, file.name)
+        accepted = self.remote.accept("file", chat=place.chat_jid, name=file.name, size=file.size)
+        if fault == "unsure-after":
+            raise Unsure("the answer was lost")
+        return accepted
 
     async def _called(self, call: str, place: Place, text: str) -> str | None:
         """Count the call, and have go wrong what is to; what goes wrong after it was accepted."""

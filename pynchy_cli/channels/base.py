@@ -3,7 +3,7 @@ network takes; it never decides who is answered."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -220,6 +220,17 @@ class Network(Channel, Protocol):
         """The id of a message of ours with this mark, posted after `after_id` where that is given,
         else around the time `since`; None where there is none. Raises NotSent, NeverSent (it can't
         be asked), Away."""
+
+    async def find_file(
+        self,
+        place: Place,
+        file: OutgoingFile,
+        sent: Collection[str],
+        after_id: str | None,
+        since: str,
+    ) -> str | None:
+        """The id of such a file of ours that was posted since then, as with `find`, and is none of
+        those `sent`; None where there is none. Raises what `find` raises."""
 
     async def send_file(self, place: Place, file: OutgoingFile) -> str:
         """Post a file; its id. Raises what `post` raises."""

@@ -51,7 +51,7 @@ class Deliverer:
         self._pause = 0.0
         self._back_at = 0.0
         with context.store.atomic() as db:
-            if lost := outbox.recover(db, network.name):
+            if lost := outbox.recover(db, network.name, clock.after(clock.now(), network.settle)):
                 context.log.info("replies that were being sent", deliveries=lost)
 
     def drain(self) -> int:
@@ -169,8 +169,9 @@ class Deliverer:
             await write(lambda db: outbox.done(db, delivery, clock.now()))
 
     async def _later(self, delivery: Delivery, why: str, asked: float | None) -> None:
-        """It was refused for now: when it is tried again is in the row."""
-        if delivery.attempts + 1 >= TRIES:
+        """It was refused for now: when it is tried again is in the row. Patience that is asked for
+        doesn't count."""
+        if asked is None and delivery.attempts + 1 >= TRIES:
             why = TOO_OFTEN.format(tries=TRIES, why=why)
             await self.showing.write(lambda db: dead.bury(db, delivery, why, clock.now()))
             return
@@ -180,7 +181,9 @@ class Deliverer:
             pause = min(LONGEST_ASKED, max(asked, 0.05))
         then = clock.after(clock.now(), pause)
         self._tell("a reply waits", delivery, why)
-        await self.showing.write(lambda db: outbox.later(db, delivery, then, why))
+        await self.showing.write(
+            lambda db: outbox.later(db, delivery, then, why, counts=asked is None)
+        )
 
     def _tell(self, what: str, delivery: Delivery, why: str) -> None:
         """Log it once for as long as it stays the same."""

@@ -23,16 +23,15 @@ from pynchy_cli.channels.base import (
 )
 from pynchy_cli.context import Context
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError
-from pynchy_cli.model import Delivery, Part, Reply
+from pynchy_cli.model import Attachment, Delivery, Part, Reply
 from pynchy_cli.store import outbound, outbox
 from pynchy_cli.store.connection import Connection
+from pynchy_cli.store.outbox import FILES
 
 PAUSE = 0.5
 """Seconds between attempts to write to a full or locked database."""
 LATE = 600.0
 """Seconds after which a reply says when it was written."""
-FILES = 1000
-"""The number of the part that is a reply's first file."""
 AGAIN = "(Sent again, since nobody knows whether it came.)"
 WRITTEN = "*(Written at {time}, and held up since.)*"
 UNKNOWN = "nobody knows whether it got there: {why}"
@@ -86,9 +85,8 @@ class Showing:
         waited = clock.seconds_between(part.begun_at, clock.now())
         if 0 <= waited < self.network.settle:
             raise NotSent("it is looked for first", self.network.settle - waited)
-        mark = self._mark(delivery, part.number)
         try:
-            found = await self.network.find(_place(delivery), mark, part.after_id, part.begun_at)
+            found = await self._look_for(delivery, part)
         except NeverSent as error:
             return self._decide(part, str(error))
         self.context.log.info(
@@ -103,6 +101,16 @@ class Showing:
         else:
             await self.write(lambda db: outbox.gone(db, delivery, part.number))
         return None
+
+    async def _look_for(self, delivery: Delivery, part: Part) -> str | None:
+        place, since = _place(delivery), part.begun_at
+        if part.number < FILES:
+            mark = self._mark(delivery, part.number)
+            return await self.network.find(place, mark, part.after_id, since)
+        db = self.context.store.db
+        sent = outbox.files_sent(db, delivery.chat_jid)
+        file = self._outgoing(outbound.files(db, delivery.reply.id)[part.number - FILES])
+        return await self.network.find_file(place, file, sent, part.after_id, since)
 
     def _decide(self, part: Part, why: str) -> None:
         """Nothing can tell whether a part got there: as is configured. Raises NeverSent, Held."""
@@ -143,7 +151,6 @@ class Showing:
             if await self._edit(delivery, part.remote_id, piece):
                 await self._placed(delivery, number, part.remote_id, digest)
             elif delivery.reply.is_final:
-                await self.write(lambda db: outbox.gone(db, delivery, number))
                 await self._post(delivery, number, piece)
 
     async def _post(
@@ -196,11 +203,12 @@ class Showing:
         for at, one in enumerate(outbound.files(self.context.store.db, delivery.reply.id), FILES):
             if (part := parts.get(at)) is not None and part.remote_id is not None:
                 continue
-            path = self.context.home.files / one.sha256
-            file = OutgoingFile(one.name, path, one.size)
             await self._begun(delivery, at, one.sha256)
-            remote_id = await self.network.send_file(_place(delivery), file)
+            remote_id = await self.network.send_file(_place(delivery), self._outgoing(one))
             await self._placed(delivery, at, remote_id, one.sha256)
+
+    def _outgoing(self, file: Attachment) -> OutgoingFile:
+        return OutgoingFile(file.name, self.context.home.files / file.sha256, file.size)
 
     def _parts(self, delivery: Delivery) -> list[Part]:
         return outbox.parts(self.context.store.db, delivery)

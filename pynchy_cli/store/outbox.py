@@ -21,23 +21,29 @@ SELECT = (
     f"SELECT {_REPLY}, {_DELIVERY} FROM outbound_deliveries d"
     " JOIN outbound_ledger l ON l.id = d.ledger_id"
 )
+FILES = 1000
+"""The number of the part that is a reply's first file."""
 _UNDELIVERED = "d.state IN ('pending', 'sending', 'unknown') AND d.held = 0"
 
 
-def recover(db: Connection, channel: str) -> int:
-    """What a dead process of the channel was sending: whether it came there isn't known. How many
-    deliveries that were."""
+def recover(db: Connection, channel: str, not_before: str) -> int:
+    """What a dead process of the channel was sending: whether it came there isn't known, and is
+    looked for then, since it may have been taken just now. How many deliveries that were."""
     db.execute(
         "UPDATE outbound_parts SET state = 'unknown' WHERE state = 'sending'"
         " AND (ledger_id, chat_jid) IN (SELECT ledger_id, chat_jid FROM outbound_deliveries d"
         f" WHERE channel = ? AND {_UNDELIVERED})",
         (channel,),
     )
+    is_unknown = (
+        "EXISTS (SELECT 1 FROM outbound_parts p WHERE p.ledger_id = d.ledger_id"
+        " AND p.chat_jid = d.chat_jid AND p.state = 'unknown')"
+    )
     rows = db.execute(
-        "UPDATE outbound_deliveries AS d SET state = iif(EXISTS (SELECT 1 FROM outbound_parts p"
-        " WHERE p.ledger_id = d.ledger_id AND p.chat_jid = d.chat_jid AND p.state = 'unknown'),"
-        " 'unknown', 'pending') WHERE channel = ? AND state = 'sending' RETURNING ledger_id",
-        (channel,),
+        f"UPDATE outbound_deliveries AS d SET state = iif({is_unknown}, 'unknown', 'pending'),"
+        f" next_attempt_at = iif({is_unknown}, ?, next_attempt_at)"
+        " WHERE channel = ? AND state = 'sending' RETURNING ledger_id",
+        (not_before, channel),
     ).fetchall()
     return len(rows)
 
@@ -99,8 +105,8 @@ def begin(
     db.execute(
         "INSERT INTO outbound_parts(ledger_id, chat_jid, number, state, digest, after_id, begun_at,"
         " again) VALUES (?, ?, ?, 'sending', ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " state = 'sending', digest = excluded.digest, after_id = excluded.after_id,"
-        " begun_at = excluded.begun_at, again = excluded.again",
+        " state = 'sending', remote_id = NULL, digest = excluded.digest,"
+        " after_id = excluded.after_id, begun_at = excluded.begun_at, again = excluded.again",
         (delivery.reply.id, delivery.chat_jid, number, digest, after_id, now, int(again)),
     )
 
@@ -138,13 +144,16 @@ def done(db: Connection, delivery: Delivery, now: str) -> None:
         counters.bump(db, "messages_outbound", now)
 
 
-def later(db: Connection, delivery: Delivery, not_before: str, error: str) -> None:
-    """The network would not take it now: it is tried again, then."""
+def later(
+    db: Connection, delivery: Delivery, not_before: str, error: str, *, counts: bool = True
+) -> None:
+    """The network would not take it now: it is tried again, then. Whether that `counts` as a
+    failure."""
     _set(
         db,
         delivery,
-        "state = 'pending', attempts = attempts + 1, next_attempt_at = ?, error = ?",
-        *(not_before, error),
+        "state = 'pending', attempts = attempts + ?, next_attempt_at = ?, error = ?",
+        *(int(counts), not_before, error),
     )
     _forget_sending(db, delivery)
 
@@ -210,14 +219,23 @@ def _set(db: Connection, delivery: Delivery, what: str, *values: str | int | Non
 
 
 def newest_id(db: Connection, chat_jid: str) -> str | None:
-    """The newest of the network's ids known in a chat, where ids are ordered as texts: of what was
-    said there, and of what we have posted."""
+    """The newest of the network's ids of the messages that we have posted in a chat, where ids are
+    ordered as texts. A file's id is no message's, and a cursor may be of our own clock."""
     row = db.execute(
-        "SELECT max(id) FROM (SELECT max(remote_id) AS id FROM outbound_parts WHERE chat_jid = ?1"
-        " UNION ALL SELECT cursor_value FROM channel_cursors WHERE chat_jid = ?1)",
-        (chat_jid,),
+        "SELECT max(remote_id) FROM outbound_parts WHERE chat_jid = ? AND number < ?",
+        (chat_jid, FILES),
     ).fetchone()
     return str(row[0]) if row[0] else None
+
+
+def files_sent(db: Connection, chat_jid: str) -> set[str]:
+    """The network's ids of the files that we have sent to a chat."""
+    rows = db.execute(
+        "SELECT remote_id FROM outbound_parts WHERE chat_jid = ? AND number >= ?"
+        " AND remote_id IS NOT NULL",
+        (chat_jid, FILES),
+    )
+    return {str(row[0]) for row in rows}
 
 
 def next_due(db: Connection, channel: str, now: str) -> str | None:

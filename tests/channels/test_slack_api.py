@@ -171,6 +171,31 @@ def test_what_was_posted_is_found_by_its_mark(slack: SlackServer, dev: Place, do
     assert does(lambda made: made.find(dev, "home:9.0", None, since)) is None
 
 
+def test_what_was_posted_is_found_whatever_our_clock_says(
+    slack: SlackServer, dev: Place, does: Any, tmp_path: Path
+) -> None:
+    thread = Place(dev.chat_jid, slack.say("alice", "dev", "before"))
+    path = tmp_path / "chart"
+    path.write_bytes(b"x")
+    file = OutgoingFile("chart.bin", path, 1)
+    for since in (clock.after(clock.now(), 86_400), clock.after(clock.now(), -86_400)):
+        for place in (dev, thread):
+            mark = f"home:{since} {place.thread}"
+            ts = does(lambda made, place=place, mark=mark: made.post(place, HELLO, mark))
+            sent = does(lambda made, place=place: made.send_file(place, file))
+            for after in (None, thread.thread):
+                seek = {"after_id": after, "since": since}
+                finds = partial(SlackChannel.find, place=place, mark=mark, **seek)
+                assert does(finds) == ts
+            found = partial(
+                SlackChannel.find_file, place=place, file=file, after_id=ts, since=since
+            )
+            while (there := does(partial(found, sent=()))) is None:
+                pass  # Slack shows a file in the chat some time later
+            assert there == sent
+            assert does(partial(found, sent=(sent,))) is None
+
+
 @pytest.mark.parametrize(
     ("kind", "how", "expected"),
     [

@@ -93,7 +93,7 @@ def killed(store: Store, one: Delivery) -> Delivery:
     """It was being posted when its channel died."""
     begun(store, one)
     with store.atomic() as db:
-        outbox.recover(db, "slack")
+        outbox.recover(db, "slack", clock.now())
     return one
 
 
@@ -232,7 +232,7 @@ def test_parts_that_are_there_are_never_forgotten(store: Store, pynchy: Pynchy) 
     with store.atomic() as db:
         outbox.placed(db, one, 0, "1700.1", "digest")
         outbox.begin(db, one, 1, "digest", clock.now())
-        outbox.recover(db, "slack")
+        outbox.recover(db, "slack", clock.now())
     buried(store, one)
     assert told(pynchy, "retry", str(one.reply.id), "--again")[0]["becomes"] == "again"
     assert parts(store, one) == ["sent"]

@@ -14,6 +14,7 @@ from pynchy_cli import clock
 from pynchy_cli.delivery import orders
 from pynchy_cli.delivery.deliverer import AT_ONCE, LONGEST_ASKED, LONGEST_PAUSE, SPOILT, TRIES
 from pynchy_cli.delivery.showing import AGAIN
+from pynchy_cli.model import Attachment
 from pynchy_cli.store import outbound, outbox
 from tests.delivering import CHAT, OTHER, Delivering, order, run
 from tests.stand_in_network import ALL, FULL, NAME, Fault
@@ -42,7 +43,7 @@ def test_what_is_refused_is_sent_when_the_network_has_said_and_holds_up_its_chat
     async def story(made: Delivering) -> None:
         first, _ = made.say("first"), made.say("second")
         made.say("elsewhere", OTHER)
-        await made.until(lambda: made.found(first).attempts == 1)
+        await made.until(lambda: made.found(first).next_attempt_at is not None)
         refused = made.found(first)
         assert (refused.state, refused.error) == ("pending", "slow down")
         assert refused.next_attempt_at is not None
@@ -178,7 +179,7 @@ def test_what_was_just_posted_is_not_looked_for_too_soon(tmp_path: Path) -> None
         assert then is not None
         assert 100 < clock.seconds_between(clock.now(), then) <= 120
         order(made, number)  # not even where a person is impatient
-        await made.until(lambda: made.found(number).attempts == 1)
+        await made.until(lambda: made.found(number).next_attempt_at is not None)
         assert (made.network.calls["find"], made.network.calls["post"]) == (0, 1)
 
     run(story, tmp_path, Fault("unsure-before"), settle=120.0)
@@ -409,7 +410,7 @@ def test_an_edit_is_made_again_until_it_is_there(tmp_path: Path, kind: str) -> N
         made.grow("half")
         await made.until(lambda: len(made.remote.texts(CHAT)) == 1)
         number = made.say("whole", key="open")
-        await made.until(lambda: made.found(number).attempts == 1)
+        await made.until(lambda: made.found(number).next_attempt_at is not None)
         order(made, number)
         await made.done()
         assert (made.remote.texts(CHAT), len(made.remote.posts())) == (["whole"], 1)
@@ -429,9 +430,52 @@ def test_an_end_that_cannot_be_put_in_place_of_the_beginning_is_posted(tmp_path:
         await made.done()
         assert made.remote.texts(CHAT) == ["half\n[writing]", "whole", "next"]
         assert made.states() == ["sent", "sent"]
-        assert [part.remote_id for part in made.parts(number)] == [made.remote.shown(CHAT)[1].id]
+        (part,) = made.parts(number)
+        first, last, _ = made.remote.shown(CHAT)
+        assert (part.remote_id, part.after_id) == (last.id, first.id)
 
     run(story, tmp_path, Fault("never", "edit", times=2))
+
+
+def test_what_another_process_was_posting_is_given_time_to_arrive(tmp_path: Path) -> None:
+    async def story(made: Delivering) -> None:
+        number = made.say("hello")
+        with made.store.atomic() as db:  # begun long ago, or by another clock
+            begun = clock.after(clock.now(), -3600)
+            outbox.begin(db, made.found(number), 0, "digest", begun)
+        made.anew()
+        assert (made.deliverer.drain(), made.states()) == (0, ["unknown"])
+        assert 100 < (made.deliverer.deadline() or 0) <= 120
+
+    run(story, tmp_path, settle=120.0)
+
+
+def test_patience_that_is_asked_for_wears_nothing_out(tmp_path: Path) -> None:
+    async def story(made: Delivering) -> None:
+        number = made.say("hello")
+        with made.store.atomic() as db:
+            db.execute("UPDATE outbound_deliveries SET attempts = ?", (TRIES - 1,))
+        await made.until(lambda: made.found(number).next_attempt_at is not None)
+        assert made.found(number).attempts == TRIES - 1
+        order(made, number)
+        await made.done()
+        assert made.states() == ["sent"]
+
+    run(story, tmp_path, Fault("reject", retry_after=100.0))
+
+
+@pytest.mark.parametrize("kind", ["unsure-before", "unsure-after"])
+def test_a_file_is_there_once_though_its_answer_was_lost(tmp_path: Path, kind: str) -> None:
+    async def story(made: Delivering) -> None:
+        for text in ("one", "two"):
+            number = made.say(text)
+            with made.store.atomic() as db:
+                outbound.attach(db, number, [Attachment("same name", 1, "sha")])
+            await made.done()
+        names = [one["name"] for one in made.remote.accepted() if one["call"] == "file"]
+        assert names == ["same name"] * 2
+
+    run(story, tmp_path, Fault(kind, "send_file", times=2), capabilities=tuple(ALL))
 
 
 def test_files_follow_once(tmp_path: Path) -> None:
@@ -444,7 +488,7 @@ def test_files_follow_once(tmp_path: Path) -> None:
                     " VALUES (?, ?, ?, 1, ?)",
                     (number, at, name, name),
                 )
-        await made.until(lambda: made.found(number).attempts == 1)
+        await made.until(lambda: made.found(number).next_attempt_at is not None)
         order(made, number)
         await made.done()
         accepted = [one.get("text", one.get("name")) for one in made.remote.accepted()]

@@ -4,7 +4,7 @@ be made twice by a library, so whoever calls is told the outcome, and decides.""
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,21 +128,51 @@ class Api:
                 raise
 
     async def find(self, place: Place, mark: str, after: str | None, since: str) -> str | None:
-        """The id of what was posted with a mark, if it is there: later than `after`, else than some
-        time before the moment `since`."""
-        oldest = after or f"{clock.parse(since).timestamp() - LOOK_BACK:.6f}"
-        chat, with_marks = channel_id(place.chat_jid), {"include_all_metadata": True}
-        pages = (
-            self.replies(chat, place.thread, oldest, **with_marks)
-            if place.thread
-            else self.history(chat, oldest=oldest, **with_marks)
-        )
-        async for page in pages:
-            for message in page:
-                given = message.get("metadata") or {}
-                if (given.get("event_payload") or {}).get("id") == mark:
-                    return str(message["ts"])
+        """The id of what was posted with a mark, if it is there: later than `after`, and from about
+        the moment `since` on."""
+        async for message in self._later(place, after, since):
+            given = message.get("metadata") or {}
+            if (given.get("event_payload") or {}).get("id") == mark:
+                return str(message["ts"])
         return None
+
+    async def find_file(
+        self, place: Place, file: OutgoingFile, sent: Collection[str], after: str | None, since: str
+    ) -> str | None:
+        """The id of a file of this name and size that was posted then, and is none of those `sent`
+        before. Slack takes no mark with a file."""
+        me = (await self.get("auth.test")).get("user_id")
+        async for message in self._later(place, after, since):
+            for one in message.get("files") or ():
+                is_such = one.get("title") == file.name and one.get("size") == file.size
+                if is_such and one.get("id") not in sent and message.get("user") == me:
+                    return str(one["id"])
+        return None
+
+    async def _later(self, place: Place, after: str | None, since: str) -> AsyncIterator[Message]:
+        """What stands in a chat, or a thread, later than `after`. What is much older than `since`
+        is left out, but never all of it: our clock may be ahead of Slack's."""
+        begun = f"{clock.parse(since).timestamp() - LOOK_BACK:.6f}"
+        async for page in self._newest(place, after or "0", max(after or "0", begun)):
+            for message in page:
+                if message["ts"] > (after or "0"):
+                    yield message
+
+    async def _newest(self, place: Place, after: str, oldest: str) -> AsyncIterator[list[Message]]:
+        chat, with_marks = channel_id(place.chat_jid), {"include_all_metadata": True}
+        if place.thread:
+            is_empty = True
+            for begin in dict.fromkeys((oldest, after)):
+                async for page in self.replies(chat, place.thread, begin, **with_marks):
+                    is_empty = is_empty and all(one["ts"] == place.thread for one in page)
+                    yield page
+                if not is_empty:
+                    return
+            return
+        async for page in self.history(chat, oldest=after, **with_marks):
+            yield page
+            if page and page[-1]["ts"] < oldest:
+                return
 
     def history(self, chat: str, **arguments: Any) -> AsyncIterator[list[Message]]:
         """The pages of a chat's messages outside of threads, the newest first."""

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -82,6 +82,17 @@ class SlackChannel:
     async def find(self, place: Place, mark: str, after_id: str | None, since: str) -> str | None:
         """The id of what was posted with this mark. Raises NotSent, NeverSent, Away."""
         return await self._api.find(place, mark, after_id, since)
+
+    async def find_file(
+        self,
+        place: Place,
+        file: OutgoingFile,
+        sent: Collection[str],
+        after_id: str | None,
+        since: str,
+    ) -> str | None:
+        """The id of such a file, which is none of those `sent`. Raises NotSent, NeverSent, Away."""
+        return await self._api.find_file(place, file, sent, after_id, since)
 
     async def send_file(self, place: Place, file: OutgoingFile) -> str:
         """Post a file; its id. Raises NotSent, NeverSent, Unsure, Away."""
