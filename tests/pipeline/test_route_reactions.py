@@ -333,6 +333,19 @@ def test_an_edit_that_came_first_is_of_the_message_that_follows(dev: Team) -> No
     assert (prompt.count("newest"), ">as it was<" in prompt) == (1, False)
 
 
+def test_edits_that_come_out_of_their_order(dev: Team) -> None:
+    line = dev.said("what is 6 * 7?")
+    first, second = dev.ts(), dev.ts()
+    dev.edited(line, "what is 6 * 9?", at=second)
+    dev.edited(line, "<@U0BOT> what is 6 * 8?", at=first)
+    dev.route()
+    assert dev.runs() == [], "it doesn't say that any more"
+    dev.said("<@U0BOT> well?")
+    dev.route()
+    prompt = dev.told(dev.claimed())
+    assert ("6 * 9" in prompt, "6 * 8" in prompt) == (True, False)
+
+
 def test_what_is_said_in_threads_at_once_is_answered_in_each(dev: Team) -> None:
     for more in ({}, {"thread_ts": THREAD}, {"thread_ts": "1699999999.000002"}):
         dev.said("<@U0BOT> go", **more)
