@@ -60,9 +60,9 @@ class Team:
         self.came(callback(message(text, user=user, ts=ts, **more)))
         return str(ts)
 
-    def edited(self, ts: str, text: str, user: str = "U0ANN", **more: Any) -> None:
+    def edited(self, ts: str, text: str, user: str = "U0ANN", at: str = "", **more: Any) -> None:
         """What somebody said is edited."""
-        at = self.ts()
+        at = at or self.ts()
         after = {"type": "message", "user": user, "ts": ts, "text": text, **more}
         after["edited"] = {"user": user, "ts": at}
         event = {"type": "message", "subtype": "message_changed", "channel": "C0DEV", "ts": at}

@@ -61,7 +61,7 @@ class Holder:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
-        self.host.state(False, None)
+            self.host.state(False, None)
 
     def _buttons(self, reply: Reply) -> tuple[Button, ...]:
         if "buttons" not in self.network.capabilities:

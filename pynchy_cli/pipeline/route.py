@@ -16,7 +16,7 @@ from pynchy_cli.model import Group, Message
 from pynchy_cli.routing import reacting, showing
 from pynchy_cli.routing.orders import Orders
 from pynchy_cli.routing.said import Said
-from pynchy_cli.store import failures, groups, messages, outbound, runs
+from pynchy_cli.store import edits, failures, groups, messages, outbound, runs
 from pynchy_cli.store.connection import Connection
 
 SINGLE = True
@@ -135,7 +135,7 @@ class Router:
         for message, said in ((one.message, one.said) for one in decided):
             if message.seq <= cursor and not failures.has(db, STAGE, _subject(message)):
                 continue
-            if said is None:
+            if said is None or (said.original is not None and edits.is_overtaken(db, message)):
                 continue
             showing.show(db, group, message, now)
             if _is_answered_by_host(db, said):

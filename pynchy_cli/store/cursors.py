@@ -17,11 +17,11 @@ THREADS = 50
 
 def known(db: Connection, channel: str) -> list[tuple[str, str | None, str | None, str]]:
     """The chats of a channel that belong to a group: address, cursor and floor, where there are
-    some, and when the group was added."""
+    some, and when the group came there."""
     rows = db.execute(
-        "SELECT c.jid, k.cursor_value, k.floor_value, g.added_at FROM chats c"
-        " JOIN registered_groups g ON g.jid = c.jid OR g.folder ="
-        " (SELECT group_folder FROM group_chats WHERE jid = c.jid)"
+        "SELECT c.jid, k.cursor_value, k.floor_value, coalesce(l.linked_at, g.added_at)"
+        " FROM chats c LEFT JOIN group_chats l ON l.jid = c.jid"
+        " JOIN registered_groups g ON g.jid = c.jid OR g.folder = l.group_folder"
         " LEFT JOIN channel_cursors k ON k.channel = c.channel AND k.chat_jid = c.jid"
         " WHERE c.channel = ? ORDER BY c.last_message_at DESC",
         (channel,),

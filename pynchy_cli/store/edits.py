@@ -17,6 +17,17 @@ def adopt(db: Connection, chat_jid: str, stored_id: str, seq: int) -> None:
     )
 
 
+def is_overtaken(db: Connection, edit: Message) -> bool:
+    """Whether the message of an edit was edited again later, or deleted, and that came before."""
+    row = db.execute(
+        "SELECT 1 FROM messages e JOIN messages m ON m.replaces = e.replaces WHERE e.seq = ?"
+        " AND m.seq < e.seq AND m.verdict = 'allowed' AND (m.message_type = 'deletion'"
+        " OR m.message_type = 'edit' AND m.timestamp > e.timestamp) LIMIT 1",
+        (edit.seq,),
+    ).fetchone()
+    return row is not None
+
+
 def versions(db: Connection, edit: Message) -> list[str]:
     """What the message that an edit is of said before the edit, as it came and after each earlier
     edit; nothing where that message isn't known."""

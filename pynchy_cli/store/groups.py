@@ -109,8 +109,8 @@ def link(db: Connection, folder: str, jid: str, now: str) -> None:
     highest = _highest(db)
     db.execute("UPDATE chats SET cleared_seq = ? WHERE jid = ?", (highest, jid))
     db.execute(
-        "INSERT INTO group_chats(jid, group_folder, since_seq) VALUES (?, ?, ?)",
-        (jid, folder, highest),
+        "INSERT INTO group_chats(jid, group_folder, since_seq, linked_at) VALUES (?, ?, ?, ?)",
+        (jid, folder, highest, now),
     )
 
 

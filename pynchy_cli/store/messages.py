@@ -215,7 +215,7 @@ _NEWEST = _COLUMNS.replace(
     "m.content",
     "coalesce((SELECT content FROM messages newer WHERE newer.replaces = m.seq"
     " AND newer.message_type = 'edit' AND newer.verdict = 'allowed'"
-    " ORDER BY newer.seq DESC LIMIT 1), m.content)",
+    " ORDER BY newer.timestamp DESC, newer.seq DESC LIMIT 1), m.content)",
 )
 """A message as it was edited last."""
 

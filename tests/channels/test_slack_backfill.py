@@ -6,12 +6,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pynchy_cli.channels.slack import backfill
+from pynchy_cli.channels.slack import api, backfill
 from tests.slack_host import Book, held, until
 from tests.slack_server import SlackServer
 
@@ -220,5 +221,101 @@ def test_what_was_changed_meanwhile(slack: SlackServer, dev: str, tmp_path: Path
             await until(lambda: len(book.events) == 2)
         edit = book.events[1].message
         assert (edit.message_type, edit.replaces, edit.content) == ("edit", f"slack-{ts}", "hello")
+
+    asyncio.run(scenario())
+
+
+def test_replies_to_what_was_said_far_back_in_a_long_absence(
+    slack: SlackServer, dev: str, tmp_path: Path
+) -> None:
+    now = time.time()
+    first = slack.say("alice", dev, "first", at=now - 500, silent=True)
+    for at in range(api.PAGE + 5):
+        slack.say("bob", dev, f"talk {at}", at=now - 400 + at, silent=True)
+    slack.say("bob", dev, "to the first", first, at=now - 20, silent=True)
+
+    async def scenario() -> None:
+        book = Book(tmp_path, dev, added=-1000)
+        async with held(slack, book):
+            await until(lambda: book.cursor(dev))
+        assert book.texts[-1] == "to the first"
+
+    asyncio.run(scenario())
+
+
+def test_what_is_said_while_threads_are_read_is_not_taken_for_read(
+    slack: SlackServer, dev: str, tmp_path: Path
+) -> None:
+    old = slack.say("alice", dev, "old", silent=True)
+    known = slack.say("bob", dev, "in a thread", old, silent=True)
+    slack.fault("conversations.replies", "hold")
+
+    async def scenario() -> None:
+        book = Book(tmp_path, dev, added=-100)
+        async with held(slack, book):
+            await until(slack.held)
+            slack.say("alice", dev, "never heard of", silent=True)
+            slack.say("bob", dev, "in the thread, too", old, silent=True)
+            slack.release()
+            await until(lambda: book.cursor(dev))
+            assert book.texts[-1] == "in the thread, too"
+            assert book.cursor(dev) == known
+
+    asyncio.run(scenario())
+
+
+def test_what_was_edited_long_after_it_was_said(
+    slack: SlackServer, dev: str, tmp_path: Path
+) -> None:
+    now = time.time()
+    ts = slack.say("alice", dev, "helo", at=now - 2000, silent=True)
+    slack.say("alice", dev, "known", at=now - 1999, silent=True)
+    slack.edit(dev, ts, "hello")
+
+    async def scenario() -> None:
+        book = Book(tmp_path, dev, added=-3000)
+        cursor = f"{now - 1000:.6f}"
+        book.known[dev] = replace(book.known[dev], cursor=cursor, floor=f"{now - 2900:.6f}")
+        async with held(slack, book):
+            await until(lambda: "edit" in [event.message.message_type for event in book.events])
+        assert book.events[0].message.id == f"slack-{ts}"
+        assert book.texts == ["hello", "hello"]
+
+    asyncio.run(scenario())
+
+
+def test_nothing_from_before_a_group_came_there_again(
+    slack: SlackServer, dev: str, tmp_path: Path
+) -> None:
+    now = time.time()
+    slack.say("alice", dev, "while no group was there", at=now - 200, silent=True)
+    slack.say("alice", dev, "to the group", at=now - 20, silent=True)
+
+    async def scenario() -> None:
+        book = Book(tmp_path, dev, added=-100)
+        cursor = f"{now - 1000:.6f}"
+        book.known[dev] = replace(book.known[dev], cursor=cursor, floor=cursor)
+        async with held(slack, book):
+            await until(lambda: "to the group" in book.texts)
+        assert book.texts == ["to the group"]
+
+    asyncio.run(scenario())
+
+
+def test_what_was_said_while_we_were_thrown_out(
+    slack: SlackServer, dev: str, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        book = Book(tmp_path, dev, added=-100)
+        async with held(slack, book):
+            slack.say("alice", dev, "before")
+            await until(lambda: book.texts and book.cursor(dev))
+            slack.kick(dev)
+            slack.say("alice", dev, "meanwhile", silent=True)
+            slack.invite(dev, "alice")
+            slack.say("alice", dev, "after")
+            await until(lambda: book.holds(3))
+            assert book.texts == ["before", "meanwhile", "after"]
+            assert book.states == [(True, None)]
 
     asyncio.run(scenario())

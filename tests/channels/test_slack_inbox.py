@@ -4,6 +4,7 @@ Slack: whatever names, histories and the database do meanwhile."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,48 @@ def test_of_what_is_too_much_the_oldest_is_fetched_again_later() -> None:
         running.cancel()
         assert shelf.stored == ["2", "3", "4"]
         assert shelf.acked == ["e2", "e3", "e4"]
+
+    asyncio.run(scenario())
+
+
+class Kept(Shelf):
+    """One on which two things lie from a process before us, and nothing's turn has come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = [1, 2]
+        self.is_its_turn = False
+
+    def kept(self) -> list[tuple[int, str, str]]:
+        return [(row, "events_api", json.dumps({"text": f"kept {row}"})) for row in self.rows]
+
+    def keep(self, came: Sequence[tuple[str, str]]) -> list[int]:
+        raise DatabaseBusy("somebody else writes")
+
+    def is_settled(self, chat_jid: str) -> bool:
+        return self.is_its_turn
+
+
+def test_what_slack_was_told_of_is_not_let_go() -> None:
+    def read(payload: Mapping[str, Any], kind: str) -> Read:
+        said = NewMessage(payload["text"], "slack:C1", "U1", "Alice", payload["text"], clock.now())
+        return Read(Event(said))
+
+    async def scenario() -> None:
+        shelf = Kept()
+        shelf.busy = False
+        taken = inbox.Inbox(shelf, read, shelf, shelf, most=3)
+        running = asyncio.ensure_future(taken.run())
+        await asyncio.sleep(0)
+        for at in range(4):
+            taken.put({"envelope_id": f"e{at}", "type": "events_api", "payload": {"text": str(at)}})
+        assert shelf.lost == ["slack:C1"] * 3
+        shelf.is_its_turn = True
+        taken.stir()
+        await until(lambda: shelf.acked)
+        running.cancel()
+        assert shelf.stored == ["kept 1", "kept 2", "0"]
+        assert shelf.acked == ["e0"]
 
     asyncio.run(scenario())
 

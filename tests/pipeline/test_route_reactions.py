@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pynchy_cli.store import edits, messages
+from pynchy_cli import clock
+from pynchy_cli.config.settings import GroupRules, Settings
+from pynchy_cli.model import CHAT_LANE, THREAD_LANE
+from pynchy_cli.store import edits, messages, runs, sessions, steering
 from tests.slack_payloads import JID
-from tests.slack_team import Team, team
+from tests.slack_team import WORKER, Team, team
 
 THREAD = "1699999999.000001"
 
@@ -333,6 +336,19 @@ def test_an_edit_that_came_first_is_of_the_message_that_follows(dev: Team) -> No
     assert (prompt.count("newest"), ">as it was<" in prompt) == (1, False)
 
 
+def test_edits_that_come_out_of_their_order(dev: Team) -> None:
+    line = dev.said("what is 6 * 7?")
+    first, second = dev.ts(), dev.ts()
+    dev.edited(line, "what is 6 * 9?", at=second)
+    dev.edited(line, "<@U0BOT> what is 6 * 8?", at=first)
+    dev.route()
+    assert dev.runs() == [], "it doesn't say that any more"
+    dev.said("<@U0BOT> well?")
+    dev.route()
+    prompt = dev.told(dev.claimed())
+    assert ("6 * 9" in prompt, "6 * 8" in prompt) == (True, False)
+
+
 def test_what_is_said_in_threads_at_once_is_answered_in_each(dev: Team) -> None:
     for more in ({}, {"thread_ts": THREAD}, {"thread_ts": "1699999999.000002"}):
         dev.said("<@U0BOT> go", **more)
@@ -344,3 +360,57 @@ def test_what_is_said_in_threads_at_once_is_answered_in_each(dev: Team) -> None:
         f"{JID}/1699999999.000002",
     ]
     assert [thread for _, thread in dev.replies()] == [f"{JID}/{THREAD}"]
+
+
+def test_threads_with_conversations_of_their_own_are_nobody_elses(tmp_path: Path) -> None:
+    """Two are at work at once: one is told more, one is stopped, one begins anew."""
+    rules = GroupRules(session_per_thread=True)
+    one, two = ({"thread_ts": f"169999999{number}.000002"} for number in (1, 2))
+    with team(tmp_path, settings=Settings(groups={"team": rules})) as dev:
+        for more in ({}, one, two):
+            dev.said("<@U0BOT> go", **more)
+        dev.route()
+        chat, first, second = (dev.claimed() for _ in range(3))
+        lanes = [f"{THREAD_LANE}{JID}/{more['thread_ts']}" for more in (one, two)]
+        assert [run.lane for run in (chat, first, second)] == [CHAT_LANE, *lanes]
+        with dev.context.store.atomic() as db:
+            for run in (chat, first, second):
+                sessions.begin(
+                    db,
+                    "team",
+                    run.lane,
+                    folder=str(run.id),
+                    owner=WORKER,
+                    sandbox=f"s{run.id}",
+                    runtime="r",
+                    now=clock.now(),
+                )
+                sessions.named(db, sessions.get(db, "team", run.lane), f"of {run.id}")
+
+        dev.said("<@U0BOT> and that, too", **two)
+        dev.said("<@U0BOT> stop", **one)
+        dev.route()
+        assert [asked for state, _, asked in dev.runs() if state == "running"] == [
+            None,
+            "stop",
+            None,
+        ]
+        assert [steering.is_more(dev.db, run) for run in (chat, first, second)] == [
+            False,
+            False,
+            True,
+        ]
+        with dev.context.store.atomic() as db:
+            taken = steering.absorb(db, second, clock.now())
+        assert taken is not None
+        assert [text in dev.told(taken) for text in ("go<", "and that, too", "stop")] == [
+            True,
+            True,
+            False,
+        ]
+
+        dev.said("<@U0BOT> reset context", **one)
+        dev.route()
+        known = [sessions.get(dev.db, "team", run.lane) for run in (chat, first, second)]
+        assert [one.session_id for one in known] == [f"of {chat.id}", None, f"of {second.id}"]
+        assert runs.mine(dev.db, second) is not None

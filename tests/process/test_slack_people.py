@@ -3,6 +3,7 @@ The stages are processes, and Slack is the tests' own."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from agent_runner.protocol.requests import Option, Question
 from pynchy_cli import clock
+from pynchy_cli.errors import EXIT_BROKEN
 from pynchy_cli.routing import question_text
 from pynchy_cli.store import outbound, questions, requests, runs
 from pynchy_cli.store.connection import Store
@@ -143,3 +145,15 @@ def said(slack: SlackServer, channel: str, thread: str, text: str) -> bool:
 
 def buttons(message: dict[str, Any]) -> bool:
     return any(block["type"] == "actions" for block in message.get("blocks", []))
+
+
+def test_somebody_revokes_our_token(slack: SlackServer, home: SlackHome) -> None:
+    """Nobody asks for ever with a token that is none any more, and people are told why."""
+    listening = home.living[0]
+    wait_for(lambda: slack.sockets() == 1, "a connection")
+    slack.token_error("token_revoked")
+    slack.kill()
+    assert listening.wait(60) == EXIT_BROKEN
+    told = json.loads(home.run("status", code=None))["stages"]["listen@slack"]
+    assert not told["running"]
+    assert "the token was revoked" in told["error"]

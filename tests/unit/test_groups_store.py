@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from pynchy_cli import clock
 from pynchy_cli.errors import GroupBusy, GroupInvalid, GroupUnknown
 from pynchy_cli.model import Chat, Group
-from pynchy_cli.store import chats, groups, messages
+from pynchy_cli.store import chats, cursors, groups, messages
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.migrate import migrate
 
@@ -120,6 +121,17 @@ def test_what_was_said_in_a_chat_before_the_group_came_there_is_none_of_its(
     assert messages.for_agent(store.db, "new", 0, 9, "slack:C/1") == []
     assert messages.first_unread(store.db, "new", 5) == 4
     assert messages.first_unread(store.db, "new", 5, "slack:C/1") == 5
+
+
+def test_a_chat_is_read_from_when_its_group_came_there(store: Store, add: Add) -> None:
+    add("work", "slack:A")
+    later = clock.after(NOW, 60)
+    with store.atomic() as db:
+        cursors.advance(db, "slack", "slack:C", "1700000000.000100", NOW)
+        groups.link(db, "work", "slack:C", later)
+    known = {jid: added_at for jid, _, _, added_at in cursors.known(store.db, "slack")}
+    assert known == {"slack:A": groups.get(store.db, "work").added_at, "slack:C": later}
+    assert later != NOW
 
 
 def test_a_group_stays_in_its_first_chat(store: Store, add: Add) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pynchy_cli import clock, log
 from pynchy_cli.channels.base import Away, Event, Known, NeverSent, NotSent
-from pynchy_cli.channels.slack.api import PAGE, Api, channel_id
+from pynchy_cli.channels.slack.api import Api, channel_id
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError
 
 OVERLAP = 300.0
@@ -183,28 +183,31 @@ class Backfill:
         return False
 
     async def _read(self, known: Known) -> None:
-        oldest = _oldest(known)
-        found = {one["ts"]: one for one in await self._messages(known, oldest) if _is_dated(one)}
-        messages = [found[ts] for ts in sorted(found, key=float) if float(ts) > oldest]
+        start = _start(known)
+        oldest = max(start, _seconds(known.cursor) - OVERLAP) if known.cursor else start
+        read, newest = await self._messages(known, oldest)
+        found = {one["ts"]: one for one in read if _is_dated(one) and float(one["ts"]) > start}
+        messages = [found[ts] for ts in sorted(found, key=float) if _touched(found[ts]) > oldest]
         for batch in _batches(messages):
             events = await self._reader.events(batch, known.chat_jid)
             self._host.take(events)
             await asyncio.sleep(0)
-        newest = messages[-1]["ts"] if messages else f"{oldest:.6f}"
         self._host.caught_up(known.chat_jid, max(newest, known.cursor or "", key=_seconds))
         if self._is_connected and known.chat_jid not in self._again:
             self._whole.add(known.chat_jid)
 
-    async def _messages(self, known: Known, oldest: float) -> list[Message]:
-        """What was said after `oldest`, in threads too; not in order."""
+    async def _messages(self, known: Known, oldest: float) -> tuple[list[Message], str]:
+        """What was said after `oldest`, in threads too, not in order; and the newest of it of which
+        is certain that nothing before it is missing. What is said while we read may be."""
         chat = channel_id(known.chat_jid)
         found: list[Message] = []
         threads = dict.fromkeys(known.threads)
-        looked_at = 0
+        newest = f"{oldest:.6f}"
         async for page in self._api.history(chat, wait=self._wait):
+            if not found:
+                newest = max([newest, *_moments(page)], key=_seconds)
             for message in page:
-                looked_at += 1
-                if "latest_reply" in message and looked_at <= PAGE:
+                if "latest_reply" in message:
                     threads.pop(message["ts"], None)
                     if _seconds(message["latest_reply"]) > oldest:
                         threads[message["ts"]] = None
@@ -213,7 +216,7 @@ class Backfill:
                 break
         for thread in threads:
             found += await self._replies(chat, thread, oldest)
-        return found
+        return found, newest
 
     async def _replies(self, chat: str, thread: str, oldest: float) -> list[Message]:
         found: list[Message] = []
@@ -236,10 +239,24 @@ class Backfill:
             await asyncio.sleep(left)
 
 
-def _oldest(known: Known) -> float:
-    """The time before which nothing is wanted, in seconds."""
-    floor = _seconds(known.floor) if known.floor else clock.parse(known.added_at).timestamp()
-    return max(floor, _seconds(known.cursor) - OVERLAP) if known.cursor else floor
+def _start(known: Known) -> float:
+    """The time before which nothing of a chat is wanted, in seconds."""
+    return max(_seconds(known.floor or ""), clock.parse(known.added_at).timestamp())
+
+
+def _moments(page: Sequence[Message]) -> Iterator[str]:
+    """When somebody spoke, as far as a page of a chat's history tells."""
+    for message in page:
+        if _is_dated(message):
+            yield message["ts"]
+            yield message.get("latest_reply") or message["ts"]
+
+
+def _touched(message: Message) -> float:
+    """When a message was said, or edited last, in seconds."""
+    edited = message.get("edited")
+    changed = edited if isinstance(edited, dict) and _is_dated(edited) else message
+    return max(float(message["ts"]), float(changed["ts"]))
 
 
 def _seconds(moment: str) -> float:

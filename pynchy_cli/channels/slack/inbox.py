@@ -129,11 +129,13 @@ class Inbox:
             frame.naming = loop.create_task(self._names.fetch(read.wants))
             self._namings.add(frame.naming)
             frame.naming.add_done_callback(self._named)
+        if read.joined is not None:  # what was said there before may be missing
+            self._history.missed(f"slack:{read.joined}")
         if frame.chat is not None:
             self._history.hurry(frame.chat)
         self._frames.append(frame)
         if len(self._frames) > self._most:
-            self._let_go(self._frames.popleft())
+            self._let_one_go()
         self._stirred.set()
 
     def stir(self) -> None:
@@ -266,7 +268,11 @@ class Inbox:
             if frame.read.joined is not None:
                 self._place.joined(frame.read.joined)
 
-    def _let_go(self, frame: _Frame) -> None:
+    def _let_one_go(self) -> None:
+        """One that Slack has heard nothing of: the oldest, or the one that came just now."""
+        if self._frames[-1].row is not None:  # a process before us had room for it
+            return
+        frame = self._frames.popleft() if self._frames[0].row is None else self._frames.pop()
         self._log.warning("too much waits; the oldest is fetched again later", chat=frame.chat)
         if frame.chat is not None:
             self._history.missed(frame.chat)

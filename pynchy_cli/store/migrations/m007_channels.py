@@ -97,6 +97,7 @@ CREATE TABLE message_files (
 CREATE INDEX message_files_waiting ON message_files(seq) WHERE state = 'waiting';
 
 ALTER TABLE group_chats ADD COLUMN since_seq INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE group_chats ADD COLUMN linked_at TEXT;
 
 ALTER TABLE processes ADD COLUMN connected INTEGER CHECK (connected IN (0, 1))
 """
