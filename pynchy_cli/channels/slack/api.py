@@ -62,6 +62,7 @@ class Api:
         )
         if goes_direct(rules.base_url):
             self.web.proxy = None
+        self._me: Message = {}
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -96,6 +97,11 @@ class Api:
         data = response.data
         return data if isinstance(data, dict) else {}
 
+    async def who(self) -> Message:
+        """Who we are there."""
+        self._me = await self.get("auth.test")
+        return self._me
+
     async def open_socket(self) -> str:
         """An address for one connection of Socket Mode."""
         answer = await self.ask(self.web.apps_connections_open, app_token=self.rules.app_token)
@@ -128,8 +134,9 @@ class Api:
                 raise
 
     async def find(self, place: Place, mark: str, after: str | None, since: str) -> str | None:
-        """The id of what was posted with a mark, if it is there: later than `after`, else than some
-        time before the moment `since`."""
+        """The id of what we posted with a mark, if it is there: later than `after`, else than some
+        time before the moment `since`. Others can give what they post any mark."""
+        me = self._me or await self.who()
         oldest = after or f"{clock.parse(since).timestamp() - LOOK_BACK:.6f}"
         chat, with_marks = channel_id(place.chat_jid), {"include_all_metadata": True}
         pages = (
@@ -140,7 +147,8 @@ class Api:
         async for page in pages:
             for message in page:
                 given = message.get("metadata") or {}
-                if (given.get("event_payload") or {}).get("id") == mark:
+                is_marked = (given.get("event_payload") or {}).get("id") == mark
+                if is_marked and _is_whose(message, me):
                     return str(message["ts"])
         return None
 
@@ -227,6 +235,12 @@ class Api:
             cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
             if cursor is None:
                 return
+
+
+def _is_whose(message: Message, me: Message) -> bool:
+    """Whether a message is of whom `auth.test` tells."""
+    keys = (("user", "user_id"), ("bot_id", "bot_id"))
+    return any(me.get(told) and message.get(key) == me[told] for key, told in keys)
 
 
 def stamped(ts: str) -> str:
