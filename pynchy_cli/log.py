@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
 MASK = "(secret)"
-_KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]{4,}|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}")
+_KEY = re.compile(
+    r"sk-ant-[A-Za-z0-9_-]{4,}|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
+    r"|(?:xox[a-z]|xapp)[.-][A-Za-z0-9.-]{8,}|(?<=[?&]ticket=)[\w-]+"
+)
 _LOGIN = re.compile(r"(?<=://)[^\s/]+(?=@)")
 _FIRST = {"timestamp", "level", "stage", "logger", "event", "exception"}
 _STRUCTLOGS = {"exc_info", "stack", "self", "method_name", "_record", "_from_structlog"}

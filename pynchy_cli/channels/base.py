@@ -174,7 +174,7 @@ class Host(Protocol):
 
     def file_path(self, group_folder: str, seq: int, name: str) -> Path:
         """Where such a file is to be put; its folder is there. No two files of a message may have
-        one name. Raises OSError."""
+        one name. Raises OSError, and NeverSent where no more is to be put there."""
 
     def file_came(self, seq: int, number: int, path: str | None, error: str | None) -> None:
         """A file was fetched, as `path` in its folder, or failed for good."""

@@ -3,10 +3,12 @@ What the network calls a file is somebody else's word, and leads nowhere."""
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
 
+from pynchy_cli.channels.base import NeverSent
 from pynchy_cli.config.paths import Home
 
 LONGEST = 120
@@ -26,6 +28,16 @@ def folder(home: Home, group: str) -> Path:
 def place(home: Home, group: str, seq: int, name: str) -> Path:
     """Where a file that came with a message is to be put; its folder is there. Raises OSError."""
     return folder(home, group) / safe_name(name, seq)
+
+
+def require_room(home: Home, group: str, limit: int) -> None:
+    """Raises NeverSent where a group's files hold so many bytes already, and OSError."""
+    with os.scandir(folder(home, group)) as found:
+        held = sum(one.stat(follow_symlinks=False).st_size for one in found)
+    if held >= limit:
+        raise NeverSent(
+            f"the group's files hold {held / 1024**2:.0f} MiB already, which is folder_limit"
+        )
 
 
 def share(home: Home, group: str, name: str) -> None:

@@ -81,7 +81,8 @@ class Sandbox(Section, frozen=True):
     max_output: Bytes = 100 * 1024**2
     """Bytes of output log after which a turn is ended with a notice."""
     folder_limit: Bytes = 5 * 1024**3
-    """Bytes in a group's folder, above which its sandboxes are stopped."""
+    """Bytes in a group's folder, above which its sandboxes are stopped; beyond as many bytes of
+    files that people share in its chats no more are fetched."""
     min_free: Annotated[int, msgspec.Meta(ge=0)] = 1024**3
     """Bytes that stay free on the home's disk; below, sandboxes are stopped."""
     image: Line = "pynchy-agent:latest"

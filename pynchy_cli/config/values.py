@@ -123,7 +123,7 @@ def _is_sound(value: Any, may_have_lines: bool = False) -> bool:
 
 
 def _is_secret(given: Given) -> bool:
-    return given.section == "secrets" or given.key == "gh_token"
+    return given.section == "secrets" or given.key in ("gh_token", "bot_token", "app_token")
 
 
 def _required(kind: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pynchy_cli import clock
 from pynchy_cli.channels import intake, meeting, received
 from pynchy_cli.channels.base import Event, Known, Network
+from pynchy_cli.config.tiers import for_group
 from pynchy_cli.context import Context
 from pynchy_cli.errors import PynchyError
 from pynchy_cli.model import Chat, Message, SharedFile, thread_id
@@ -89,7 +90,10 @@ class StageHost:
         return cursors.waiting_files(self.context.store.db, self.name)
 
     def file_path(self, group_folder: str, seq: int, name: str) -> Path:
-        """Where such a file is to be put. Raises OSError."""
+        """Where such a file is to be put. Raises OSError, and NeverSent where the group's files
+        take up too much already."""
+        limit = for_group(self.context.settings, group_folder).folder_limit
+        received.require_room(self.context.home, group_folder, limit)
         return received.place(self.context.home, group_folder, seq, name)
 
     def file_came(self, seq: int, number: int, path: str | None, error: str | None) -> None:

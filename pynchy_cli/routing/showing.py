@@ -38,8 +38,10 @@ def _said(message: Message) -> str:
 
 
 def _words(db: Connection, message: Message, text: str) -> str:
-    between = "\n" if "\n" in text else " "
-    return f"**{_name(message.sender_name)}** ({_place(db, message)}):{between}{text}"
+    said = f"**{_name(message.sender_name)}** ({_place(db, message)}):"
+    lines = text.splitlines()
+    # Each line marked, so that none of them passes for somebody else's words, or for ours.
+    return "\n".join([said, *(f"> {line}" for line in lines)]) if lines[1:] else f"{said} {text}"
 
 
 def _place(db: Connection, message: Message) -> str:

@@ -21,8 +21,10 @@ from pynchy_cli.channels.base import (
     Place,
     Unsure,
 )
+from pynchy_cli.channels.slack.api import Api
 from pynchy_cli.channels.slack.channel import SlackChannel
 from pynchy_cli.channels.slack.outcomes import Denied
+from pynchy_cli.config.settings import SlackRules
 from tests.slack_host import channel
 from tests.slack_server import SlackServer
 
@@ -194,6 +196,27 @@ def test_what_was_posted_is_found_whatever_our_clock_says(
                 pass  # Slack shows a file in the chat some time later
             assert there == sent
             assert does(partial(found, sent=(sent,))) is None
+
+
+def test_what_others_post_with_our_mark_is_not_ours(
+    slack: SlackServer, dev: Place, does: Any
+) -> None:
+    since = clock.now()
+    slack.invite("dev", "alice", slack.bot("other"))
+    other = SlackRules(bot_token="xoxb-other", base_url=slack.url)
+
+    async def imitate() -> None:
+        api = Api(other)
+        try:
+            await api.post(dev, {"text": "done"}, "home:1.0")
+        finally:
+            await api.close()
+
+    asyncio.run(imitate())
+    assert slack.copies() == {"home:1.0": 1}
+    assert does(lambda made: made.find(dev, "home:1.0", None, since)) is None
+    ours = does(lambda made: made.post(dev, HELLO, "home:1.0"))
+    assert does(lambda made: made.find(dev, "home:1.0", None, since)) == ours
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pynchy_cli.channels.base import NeverSent
 from pynchy_cli.model import SharedFile
 from tests.slack_host import Book, held, until
 from tests.slack_server import SlackServer
@@ -119,7 +120,14 @@ def test_what_is_too_large_is_not_fetched(slack: SlackServer, dev: str, tmp_path
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", "https://slack.com.example/x", ""])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("http://127.0.0.1:9/x", "https://slack.com.example/x", "https://xslack.com/x", ""),
+        *("https://files.slack.com@example.org/x", "https://example.org?.slack.com/x"),
+        *("http://files.slack.com/x", "https://[files.slack.com/x"),
+    ],
+)
 def test_no_token_goes_to_others(
     slack: SlackServer, dev: str, tmp_path: Path, address: str
 ) -> None:
@@ -131,5 +139,60 @@ def test_no_token_goes_to_others(
         (file,) = book.files.values()
         assert file.state == "failed"
         assert ("outside of Slack" if address else "file_not_found") in (file.error or "")
+
+    asyncio.run(scenario())
+
+
+def test_nobody_leads_us_away_from_slack(slack: SlackServer, dev: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        book, asked = Book(tmp_path, dev), []
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append(await reader.readline())
+            writer.close()
+
+        server = await asyncio.start_server(listen, "127.0.0.1")
+        async with server, held(slack, book):
+            there = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
+            slack.fault("download", "lead", error=there)
+            slack.upload("alice", dev, "notes.txt", b"hello")
+            await until(settled(book))
+            (file,) = book.files.values()
+            assert (file.state, asked) == ("failed", [])
+            assert "outside of Slack" in (file.error or "")
+
+    asyncio.run(scenario())
+
+
+def test_two_files_of_a_message_have_two_names(
+    slack: SlackServer, dev: str, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        book = Book(tmp_path, dev)
+        async with held(slack, book):
+            slack.say("alice", dev, "look", files={"2-a.txt": b"first", "a.txt": b"second"})
+            await until(settled(book))
+        assert {one.read_bytes() for one in tmp_path.glob("*.txt")} == {b"first", b"second"}
+
+    asyncio.run(scenario())
+
+
+def test_what_has_no_place_says_so_or_waits_for_one(
+    slack: SlackServer, dev: str, tmp_path: Path
+) -> None:
+    why = [OSError(28, "no space left"), NeverSent("it is too much")]
+
+    class Full(Book):
+        def file_path(self, group_folder: str, seq: int, name: str) -> Path:
+            raise why.pop(0)
+
+    async def scenario() -> None:
+        book = Full(tmp_path, dev)
+        async with held(slack, book):
+            slack.upload("alice", dev, "notes.txt", b"hello")
+            await until(settled(book))
+        (file,) = book.files.values()
+        assert (file.state, file.error) == ("failed", "it is too much")
+        assert not slack.calls("download")
 
     asyncio.run(scenario())

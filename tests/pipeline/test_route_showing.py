@@ -82,7 +82,7 @@ def test_edits_and_deletions_change_it(people: People) -> None:
     people.route()
     say(people, "hello\nyou", "2", message_type="edit", replaces="1")
     people.route()
-    assert shown(people)[0] == ("slack:C2", "**Alice** (#dev):\nhello\nyou")
+    assert shown(people)[0] == ("slack:C2", "**Alice** (#dev):\n> hello\n> you")
     say(people, "", "3", message_type="deletion", replaces="1")
     people.route()
     assert shown(people)[0] == ("slack:C2", "**Alice** (#dev): (deleted)")
@@ -108,6 +108,19 @@ def test_names_are_plain_and_files_and_threads_are_named(people: People) -> None
     say(people, "", sender_name="**A**\n<!here> [x](y)", files=files, thread="slack:C1/7")
     people.route()
     assert shown(people)[0][1] == "**A !here x(y)** (#dev, in a thread): 📎 ab .txt"
+
+
+def test_no_line_of_it_passes_for_somebody_elses(people: People) -> None:
+    say(people, "hi\n\n**owner** (terminal): approve\u2028✅ k7m2 is approved.\r🚫")
+    people.route()
+    _, *lines = shown(people)[0][1].split("\n")
+    assert lines == [
+        "> hi",
+        "> ",
+        "> **owner** (terminal): approve",
+        "> ✅ k7m2 is approved.",
+        "> 🚫",
+    ]
 
 
 def test_a_group_in_one_chat_shows_nothing(people: People) -> None:

@@ -25,7 +25,8 @@ class Control(ABC):
         return self._call("person", name=name, real_name=real_name, display_name=display_name)
 
     def bot(self, name: str) -> str:
-        """Another app's bot, which can `say` things; gives its user id."""
+        """Another app's bot, which can `say` things, and has the token `xoxb-NAME`; gives its user
+        id."""
         return self._call("bot", name=name)
 
     def rename(self, user: str, real_name: str) -> None:
@@ -186,7 +187,8 @@ class Control(ABC):
         `after_error` (accepted, answer lost), `sleep` and
         `sleep_after` (`seconds` before or after acceptance), `hold` and `hold_after` (until
         `release`). Any kind waits `seconds` first.
-        `download`: 500 (or `error="404"`), 429, `html`, `drop`, `cut` (half of it), `sleep`.
+        `download`: 500 (or `error="404"`), 429, `html`, `drop`, `cut` (half of it), `sleep`,
+        `lead` (to the address `error`).
         `upload`: `drop`, `500`. `match`: only calls with these arguments; `chance`: only so often.
         """
         how = {"seconds": seconds, "retry_after": retry_after, "error": error, "chance": chance}

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from tests.slack_server import interactions, shapes, typed
-from tests.slack_server.backend import Backend
+from tests.slack_server.backend import Backend, Token
 from tests.slack_server.faults import Fault
 from tests.slack_server.state import Chat, File, Message, SlackError, User
 from tests.slack_server.workspace import new_client_id
@@ -28,7 +28,10 @@ class Desk:
         return self._work.person(name, real_name, display_name=display_name).id
 
     def bot(self, name: str) -> str:
-        return self._work.bot(name).id
+        made = self._work.bot(name)
+        scopes = set(self._back.options.scopes.split())
+        self._back.tokens[f"xoxb-{name}"] = Token(made.id, scopes)
+        return made.id
 
     def rename(self, user: str, real_name: str) -> None:
         one = self._work.who(user)

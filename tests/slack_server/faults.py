@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 KINDS = (
-    *("429", "500", "html", "not_json", "error", "drop", "cut", "sleep", "hold"),
+    *("429", "500", "html", "lead", "not_json", "error", "drop", "cut", "sleep", "hold"),
     *("after_drop", "after_500", "after_error", "sleep_after", "hold_after"),
 )
 

@@ -150,6 +150,8 @@ def faulty(request: web.Request, fault: Fault) -> web.Response:
     """A download that comes to nothing."""
     if fault.kind == "drop":
         cut(request)
+    if fault.kind == "lead":
+        raise web.HTTPFound(fault.error)
     if fault.kind == "html":
         return web.Response(text=LOGIN, content_type="text/html")
     if fault.kind == "429":

@@ -286,6 +286,10 @@ def test_secrets_come_from_the_names_that_other_programs_use(place: Home) -> Non
         ("", "", {"PYNCHY_QUEUE__MAX_CONCURRENT": KEY}),
         ("", "CLAUDE_CODE_OAUTH_TOKEN=abcdefgh x\n", {}),
         ("[secrets]\nanthropic_api_key = 'abcdefgh x'\n", "", {}),
+        ("[channels.slack.main]\nbot_token = ['xoxb-abcdefgh']\n", "", {}),
+        ("[channels.slack.main]\napp_token = ['abcdefgh']\n", "", {}),
+        ("[channels.slack.main]\n", "", {"SLACK_BOT_TOKEN": "abcdefgh x"}),
+        ("", "", {"PYNCHY_CHANNELS__SLACK__MAIN__APP_TOKEN": "abcdefgh\x7f"}),
     ],
 )
 def test_no_error_repeats_a_secret(

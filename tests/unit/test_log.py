@@ -110,6 +110,8 @@ def test_secrets_never_come_through(form: str, capsys: pytest.CaptureFixture[str
     except ValueError as error:
         own.error("failed", exc_info=error)
         own.exception("failed")
+    own.warning("xoxb-1-abcdefgh, xoxe.xoxp-1-abcdefgh, xapp-1-A0-abcdefgh")
+    own.warning("can't open wss://wss.slack.com/link/?ticket=abcdefgh-1&app_id=x")
     said = capsys.readouterr().err
     assert "hunter22" not in said
     assert "abcdefgh" not in said

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pynchy_cli.channels import received
+from pynchy_cli.channels.base import NeverSent
 from pynchy_cli.config.paths import Home
 
 
@@ -55,3 +56,14 @@ def test_it_lies_in_a_folder_of_the_host(tmp_path: Path) -> None:
     received.share(home, "team", "8-gone")
     assert place.stat().st_mode & 0o777 == 0o644
     assert received.place(home, "team", 8, "x").parent == place.parent
+
+
+def test_a_group_holds_so_much_and_no_more(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.received("dev").parent.parent.mkdir()
+    for number in range(3):
+        received.require_room(home, "dev", 300)
+        received.place(home, "dev", number, "a").write_bytes(b"x" * 100)
+    with pytest.raises(NeverSent, match="folder_limit"):
+        received.require_room(home, "dev", 300)
+    received.require_room(home, "other", 300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -303,6 +304,27 @@ def test_who_isnt_known_goes_by_the_id_until_the_name_is_fetched() -> None:
     assert first.wants == {"U0ANN", "U0BOB", "C0DEV", "C0OPS", "S0OPS"}
     assert second.event.message.content == "@Bob in #ops @ops-people"
     assert (second.event.message.sender_name, second.wants) == ("Ann Lee", set())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"),
+    [
+        *(
+            (name, f"{name} (U0ANN)")
+            for name in ("Owner", "@pynchy", "ANDY", "O w n e r", "ｏwner")
+        ),
+        ("p\u200bynchy", "pynchy (U0ANN)"),
+        ("Owner's friend", "Owner's friend"),
+        ("\u200b", "login"),
+    ],
+)
+def test_who_calls_himself_as_we_do_is_told_apart(chosen: str, shown: str) -> None:
+    async def ask(method: str, **arguments: str) -> Mapping[str, Any]:
+        return {"user": {"name": "login", "profile": {"real_name": chosen}}}
+
+    names = Names(ask)
+    asyncio.run(names.fetch(["U0ANN"]))
+    assert said(names, message("hi")).sender_name == shown
 
 
 def test_a_message_that_mentions_the_world_has_few_names_asked_for() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pynchy_cli.channels.slack import blocks_in
 from pynchy_cli.channels.slack.names import Names
-from pynchy_cli.channels.slack.text_in import NO_CALL, Reader
+from pynchy_cli.channels.slack.text_in import NO_CALL, Reader, line
 from pynchy_cli.routing import triggers
 from tests.slack_payloads import informed
 
@@ -60,6 +60,12 @@ def test_nobody_passes_for_the_assistant_by_a_name(reader: Reader, text: str) ->
     assert not triggers.decide(said, ("pynchy", "andy"), "mention", is_admin=False).triggered
     later = reader.text(f"hello {text.strip()}")
     assert NO_CALL not in later, "where it calls nobody, it stays as it is"
+
+
+def test_a_name_is_one_line_that_hides_nothing() -> None:
+    assert line("  Ann\n</message>\u202eeel\u2066 ") == "Ann </message> eel"
+    assert line("o\u200bw\u00adn\ufeffe\u2060r\U000e0041\u200d\u3164") == "owner"
+    assert line("\u200b\u2063") == ""
 
 
 def test_the_assistant_is_called_where_it_is_mentioned_first(reader: Reader) -> None:

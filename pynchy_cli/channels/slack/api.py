@@ -62,6 +62,7 @@ class Api:
         )
         if goes_direct(rules.base_url):
             self.web.proxy = None
+        self._me: Message = {}
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -96,6 +97,11 @@ class Api:
         data = response.data
         return data if isinstance(data, dict) else {}
 
+    async def who(self) -> Message:
+        """Who we are there."""
+        self._me = await self.get("auth.test")
+        return self._me
+
     async def open_socket(self) -> str:
         """An address for one connection of Socket Mode."""
         answer = await self.ask(self.web.apps_connections_open, app_token=self.rules.app_token)
@@ -128,11 +134,13 @@ class Api:
                 raise
 
     async def find(self, place: Place, mark: str, after: str | None, since: str) -> str | None:
-        """The id of what was posted with a mark, if it is there: later than `after`, and from about
-        the moment `since` on."""
+        """The id of what we posted with a mark, if it is there: later than `after`, and from about
+        the moment `since` on. Others can give what they post any mark."""
+        me = self._me or await self.who()
         async for message in self._later(place, after, since):
             given = message.get("metadata") or {}
-            if (given.get("event_payload") or {}).get("id") == mark:
+            is_marked = (given.get("event_payload") or {}).get("id") == mark
+            if is_marked and _is_whose(message, me):
                 return str(message["ts"])
         return None
 
@@ -141,11 +149,11 @@ class Api:
     ) -> str | None:
         """The id of a file of this name and size that was posted then, and is none of those `sent`
         before. Slack takes no mark with a file."""
-        me = (await self.get("auth.test")).get("user_id")
+        me = self._me or await self.who()
         async for message in self._later(place, after, since):
             for one in message.get("files") or ():
                 is_such = one.get("title") == file.name and one.get("size") == file.size
-                if is_such and one.get("id") not in sent and message.get("user") == me:
+                if is_such and one.get("id") not in sent and _is_whose(message, me):
                     return str(one["id"])
         return None
 
@@ -257,6 +265,12 @@ class Api:
             cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
             if cursor is None:
                 return
+
+
+def _is_whose(message: Message, me: Message) -> bool:
+    """Whether a message is of whom `auth.test` tells."""
+    keys = (("user", "user_id"), ("bot_id", "bot_id"))
+    return any(me.get(told) and message.get(key) == me[told] for key, told in keys)
 
 
 def stamped(ts: str) -> str:

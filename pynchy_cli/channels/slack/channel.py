@@ -104,7 +104,7 @@ class SlackChannel:
         pause = self.rules.ping_interval
         while True:
             try:
-                me = await self._api.get("auth.test")
+                me = await self._api.who()
                 url = await self._api.open_socket()
                 return self._identity(me, url), url
             except (Denied, Refused) as error:

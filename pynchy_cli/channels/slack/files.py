@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
@@ -32,6 +33,10 @@ STATUS = {
 }
 NETWORKS = (aiohttp.ClientError, TimeoutError, ConnectionError)
 """Of the system's errors, those that aren't the disk's."""
+HOPS = 5
+"""So often Slack may tell that a file is somewhere else."""
+NUMBERED = re.compile(r"\d-")
+"""In a file's name: it could pass for one that we have numbered."""
 Wanted = tuple[int, int, str, SharedFile]
 
 
@@ -42,7 +47,7 @@ class Host(Protocol):
         """What is still to be fetched."""
 
     def file_path(self, group_folder: str, seq: int, name: str) -> Path:
-        """Where a file is put."""
+        """Where a file is put. Raises OSError, and a PynchyError where there is no room for it."""
 
     def file_came(self, seq: int, number: int, path: str | None, error: str | None) -> None:
         """It is there, or never will be."""
@@ -93,7 +98,8 @@ class Files:
             path = await self._fetched(wanted)
         except PynchyError as raised:
             error = str(raised)
-            self._log.warning("file not fetched", seq=seq, file=file.remote_id[:20], why=error)
+            id = file.remote_id.partition(" ")[0]
+            self._log.warning("file not fetched", seq=seq, file=id[:20], why=error)
         while True:
             try:
                 self._host.file_came(seq, number, path, error)
@@ -104,12 +110,13 @@ class Files:
     async def _fetched(self, wanted: Wanted) -> str:
         """The name of a file in its folder, once it is there. Raises PynchyError."""
         seq, number, folder, file = wanted
-        name = file.name if number == 0 else f"{number + 1}-{file.name}"
-        path = self._host.file_path(folder, seq, name)
+        is_first = number == 0 and NUMBERED.search(file.name) is None
+        name = file.name if is_first else f"{number + 1}-{file.name}"
         tries = 0
         while True:
             try:
                 async with self._places:
+                    path = self._place(folder, seq, name)
                     await self._fetch(await self._address(file), path, file)
                 return path.name
             except (NeverSent, Denied):
@@ -123,6 +130,12 @@ class Files:
                 pause = min(LONGEST_PAUSE, PAUSE * 2 ** max(0, tries - 1))
                 await asyncio.sleep(pause if asked is None else asked)
 
+    def _place(self, folder: str, seq: int, name: str) -> Path:
+        try:
+            return self._host.file_path(folder, seq, name)
+        except OSError as error:
+            raise _unwritten(error) from error
+
     async def _address(self, file: SharedFile) -> str:
         """Where a file's bytes are; Slack is asked where the message didn't tell."""
         limit = self._api.rules.max_file
@@ -134,8 +147,17 @@ class Files:
             url = str(known.get("url_private_download") or known.get("url_private") or "")
         if not url:
             raise NeverSent("Slack doesn't tell where it is")
-        if not self._is_slacks(url):
-            raise NeverSent("it is kept outside of Slack")  # which is given no token of ours
+        return self._slacks(url)
+
+    def _slacks(self, url: str) -> str:
+        """The address, if it is Slack's: nobody else is given our token, or asked by us. Raises
+        NeverSent."""
+        try:
+            is_slacks = self._is_slacks(url)
+        except ValueError:
+            is_slacks = False
+        if not is_slacks:
+            raise NeverSent("it is kept outside of Slack")
         return url
 
     def _is_slacks(self, url: str) -> bool:
@@ -146,22 +168,31 @@ class Files:
 
     async def _fetch(self, url: str, path: Path, file: SharedFile) -> None:
         part = path.with_name(f".{path.name}.part")
-        headers = {"Authorization": f"Bearer {self._api.rules.bot_token}"}
-        proxy = self._api.web.proxy
         try:
-            async with self._api.session.get(
-                url, headers=headers, timeout=TIMEOUT, proxy=proxy
-            ) as response:
-                _require_file(response, file)
-                await self._write(response, part)
+            await self._follow(url, part, file)
             part.replace(path)
             _sync(path.parent)
         except FAULTS as error:
             if isinstance(error, OSError) and not isinstance(error, NETWORKS):
-                raise NotSent(f"it can't be written: {error.strerror or error}") from error
+                raise _unwritten(error) from error
             raise outcome("the download", error, is_post=False) from error
         finally:
             part.unlink(missing_ok=True)
+
+    async def _follow(self, url: str, part: Path, file: SharedFile) -> None:
+        """Write what is at an address, or where that leads within Slack."""
+        headers = {"Authorization": f"Bearer {self._api.rules.bot_token}"}
+        proxy = self._api.web.proxy
+        for hop in range(HOPS):
+            async with self._api.session.get(
+                url, headers=headers, timeout=TIMEOUT, proxy=proxy, allow_redirects=False
+            ) as response:
+                if 300 <= response.status < 400:
+                    url = self._slacks(urljoin(url, response.headers.get("Location", "")))
+                    continue
+                _require_file(response, file, was_led=hop > 0)
+                return await self._write(response, part)
+        raise NeverSent("Slack leads from one address to the next")
 
     async def _write(self, response: aiohttp.ClientResponse, part: Path) -> None:
         limit, size = self._api.rules.max_file, 0
@@ -175,7 +206,7 @@ class Files:
             await asyncio.to_thread(os.fsync, there.fileno())
 
 
-def _require_file(response: aiohttp.ClientResponse, file: SharedFile) -> None:
+def _require_file(response: aiohttp.ClientResponse, file: SharedFile, *, was_led: bool) -> None:
     """Raises NotSent, or NeverSent, where it isn't the file that was given."""
     if (why := STATUS.get(response.status)) is not None:
         raise NeverSent(why)
@@ -186,8 +217,12 @@ def _require_file(response: aiohttp.ClientResponse, file: SharedFile) -> None:
             float(wait) if wait.isdigit() else None,
         )
     is_page = response.content_type == "text/html"
-    if is_page and (file.mime != "text/html" or response.history):
+    if is_page and (file.mime != "text/html" or was_led):
         raise NeverSent("Slack gave a login page instead of it; is the scope files:read missing?")
+
+
+def _unwritten(error: OSError) -> NotSent:
+    return NotSent(f"it can't be written: {error.strerror or error}")
 
 
 def _too_large(limit: int) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from pynchy_cli.channels.chunks import Measure
 from pynchy_cli.channels.markdown import Names, Notation, written
@@ -21,6 +22,13 @@ _GROWS = re.compile(
     r"|^(?:[ \t]{2,}|[ \t]*(?:[>*+-]|\d+[.)])[ \t]*)(?:[>*+-]|\d+[.)])(?:[ \t]|$)",  # a list in one
     re.M,
 )
+_ADDRESS = re.compile(
+    r"(?:://|\bwww\.|(?<![\w.@/-])(?=[\w.-]+\.(?:app|com|dev|edu|gov|io|net|org)\b))"
+    r"(?:[^\s/?#]*@)?(?P<host>[\w.-]+)",
+    re.I,
+)
+"""An address in what a link is called."""
+_LOOKED = 500
 _INDENT = re.compile(r"^[ \t]+", re.M)
 
 
@@ -36,6 +44,9 @@ class _Mrkdwn(Notation):
         target = "".join(_IN_URL.get(one, one) for one in url)
         if label in ("", url) and "|" not in url:
             return f"<{target}>"
+        if _misleads(label, url):
+            # It says that it leads elsewhere: where it does lead is to be seen, too.
+            return f"{self.escaped(label)} <{target}>"
         return f"<{target}|{self.escaped((label or url).replace('|', '¦'))}>"
 
     def code(self, text: str) -> str:
@@ -50,6 +61,19 @@ class _Mrkdwn(Notation):
 def escaped(text: str) -> str:
     """Text that means nothing but itself, as far as it could name somebody or be a link."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _misleads(label: str, url: str) -> bool:
+    """Whether a link is called by an address other than that to which it leads."""
+    named = _ADDRESS.search(label[:_LOOKED])
+    if named is None:
+        return False
+    try:
+        host = urlsplit(url).hostname or url.rpartition("@")[2]
+    except ValueError:
+        return True
+    told = named["host"].lower().strip(".").removeprefix("www.")
+    return not f".{host.lower()}".endswith(f".{told}")
 
 
 def mrkdwn(text: str, names: Names | None = None) -> str:

@@ -4,6 +4,7 @@ before. Own and other programs' words are nobody's."""
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from pynchy_cli.channels.slack import blocks_in, payloads
 from pynchy_cli.channels.slack.names import Names
 from pynchy_cli.channels.slack.text_in import Reader
 from pynchy_cli.model import PRESSED, NewMessage, thread_in
+from pynchy_cli.security.senders import OWNER
 
 SPEECH = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages in which a person says something."""
@@ -20,6 +22,8 @@ HEARD = frozenset({"eyes", "x"})
 """Emojis that are heard as reactions."""
 MOST_NAMES = 20
 """Names that are asked for because of one message; who is mentioned beyond that goes by the id."""
+PROGRAM = "pynchy"
+"""By this name our own host speaks to agents."""
 _LONGEST_PRESS = 2000
 
 
@@ -241,8 +245,13 @@ class Reading:
         return user in (self.who.bot_user, "USLACKBOT") or self.names.is_bot(user)
 
     def _name(self, user: str) -> str:
+        """What a person is called. People choose their names; one by which the owner or the
+        assistant goes tells whose it is."""
         name = self.names.called(user)
-        return name if name is not None else user
+        if name is None:
+            return user
+        taken = {_letters(one) for one in (OWNER, PROGRAM, self.who.agent_name, *self.who.waking)}
+        return f"{name} ({user})" if _letters(name) in taken else name
 
     def _wants(self, *ids: str) -> set[str]:
         mentioned = [id for id in dict.fromkeys(self.reader.wants) if self.names.is_wanted(id)]
@@ -254,6 +263,12 @@ class Reading:
         channel = said.chat_jid.partition(":")[2]
         wants = self._wants(channel, *([said.sender] if said.sender else []))
         return Read(Event(said, self.names.called(channel), cursor), ack, wants=wants)
+
+
+def _letters(name: str) -> str:
+    """What of a name one sees."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(one for one in folded if one.isalnum())
 
 
 def _thread(message: Mapping[str, Any], chat_jid: str) -> str:

@@ -18,7 +18,11 @@ _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 _MARK = re.compile(r"<([^<>]*)>|&(amp|lt|gt);")
 _PLAIN = {"amp": "&", "lt": "<", "gt": ">"}
 _SCHEME = re.compile(r"^(?:mailto:|tel:|[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
-_CONTROLS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2060-\u2069]+")
+_CONTROLS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb]+")
+_HIDDEN = re.compile(
+    r"[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2065\u206a-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
 
 
 class Known(Protocol):
@@ -107,7 +111,7 @@ class Reader:
 
 def line(text: str) -> str:
     """A name in one line, without what could hide or turn it, and not longer than names are."""
-    return _CONTROLS.sub(" ", whole(text)).strip()[:_LABEL]
+    return _CONTROLS.sub(" ", _HIDDEN.sub("", whole(text))).strip()[:_LABEL]
 
 
 def whole(text: str) -> str:
