@@ -27,6 +27,7 @@ from pynchy_cli.errors import (
     DatabaseForeign,
     DatabaseFull,
     DatabaseReplaced,
+    LoggedOut,
     PynchyError,
 )
 from pynchy_cli.locks import Lock
@@ -45,7 +46,7 @@ LONGEST_PAUSE_FULL = 5.0
 """Seconds between attempts to write to a full or locked disk: it is well again soon after."""
 
 
-FINAL = (AlreadyRunning, ChannelBroken, DatabaseForeign, DatabaseReplaced)
+FINAL = (AlreadyRunning, ChannelBroken, DatabaseForeign, DatabaseReplaced, LoggedOut)
 """What no further attempt of this process can heal."""
 
 
