@@ -1,6 +1,7 @@
 """What can be said of a configuration that is valid, and yet says what isn't there: directives
 and skills that nobody wrote, sections and tasks of groups that don't exist, plugins that bring no
-tools, lists of people that aren't there. None of it stops anything."""
+tools, lists of people that aren't there, networks where nobody is the owner. None of it stops
+anything."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from pynchy_cli import plugins
 from pynchy_cli.agent import directives, skills
+from pynchy_cli.config import channels
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.config.tiers import for_group
@@ -34,6 +36,13 @@ def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> lis
         for name, task in settings.tasks.items():
             if task.group not in known:
                 note(f"[tasks.{name}] waits for the group {task.group}, which isn't there.")
+    for name, network in channels.configured(settings).items():
+        if network.enabled and not network.owner:
+            section = ".".join(channels.section_of(name))
+            note(
+                f"[channels.{section}] has no owner, so nobody there is you. Set owner, or name "
+                "people with `pynchy groups allow`."
+            )
     for sentence in senders.unknown_names(settings, there):
         note(sentence)
     all_skills = skills.available(home, note)

@@ -66,7 +66,9 @@ def called(name: str, given: dict[str, Any]) -> str:
 
 def doing(name: str, given: dict[str, Any]) -> str:
     """A tool call that is under way, as the chat sees it: one short line."""
-    line = " ".join(plain(called(name, given)).split())
+    # What only programs read stays in the trace.
+    telling = preview(given) if any(isinstance(given.get(one), str) for one in TELLING) else ""
+    line = " ".join(plain(f"{name.removeprefix(HOST)} {telling}").split())
     return f"🔧 {line}"[:DOING]
 
 

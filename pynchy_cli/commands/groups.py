@@ -255,7 +255,8 @@ def list_groups(ctx: typer.Context, as_json: bool = JSON) -> None:
         rows = [_document(store.db, group) for group in groups.all(store.db)]
         free = [chat for chat, _ in chats.of_nobody(store.db, LISTED)]
     if away := [chat for chat in free if chat.channel not in SHELL_CHANNELS]:
-        say(f"Of {len(away)} chats that belong to no group `pynchy groups chats` tells.")
+        many = "1 chat belongs" if len(away) == 1 else f"{len(away)} chats belong"
+        say(f"{many} to no group: `pynchy groups chats` lists them.")
     if wants_json(as_json):
         print_lines(rows)
         return

@@ -53,6 +53,9 @@ ENV = """\
 # With neither of these, a scripted model stands in (the gateway's rehearsal mode).
 # ANTHROPIC_API_KEY=
 # CLAUDE_CODE_OAUTH_TOKEN=
+# For Slack; `pynchy auth slack` tells where they come from, and checks them.
+# SLACK_BOT_TOKEN=
+# SLACK_APP_TOKEN=
 # For git on GitHub: the admin group's token, and that of the group `family`.
 # GH_TOKEN=
 # PYNCHY_GROUPS__FAMILY__GH_TOKEN=

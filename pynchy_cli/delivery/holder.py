@@ -29,15 +29,14 @@ class Holder:
         self.host = StageHost(context, network, self._connected)
         self._pause = 0.0
         self._again_at = 0.0
-        self._running: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[PynchyError | None] | None = None
 
     def drain(self) -> int:
         """See that the connection is held; begin to send what is due."""
         if self._running is not None and self._running.done():
             self._has_broken(self._running)
         if self._running is None and self._now() >= self._again_at:
-            running = self.network.run(self.host)
-            self._running = self.context.spawn(running, f"connection to {self.network.name}")
+            self._running = self.context.spawn(self._hold(), f"connection to {self.network.name}")
         return self.deliverer.drain()
 
     def deadline(self) -> float | None:
@@ -63,6 +62,14 @@ class Holder:
             await asyncio.gather(self._running, return_exceptions=True)
             self.host.state(False, None)
 
+    async def _hold(self) -> PynchyError | None:
+        """Hold the connection. What only a person can mend is the result: `drain` tells it."""
+        try:
+            await self.network.run(self.host)
+        except PynchyError as error:
+            return error
+        return None
+
     def _buttons(self, reply: Reply) -> tuple[Button, ...]:
         if "buttons" not in self.network.capabilities:
             return ()
@@ -74,11 +81,11 @@ class Holder:
         self._pause = 0.0
         self.deliverer.connected()
 
-    def _has_broken(self, running: asyncio.Task[None]) -> None:
+    def _has_broken(self, running: asyncio.Task[PynchyError | None]) -> None:
         """Nobody holds the connection: only a person can mend it, or it is made anew. Raises what
         only a person can mend."""
         self._running = None
-        error = None if running.cancelled() else running.exception()
+        error = None if running.cancelled() else running.exception() or running.result()
         self.host.state(False, str(error) if error is not None else "the connection was let go")
         if isinstance(error, PynchyError):
             raise error

@@ -4,7 +4,7 @@ to what is open is said to be none, and stays a message like any other."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from agent_runner.protocol.requests import Question
 from pynchy_cli.output import plain
@@ -21,7 +21,14 @@ def rendered(
 ) -> str:
     """The open ones of some questions, numbered, and how they are answered. `waking` is the word
     that a free answer must begin with; None where it needs none."""
-    parts = [f"❓ Asked of you ({id}):"]
+    parts = [f"❓ Asked of you ({id}):", *_listed(questions, open)]
+    # Else how to answer would be read as a part of the last option.
+    parts += ["", _how(questions, open, waking)]
+    return "\n".join(parts)
+
+
+def _listed(questions: Sequence[Question], open: Iterable[int]) -> list[str]:
+    parts: list[str] = []
     for number in open:
         question = questions[number - 1]
         parts.append(
@@ -30,8 +37,7 @@ def rendered(
             else plain(question.question)
         )
         parts += [_option(at, question) for at in range(len(question.options))]
-    parts.append(_how(questions, open, waking))
-    return "\n".join(parts)
+    return parts
 
 
 def _option(at: int, question: Question) -> str:
@@ -56,10 +62,7 @@ def _how(questions: Sequence[Question], open: Sequence[int], waking: str | None)
 
 def summary(questions: Sequence[Question]) -> str:
     """All that would be asked, for somebody who is to approve that."""
-    numbers = range(1, len(questions) + 1)
-    return "\n".join(
-        ["Ask in the chat:", *rendered("-", questions, numbers, None).split("\n")[1:-1]]
-    )
+    return "\n".join(["Ask in the chat:", *_listed(questions, range(1, len(questions) + 1))])
 
 
 def restated(questions: Sequence[Question], answers: Mapping[int, str | list[str]]) -> str:

@@ -118,8 +118,9 @@ def test_nothing_was_sent_where_nobody_listens(slack: SlackServer, dev: Place, d
             lambda made: made.edit(dev, "1.0", HELLO),
             lambda made: made.find(dev, "home:1.0", None, clock.now()),
         ):
-            with pytest.raises(Away):
+            with pytest.raises(Away) as raised:
                 does(work)
+            assert "ssl:default" not in str(raised.value)
     finally:
         slack.start()
 

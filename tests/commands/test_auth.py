@@ -66,9 +66,9 @@ def test_no_second_connection_is_made_beside_the_one_that_listens(
         ({"bot_token": ""}, "bot_token", "There is no bot token"),
         ({"app_token": ""}, "app_token", "There is no app token"),
         ({"bot_token": "xapp-1-A0PYNCHY01"}, "bot_token", "begins with xapp-"),
-        ({"app_token": "xoxp-123"}, "app_token", "begins with xoxp-"),
+        ({"app_token": "xoxp-123"}, "app_token", "xoxp-; an app token begins with"),
         ({"bot_token": "hunter2"}, "bot_token", "doesn't look like a token"),
-        ({"bot_token": "xoxb-other"}, "bot_token", "isn't valid"),
+        ({"bot_token": "xoxb-other"}, "bot_token", "take the bot token: the token isn't valid"),
         ({"app_token": "xapp-1-other"}, "app_token", "isn't valid"),
     ],
 )
@@ -82,6 +82,13 @@ def test_a_token_that_isn_t_one(
     told = json.dumps(report.document())
     assert "https://api.slack.com/apps" in told
     assert not any(secret in told for secret in ("A0PYNCHY01-", "hunter2", "xoxp-123", "xoxb-o"))
+
+
+def test_a_page_of_somebody_else_is_told_as_that(slack: SlackServer, tmp_path: Path) -> None:
+    slack.fault("auth.test", "html")
+    report = found(slack, tmp_path)
+    assert (report.exit_code, report.findings[0].ok) == (111, None)
+    assert "an answer that isn't Slack's (HTTP 200)" in report.findings[0].message
 
 
 @pytest.mark.parametrize("code", ["account_inactive", "token_revoked", "not_allowed_token_type"])

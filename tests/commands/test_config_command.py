@@ -80,12 +80,16 @@ def test_check_notes_what_is_named_and_isnt_there(home: Path, pynchy: Pynchy) ->
         "[groups.main]\ntools = ['echo']\n"
         "[tasks.a]\ngroup = 'main'\nprompt = 'x'\nevery = '1h'\n"
         "[tasks.b]\ngroup = 'family'\nprompt = 'x'\nevery = '1h'\n"
+        "[channels.slack.main]\nowner = 'U1'\n[channels.slack.work]\n"
+        "[channels.slack.old]\nenabled = false\n"
     )
     done = pynchy("config", "check")
     notes = json.loads(done.stdout)["notes"]
     assert notes == [
         "[groups.mian] is for a group that isn't there: `pynchy groups list`.",
         "[tasks.b] waits for the group family, which isn't there.",
+        "[channels.slack.work] has no owner, so nobody there is you. Set owner, or name people "
+        "with `pynchy groups allow`.",
         "There is no skill and no tier of skills called lamps.",
         "The plugin 'echo' offers no tools.",
         f"There is no directive hose; write {home}/directives/hose.md.",

@@ -182,7 +182,7 @@ def test_a_group_is_made_of_a_chat_and_lives_in_several(home: Path, pynchy: Pync
     done = pynchy("groups", "chats")
     assert [json.loads(line)["jid"] for line in done.stdout.splitlines()] == ["slack:C2"]
     done = pynchy("groups", "list")
-    assert done.stderr == "Of 1 chats that belong to no group `pynchy groups chats` tells.\n"
+    assert done.stderr == "1 chat belongs to no group: `pynchy groups chats` lists them.\n"
 
 
 def test_who_may_speak_is_changed(home: Path, pynchy: Pynchy) -> None:

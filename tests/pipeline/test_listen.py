@@ -127,6 +127,18 @@ def test_what_cannot_be_is_said_in_a_sentence(pynchy: Pynchy, home: Path) -> Non
 LISTEN = ("listen", "stdin")
 
 
+def test_a_channel_without_tokens_says_so_once_and_ends(home: Path, start: Start) -> None:
+    with (home / "config.toml").open("a") as config:
+        config.write("\n[channels.slack.main]\n")
+    process = start("listen", "slack")
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 100
+    assert (
+        "The bot_token of the channel slack isn't set. `pynchy auth slack main` tells how." in said
+    )
+    assert (said.count("drain failed"), "Traceback" in said) == (1, False)
+
+
 def test_a_plain_file_is_read_too(pynchy: Pynchy, home: Path, start: Start) -> None:
     said = home / "said"
     said.write_text("one\ntwo")

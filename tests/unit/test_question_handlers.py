@@ -51,7 +51,7 @@ def test_it_is_asked_once_in_the_runs_chat_and_waits(ask: Asking) -> None:
             f"question:{found.id}",
             "local:family",
             "host",
-            f"❓ Asked of you ({found.id}):\nRed?\n   1) yes\n"
+            f"❓ Asked of you ({found.id}):\nRed?\n   1) yes\n\n"
             "Answer with an option's number or name, or in your own words behind @pynchy.",
         )
     ]

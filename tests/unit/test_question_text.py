@@ -33,12 +33,14 @@ def test_questions_are_numbered_and_say_how_they_are_answered() -> None:
         "   2) Tue",
         "   3) Wed",
         "3. What name?",
+        "",
         "Answer with an option's number or name (several, as `1, 3`, where more than one may be "
         "chosen), or in your own words behind @andy. All at once: a line for each, as `1: …`.",
     ]
     assert rendered("k4m2", [COLOUR, NAME], [2], None).splitlines() == [
         "❓ Asked of you (k4m2):",
         "2. What name?",
+        "",
         "Answer in your own words.",
     ]
 

@@ -15,7 +15,7 @@ from pynchy_cli import locks
 from pynchy_cli.channels.slack.api import Api, Message, goes_direct
 from pynchy_cli.channels.slack.channel import app_of, lock_of
 from pynchy_cli.channels.slack.manifest import APP_SCOPE, SCOPES, USEFUL
-from pynchy_cli.channels.slack.outcomes import Denied, Refused
+from pynchy_cli.channels.slack.outcomes import DENIED, Denied, Refused
 from pynchy_cli.channels.slack.report import Finding, Report
 from pynchy_cli.channels.slack.socket import WANTED_AWAY
 from pynchy_cli.config.channels import MAIN, PLAIN_TOKENS
@@ -26,6 +26,7 @@ APPS = "https://api.slack.com/apps"
 GREETING = 10.0
 """Seconds in which Slack must greet a connection."""
 KINDS = {"bot_token": ("xoxb-", "bot token"), "app_token": ("xapp-", "app token")}
+ONE = {"bot_token": "a bot token", "app_token": "an app token"}
 WHERE = {
     "bot_token": "OAuth & Permissions, Bot User OAuth Token",
     "app_token": f"Basic Information, App-Level Tokens, with the scope {APP_SCOPE}",
@@ -77,7 +78,9 @@ class _Checker:
         else:
             kind = re.match(r"[a-z]{1,5}(?=-)", token)
             said = f"begins with {kind[0]}-" if kind else "doesn't look like a token"
-            self._wrong(key, f"The {words} {said}; a {words} begins with {begins}.", self._put(key))
+            self._wrong(
+                key, f"The {words} {said}; {ONE[key]} begins with {begins}.", self._put(key)
+            )
 
     async def _bot(self) -> None:
         try:
@@ -182,7 +185,10 @@ class _Checker:
         words = KINDS[check][1]
         if isinstance(error, Refused) and error.code == "missing_scope":
             self._wrong(check, f"The {words} lacks the scope {error.needed}.", self._put(check))
-        elif isinstance(error, Denied | Refused):
+        elif isinstance(error, Denied):
+            why = f"{DENIED[error.code]} ({error.code})"
+            self._wrong(check, f"Slack doesn't take the {words}: {why}.", self._put(check))
+        elif isinstance(error, Refused):
             self._wrong(check, f"Slack doesn't take the {words}: {error}", self._put(check))
         else:
             self.report.is_away = True

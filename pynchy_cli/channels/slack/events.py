@@ -55,7 +55,7 @@ def not_here(chat_jid: str) -> dict[str, Any]:
     return {
         "response_type": "ephemeral",
         "text": "This chat belongs to no group, so nobody reads along here. Whoever runs the"
-        f" assistant can change that: `pynchy groups add {chat_jid}`.",
+        f" assistant can change that: `pynchy groups add {chat_jid} --folder NAME`.",
     }
 
 

@@ -77,7 +77,8 @@ def outcome(method: str, error: Exception, *, is_post: bool) -> PynchyError:
     if isinstance(error, SlackApiError):
         return _answered(method, error, is_post=is_post)
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return Away(f"Slack can't be reached: {_words(error)}.")
+        why = getattr(error, "strerror", None) or _words(error)
+        return Away(f"Slack can't be reached: {why}.")
     why = f"Slack's answer to {method} was lost: {_words(error)}."
     return Unsure(why) if is_post else NotSent(why)
 
@@ -91,7 +92,7 @@ def _answered(method: str, error: SlackApiError, *, is_post: bool) -> PynchyErro
     if code in DENIED:
         return Denied(f"Slack doesn't let us in: {DENIED[code]} ({code}).", code)
     if not code or status >= 500 or code in CLOUDY:
-        why = f"Slack failed at {method}: {code or f'HTTP {status}'}."
+        why = f"Slack failed at {method}: {code or _shown(status)}."
         return Unsure(why) if is_post and status != 404 else NotSent(why)
     if code in LATER:
         return NotSent(f"Slack would not do {method} just now: {code}.")
@@ -114,6 +115,11 @@ def _seconds(asked: str | None) -> float:
         return min(LONGEST, max(0.0, float(asked or PATIENCE)))
     except ValueError:
         return PATIENCE
+
+
+def _shown(status: int) -> str:
+    """An answer that says nothing: an error's page, or that of a proxy or a hotspot before us."""
+    return f"HTTP {status}" if status >= 400 else f"an answer that isn't Slack's (HTTP {status})"
 
 
 def _words(error: Exception) -> str:
