@@ -224,6 +224,42 @@ def test_of_what_is_too_much_the_oldest_is_fetched_again_later() -> None:
     asyncio.run(scenario())
 
 
+def test_what_is_kept_is_never_too_much() -> None:
+    class Slow(Shelf):
+        settled = False
+
+        def keep(self, came: Sequence[tuple[str, str]]) -> list[int]:
+            return list(range(1, len(came) + 1))
+
+        def is_settled(self, chat_jid: str) -> bool:
+            return self.settled
+
+    def read(payload: Mapping[str, Any], kind: str) -> Read:
+        said = NewMessage(payload["text"], "slack:C1", "U1", "Alice", payload["text"], clock.now())
+        return Read(Event(said))
+
+    def put(taken: inbox.Inbox, text: str) -> None:
+        taken.put({"envelope_id": f"e{text}", "type": "events_api", "payload": {"text": text}})
+
+    async def scenario() -> None:
+        shelf = Slow()
+        shelf.busy = False
+        taken = inbox.Inbox(shelf, read, shelf, shelf, most=2)
+        put(taken, "0")
+        running = asyncio.ensure_future(taken.run())
+        await until(lambda: shelf.acked == ["e0"])
+        for text in "12":
+            put(taken, text)
+        assert len(shelf.lost) == 1
+        shelf.settled = True
+        taken.stir()
+        await until(lambda: len(shelf.stored) == 2)
+        running.cancel()
+        assert shelf.stored == ["0", "2"], "of what Slack says again, the oldest"
+
+    asyncio.run(scenario())
+
+
 def test_commands_and_invitations_are_answered(
     slack: SlackServer, dev: str, tmp_path: Path
 ) -> None:

@@ -42,7 +42,7 @@ class Host(Protocol):
         """What is still to be fetched."""
 
     def file_path(self, group_folder: str, seq: int, name: str) -> Path:
-        """Where a file is put."""
+        """Where a file is put. Raises OSError."""
 
     def file_came(self, seq: int, number: int, path: str | None, error: str | None) -> None:
         """It is there, or never will be."""
@@ -105,10 +105,10 @@ class Files:
         """The name of a file in its folder, once it is there. Raises PynchyError."""
         seq, number, folder, file = wanted
         name = file.name if number == 0 else f"{number + 1}-{file.name}"
-        path = self._host.file_path(folder, seq, name)
         tries = 0
         while True:
             try:
+                path = self._path(folder, seq, name)
                 async with self._places:
                     await self._fetch(await self._address(file), path, file)
                 return path.name
@@ -122,6 +122,12 @@ class Files:
                 asked = error.retry_after if isinstance(error, NotSent) else None
                 pause = min(LONGEST_PAUSE, PAUSE * 2 ** max(0, tries - 1))
                 await asyncio.sleep(pause if asked is None else asked)
+
+    def _path(self, folder: str, seq: int, name: str) -> Path:
+        try:
+            return self._host.file_path(folder, seq, name)
+        except OSError as error:
+            raise _unwritten(error) from error
 
     async def _address(self, file: SharedFile) -> str:
         """Where a file's bytes are; Slack is asked where the message didn't tell."""
@@ -158,7 +164,7 @@ class Files:
             _sync(path.parent)
         except FAULTS as error:
             if isinstance(error, OSError) and not isinstance(error, NETWORKS):
-                raise NotSent(f"it can't be written: {error.strerror or error}") from error
+                raise _unwritten(error) from error
             raise outcome("the download", error, is_post=False) from error
         finally:
             part.unlink(missing_ok=True)
@@ -188,6 +194,10 @@ def _require_file(response: aiohttp.ClientResponse, file: SharedFile) -> None:
     is_page = response.content_type == "text/html"
     if is_page and (file.mime != "text/html" or response.history):
         raise NeverSent("Slack gave a login page instead of it; is the scope files:read missing?")
+
+
+def _unwritten(error: OSError) -> NotSent:
+    return NotSent(f"it can't be written: {error.strerror or error}")
 
 
 def _too_large(limit: int) -> str:

@@ -133,7 +133,7 @@ class Inbox:
             self._history.hurry(frame.chat)
         self._frames.append(frame)
         if len(self._frames) > self._most:
-            self._let_go(self._frames.popleft())
+            self._let_go_of_one()
         self._stirred.set()
 
     def stir(self) -> None:
@@ -266,7 +266,12 @@ class Inbox:
             if frame.read.joined is not None:
                 self._place.joined(frame.read.joined)
 
-    def _let_go(self, frame: _Frame) -> None:
+    def _let_go_of_one(self) -> None:
+        """Of what isn't acknowledged, and Slack says again, the oldest."""
+        frame = next((one for one in self._frames if one.row is None), None)
+        if frame is None:
+            return
+        self._frames.remove(frame)
         self._log.warning("too much waits; the oldest is fetched again later", chat=frame.chat)
         if frame.chat is not None:
             self._history.missed(frame.chat)
