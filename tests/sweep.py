@@ -1,6 +1,9 @@
 """Kills a stage at each of its system calls that change something, lets the pipeline run
 again, and counts. A home is prepared once for each stage, as it is just before that stage
-runs, and put back before each kill; the agents' site folder stays."""
+runs, and put back before each kill; the agents' site folder stays.
+
+A stage that starts nothing leaves the same rows after most kills once it has run again. What comes
+of these rows is found out once: where they are the same, the stages after it are not run again."""
 
 from __future__ import annotations
 
@@ -38,6 +41,8 @@ CALLS = (
 KEPT = "agent-site"
 TEXT = "What is the answer to message %d?"
 LISTEN = '{"id": "net-%d", "text": "%s", "sender": "owner"}\n'
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+PROCESSES = re.compile(r'INSERT INTO "?(processes|sqlite_sequence)"? .*')
 ROUNDS = 6
 """Times that the stages are run again before something counts as stuck."""
 
@@ -102,6 +107,8 @@ class Sweep:
     problems: list[str] = field(default_factory=list)
     tried: int = 0
     killed: int = 0
+    _sound: set[str] = field(default_factory=set)
+    """How the rows stood from which all went well."""
     _server: StageServer | None = None
 
     def __enter__(self) -> Sweep:
@@ -177,8 +184,20 @@ class Sweep:
         code = self._traced(["-o", os.devnull, "-e", f"trace={point.call}", "-e", inject])
         self.tried += 1
         self.killed += code == -signal.SIGKILL
+        before = len(self.problems)
+        if self.stage == "run-agent":
+            self.heal()
+            self.check(str(point))
+            return
+        self._stage(self.stage)
+        stands = self._as_it_stands()
+        if stands in self._sound:
+            self.problems += [f"killed at {point}: {one}" for one in self._check_processes()]
+            return
         self.heal()
         self.check(str(point))
+        if len(self.problems) == before:
+            self._sound.add(stands)
 
     def heal(self) -> None:
         """Let the network send again, and the stages run until nothing is left to do."""
@@ -189,6 +208,15 @@ class Sweep:
             self._stage("run-agent")
             if not self._rows("SELECT 1 FROM runs WHERE state IN ('queued', 'running')"):
                 return
+
+    def _as_it_stands(self) -> str:
+        """All rows but those of processes, without their times."""
+        db = sqlite3.connect(self.home / "data" / "messages.db")
+        try:
+            lines = [one for one in db.iterdump() if not PROCESSES.match(one)]
+        finally:
+            db.close()
+        return TIME.sub("then", "\n".join(lines))
 
     def check(self, where: str) -> None:
         """Every message answered once, cursors and runs agree, and nothing lives on."""

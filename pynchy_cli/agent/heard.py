@@ -10,7 +10,7 @@ from pynchy_cli.config.settings import Settings
 from pynchy_cli.config.tiers import for_group
 from pynchy_cli.model import Group, Message, Run, thread_id
 from pynchy_cli.routing import transcript
-from pynchy_cli.store import messages, outbox, runs
+from pynchy_cli.store import messages, outbound, outbox, runs
 from pynchy_cli.store.connection import Connection
 
 STRANGERS = 50
@@ -88,7 +88,7 @@ def _parent(db: Connection, settings: Settings, run: Run) -> list[str]:
     """What the thread hangs under, if it is known and may be shown."""
     chat, _, id = run.thread.rpartition("/")
     if (number := outbox.of_remote(db, chat, id)) is not None:
-        ours = outbox.reply(db, number)
+        ours = outbound.get(db, number)
         if ours is None or not ours.content.strip():
             return []
         content = _cut(ours.content, PARENT)

@@ -121,7 +121,7 @@ class OutgoingFile:
 @dataclass(frozen=True)
 class Event:
     """Something from the network that belongs into the file: a message, an edit, a deletion or a
-    reaction; with the chat's name where it is known, and its kind (`im`, `group`, `channel`)."""
+    reaction; with the chat's name where it is known."""
 
     message: NewMessage
     chat_name: str | None = None

@@ -1,9 +1,10 @@
 """What a person says in one chat of a group is shown in its others, once and attributed, and
-changed there when it is changed. What strangers say never comes here."""
+changed there when it is changed. What strangers say never comes here; nor does what is said by
+pressing a button, since what was asked tells in each chat what came of it."""
 
 from __future__ import annotations
 
-from pynchy_cli.model import FROM_TERMINAL, Group, Message
+from pynchy_cli.model import FROM_TERMINAL, PRESSED, Group, Message
 from pynchy_cli.security.senders import SHELL_CHANNELS
 from pynchy_cli.store import chats, messages, outbound
 from pynchy_cli.store.connection import Connection
@@ -18,7 +19,7 @@ DELETED = "(deleted)"
 def show(db: Connection, group: Group, message: Message, now: str) -> None:
     """Show a message that somebody was allowed to say; an edit or a deletion changes what was
     shown of its message."""
-    if message.verdict != "allowed" or message.is_from_me:
+    if message.verdict != "allowed" or message.is_from_me or message.metadata == PRESSED:
         return
     match message.message_type:
         case "user":

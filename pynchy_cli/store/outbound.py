@@ -54,7 +54,7 @@ def say(
     row = db.execute("SELECT id FROM outbound_ledger WHERE key = ?", (key,)).fetchone()
     _changed(db, int(row[0]))
     _deliver(db, int(row[0]), chat_jid, group_folder, now)
-    _remember(db, key, chat_jid, content, source, now, run_id)
+    _remember(db, key, source, now)
     return int(row[0])
 
 
@@ -266,25 +266,22 @@ def _deliver(
         counters.bump(db, "messages_outbound", now, delivered)
 
 
-def _remember(
-    db: Connection, key: str, chat_jid: str, content: str, source: str, now: str, run_id: int | None
-) -> None:
+def _remember(db: Connection, key: str, source: str, now: str) -> None:
+    """What was said stands among the messages too, in its thread."""
     db.execute(
         """
         INSERT INTO messages(id, chat_jid, sender, sender_name, content, timestamp, received_at,
-          is_from_me, message_type, audience, run_id)
-        VALUES (?, ?, 'pynchy', 'pynchy', ?, ?, ?, 1, ?, 'chat', ?)
+          is_from_me, message_type, audience, run_id, thread)
+        SELECT :own || key, chat_jid, 'pynchy', 'pynchy', content, :now, :now, 1, :kind, 'chat',
+          run_id, thread FROM outbound_ledger WHERE key = :key
         ON CONFLICT DO NOTHING
         """,
-        (
-            f"pynchy:{key}",
-            chat_jid,
-            content,
-            now,
-            now,
-            "assistant" if source == "agent" else "host",
-            run_id,
-        ),
+        {
+            "own": OWN_ID,
+            "now": now,
+            "kind": "assistant" if source == "agent" else "host",
+            "key": key,
+        },
     )
 
 

@@ -4,13 +4,14 @@ person has dropped stays so, whatever its channel was about to note of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pynchy_cli.errors import DeliveryDropped
-from pynchy_cli.model import Delivery, Part, Reply
+from pynchy_cli.model import Delivery, Part
 from pynchy_cli.store import counters
 from pynchy_cli.store.connection import Connection, Row
-from pynchy_cli.store.outbound import COLUMNS, as_reply
+from pynchy_cli.store.outbound import COLUMNS, WITHDRAWN, as_reply
 
 _REPLY = ", ".join(f"l.{name.strip()}" for name in COLUMNS.split(","))
 _DELIVERY = (
@@ -23,6 +24,8 @@ SELECT = (
 )
 FILES = 1000
 """The number of the part that is a reply's first file."""
+AT_ONCE = 20
+"""Deliveries that are read at once; mostly the first is the one."""
 _UNDELIVERED = "d.state IN ('pending', 'sending', 'unknown') AND d.held = 0"
 
 
@@ -57,14 +60,20 @@ def chats(db: Connection, channel: str) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def undelivered(db: Connection, channel: str, chat_jid: str, limit: int = 20) -> list[Delivery]:
-    """What a chat has not been brought yet, in the order in which it was said, at most `limit`."""
-    rows = db.execute(
-        f"{SELECT} WHERE d.channel = ? AND d.chat_jid = ? AND {_UNDELIVERED}"
-        " ORDER BY d.ledger_id LIMIT ?",
-        (channel, chat_jid, limit),
-    ).fetchall()
-    return [as_delivery(row) for row in rows]
+def undelivered(db: Connection, channel: str, chat_jid: str) -> Iterator[Delivery]:
+    """What a chat has not been brought yet, in the order in which it was said."""
+    after = 0
+    while True:
+        rows = db.execute(
+            f"{SELECT} WHERE d.channel = ? AND d.chat_jid = ? AND {_UNDELIVERED}"
+            " AND d.ledger_id > ? ORDER BY d.ledger_id LIMIT ?",
+            (channel, chat_jid, after, AT_ONCE),
+        ).fetchall()
+        if not rows:
+            return
+        for row in rows:
+            yield as_delivery(row)
+        after = int(rows[-1][0])
 
 
 def get(db: Connection, ledger_id: int, chat_jid: str) -> Delivery | None:
@@ -140,7 +149,7 @@ def done(db: Connection, delivery: Delivery, now: str) -> None:
         " delivered_at = coalesce(delivered_at, ?)",
         *(delivery.reply.version, delivery.reply.version, now if delivery.reply.is_final else None),
     )
-    if is_first_final and delivery.reply.source != "withdrawn":
+    if is_first_final and delivery.reply.source != WITHDRAWN:
         counters.bump(db, "messages_outbound", now)
 
 
@@ -255,12 +264,6 @@ def of_remote(db: Connection, chat_jid: str, remote_id: str) -> int | None:
         (chat_jid, remote_id),
     ).fetchone()
     return int(row[0]) if row else None
-
-
-def reply(db: Connection, ledger_id: int) -> Reply | None:
-    """The reply of this number."""
-    row = db.execute(f"SELECT {COLUMNS} FROM outbound_ledger WHERE id = ?", (ledger_id,)).fetchone()
-    return as_reply(row) if row else None
 
 
 def as_delivery(row: Row) -> Delivery:

@@ -4,12 +4,14 @@ no token of ours goes to anybody but Slack."""
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pynchy_cli.channels.base import NeverSent
+from pynchy_cli.channels.slack import files
 from pynchy_cli.model import SharedFile
 from tests.slack_host import Book, held, until
 from tests.slack_server import SlackServer
@@ -83,6 +85,31 @@ def test_what_fails_for_a_moment_comes_later(
             await until(settled(book))
         assert (tmp_path / "1-notes.txt").read_bytes() == b"hello"
 
+    asyncio.run(scenario())
+
+
+def test_what_the_disk_does_not_take_fails_with_a_reason(
+    slack: SlackServer, dev: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(Book):
+        def file_path(self, group_folder: str, seq: int, name: str) -> Path:
+            if name == "first.txt":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().file_path(group_folder, seq, name)
+
+    async def scenario() -> None:
+        book = Full(tmp_path, dev)
+        async with held(slack, book):
+            slack.say("alice", dev, "look", files={"first.txt": b"1", "second.txt": b"2"})
+            await until(settled(book))
+        first, second = book.files.values()
+        assert (first.state, first.error) == (
+            "failed",
+            "it can't be written: No space left on device",
+        )
+        assert second.state == "here"
+
+    monkeypatch.setattr(files, "PAUSE", 0.001)
     asyncio.run(scenario())
 
 

@@ -11,7 +11,7 @@ import pytest
 from pynchy_cli import clock
 from pynchy_cli.channels.intake import take
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.model import NewMessage, SharedFile
+from pynchy_cli.model import PRESSED, NewMessage, SharedFile
 from pynchy_cli.store import chats, groups
 from pynchy_cli.tui.talk import Talk
 from tests.people import People
@@ -65,6 +65,13 @@ def test_a_command_is_shown_before_its_answer(people: People) -> None:
     people.route()
     found = people.rows("SELECT source FROM outbound_ledger ORDER BY id")
     assert found == [("person",), ("host",)]
+
+
+def test_a_press_is_shown_nowhere(people: People) -> None:
+    say(people, "k7m2 1", metadata=PRESSED)
+    say(people, "hello", "2")
+    people.route()
+    assert {words for _, words in shown(people)} == {"**Alice** (#dev): hello"}
 
 
 def test_a_stranger_is_shown_nowhere(people: People) -> None:

@@ -15,7 +15,7 @@ from pynchy_cli.delivery import orders
 from pynchy_cli.delivery.deliverer import AT_ONCE, LONGEST_ASKED, LONGEST_PAUSE, SPOILT, TRIES
 from pynchy_cli.delivery.showing import AGAIN
 from pynchy_cli.model import Attachment
-from pynchy_cli.store import outbound, outbox
+from pynchy_cli.store import messages, outbound, outbox
 from tests.delivering import CHAT, OTHER, Delivering, order, run
 from tests.stand_in_network import ALL, FULL, NAME, Fault
 
@@ -32,6 +32,8 @@ def test_replies_come_in_order_in_each_chat_and_in_their_thread(tmp_path: Path) 
         assert made.remote.texts(CHAT) == [f"{number}" for number in range(10)]
         assert made.remote.texts(OTHER) == [f"other {number}" for number in range(10)]
         assert [one.thread for one in made.remote.shown(CHAT)] == ["", "77"] * 5
+        said = messages.after(made.store.db, [CHAT], 0)
+        assert [one.thread for one in said] == ["", f"{CHAT}/77"] * 5
         assert set(made.states()) == {"sent"}
 
     run(story, tmp_path)
@@ -58,6 +60,23 @@ def test_what_is_refused_is_sent_when_the_network_has_said_and_holds_up_its_chat
         assert made.remote.texts(CHAT) == ["first", "second"]
 
     run(story, tmp_path, Fault("reject", match="first", retry_after=120))
+
+
+@pytest.mark.parametrize("abilities", [FULL, FULL - {"edit"}])
+def test_many_open_answers_hold_up_no_finished_one(
+    tmp_path: Path, abilities: frozenset[str]
+) -> None:
+    async def story(made: Delivering) -> None:
+        for number in range(2 * outbox.AT_ONCE):
+            made.grow(f"open {number}", key=f"open:{number}")
+        if "edit" in abilities:
+            await made.until(lambda: len(made.remote.texts(CHAT)) == 2 * outbox.AT_ONCE)
+        made.say("done")
+        await made.until(lambda: "done" in made.remote.texts(CHAT))
+        stand = 2 * outbox.AT_ONCE if "edit" in abilities else 0
+        assert len(made.remote.posts(CHAT)) == stand + 1
+
+    run(story, tmp_path, capabilities=tuple(sorted(abilities)), edit_interval=60.0)
 
 
 @pytest.mark.parametrize("attempts", [0, 1, 4, 8, 20])

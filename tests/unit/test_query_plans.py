@@ -86,8 +86,8 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "outbound_dead",
     ),
     "what a chat is to be brought": (
-        lambda db: outbox.undelivered(db, "slack", "slack:C1"),
-        "outbound_due (channel=? AND chat_jid=?)",
+        lambda db: list(outbox.undelivered(db, "slack", "slack:C1")),
+        "outbound_due (channel=? AND chat_jid=? AND ledger_id>?)",
     ),
     "what status counts of requests": (
         lambda db: asked.asked(db),
