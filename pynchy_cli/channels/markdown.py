@@ -172,7 +172,8 @@ class _Writer:
         if kind == "heading_open":
             return self._heading(next(tokens).children or [])
         if kind in ("fence", "code_block"):
-            return self.notation.block(token.content.rstrip("\n"))
+            text = token.content.rstrip("\n")
+            return self.notation.block(text) if text.strip() else ""
         if kind == "hr":
             return _RULE
         if kind == "html_block":

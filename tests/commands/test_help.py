@@ -78,7 +78,8 @@ def test_a_wrong_call_is_answered_in_one_line_of_sentences(pynchy: Pynchy) -> No
     for arguments, words in (
         (
             "check",
-            "Missing argument 'KIND'. Choose from: trigger, transcript, mount, request, cron.",
+            "Missing argument 'KIND'. Choose from: trigger, transcript, mount, request, cron,"
+            " chunk.",
         ),
         (
             "check x",

@@ -59,7 +59,7 @@ from tests.copying import DONE, Copying, ask, until
 
 home = Home(Path(sys.argv[1]))
 home.data.mkdir(parents=True)
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", home.data], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", home.data], check=True)
 migrate(home.database)
 ask(home, 1000)
 one = Copying(home, {})

@@ -61,6 +61,7 @@ class Site:
             if connection.transport is not None:
                 connection.transport.abort()
         await runner.cleanup()
+        await _abort_strays(self.port)
 
 
 class Service:
@@ -163,13 +164,21 @@ async def _rest() -> None:
         await asyncio.sleep(0)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
-            task.cancel()
+            # Where an acceptance is cancelled, nobody closes what was accepted.
+            if "accept" not in getattr(task.get_coro(), "__qualname__", ""):
+                task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-    # aiohttp loses sight of connections that are made while it shuts down.
-    for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
-        transport.abort()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await _abort_strays()
+
+
+async def _abort_strays(port: int | None = None) -> None:
+    """aiohttp loses sight of connections that are made while it shuts down."""
+    for _ in range(5):  # what was accepted has a transport some turns later
+        await asyncio.sleep(0)
+        for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+            where = transport.get_extra_info("sockname")
+            if port is None or (where and where[1] == port):
+                transport.abort()
 
 
 class SlackProcess(Control):

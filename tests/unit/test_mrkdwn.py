@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pynchy_cli.channels.chunks import split
@@ -199,6 +199,7 @@ def test_code_can_not_end_itself() -> None:
 
 @settings(max_examples=150)
 @given(anything)
+@example("    \x0b")
 def test_nothing_makes_it_fail_or_longer_than_is_thought(text: str) -> None:
     for one in (text, f"{text}&&&&&&&&&"):
         assert utf16(mrkdwn(one)) <= at_most(one)
