@@ -118,6 +118,13 @@ class Kills:
         self.tried += 1
         self.killed += code == -signal.SIGKILL
         self.finish()
+        # Slack shows a file in the chat some time later.
+        wait_for(lambda: len(self.sizes()) >= self.round, "the file", limit=20)
+
+    def sizes(self) -> list[int]:
+        """How large each file is that stands in the channel."""
+        said = answers(self.slack, self.one)
+        return [one["files"][0]["size"] for one in said if one.get("files")]
 
     def problems(self) -> Iterator[str]:
         """What is wrong in the channels."""
@@ -134,8 +141,7 @@ class Kills:
         text = "\n".join(one["text"] for one in top if not one.get("files"))
         if text != "\n".join(f"round {n}\n{TEXT}\nround {n} end" for n in rounds):
             yield f"in the channel: {[one['text'][:20] for one in top]}"
-        files = [one["files"][0]["size"] for one in top if one.get("files")]
-        if files != [len(f"round {number}") for number in rounds]:
+        if (files := self.sizes()) != [len(f"round {number}") for number in rounds]:
             yield f"{len(files)} files of {self.round}"
         grown = [one["text"] for one in answers(self.slack, self.two)]
         if grown != [f"round {number}: whole" for number in rounds]:
