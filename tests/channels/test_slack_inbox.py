@@ -15,7 +15,7 @@ from pynchy_cli import clock
 from pynchy_cli.channels.base import Event
 from pynchy_cli.channels.slack import inbox
 from pynchy_cli.channels.slack.events import Read
-from pynchy_cli.errors import DatabaseBusy
+from pynchy_cli.errors import DatabaseBusy, DatabaseForeign, DatabaseReplaced, PynchyError
 from pynchy_cli.model import NewMessage
 from tests.slack_host import Book, held, until
 from tests.slack_server import SlackServer
@@ -263,6 +263,35 @@ def test_what_slack_was_told_of_is_not_let_go() -> None:
         running.cancel()
         assert shelf.stored == ["kept 1", "kept 2", "0"]
         assert shelf.acked == ["e0"]
+
+    asyncio.run(scenario())
+
+
+class Torn(Shelf):
+    """One on which nothing can be stored any more."""
+
+    def __init__(self, error: PynchyError) -> None:
+        super().__init__()
+        self.error = error
+
+    def take(self, events: Sequence[Event], kept: Sequence[int] = ()) -> None:
+        if events or kept:
+            raise self.error
+
+
+@pytest.mark.parametrize("kind", [DatabaseForeign, DatabaseReplaced])
+def test_nothing_is_acknowledged_that_no_file_holds(kind: type[PynchyError]) -> None:
+    def read(payload: Mapping[str, Any], kind: str) -> Read:
+        return Read(Event(NewMessage("1", "slack:C1", "U1", "Alice", "hello", clock.now())))
+
+    async def scenario() -> None:
+        shelf = Torn(kind("not this file"))
+        taken = inbox.Inbox(shelf, read, shelf, shelf)
+        taken.put({"envelope_id": "e1", "type": "events_api", "payload": {}})
+        with pytest.raises(kind):
+            async with asyncio.timeout(30):
+                await taken.run()
+        assert shelf.acked == []
 
     asyncio.run(scenario())
 

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pynchy_cli import log
 from pynchy_cli.channels.base import Event
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError
+from pynchy_cli.errors import (
+    DatabaseBusy,
+    DatabaseForeign,
+    DatabaseFull,
+    DatabaseReplaced,
+    PynchyError,
+)
 
 if TYPE_CHECKING:
     from pynchy_cli.channels.slack.events import Read
@@ -28,6 +34,8 @@ PATIENCE = 60.0
 MOST = 10_000
 BATCH = 200
 """Events in one transaction."""
+DATABASES = (DatabaseBusy, DatabaseForeign, DatabaseFull, DatabaseReplaced)
+"""What is no message's fault: nothing can be stored."""
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
@@ -237,7 +245,7 @@ class Inbox:
             return
         try:
             self._place.take(events, kept)
-        except (DatabaseBusy, DatabaseFull):
+        except DATABASES:
             raise
         except PynchyError:
             for event in events:
@@ -247,7 +255,7 @@ class Inbox:
     def _store_alone(self, event: Event) -> None:
         try:
             self._place.take([event])
-        except (DatabaseBusy, DatabaseFull):
+        except DATABASES:
             raise
         except PynchyError as error:
             said = event.message
