@@ -91,6 +91,8 @@ def _parent(db: Connection, settings: Settings, run: Run) -> list[str]:
         ours = outbound.get(db, number)
         if ours is None or not ours.content.strip():
             return []
+        if ours.group_folder not in (None, "", run.group_folder):
+            return []  # the chat was another group's then
         content = _cut(ours.content, PARENT)
         return [transcript.parent(_Ours(settings.agent.name, ours.created_at, content))]
     if (theirs := messages.parent(db, run.thread)) is None:

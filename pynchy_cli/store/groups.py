@@ -115,7 +115,8 @@ def link(db: Connection, folder: str, jid: str, now: str) -> None:
 
 
 def unlink(db: Connection, folder: str, jid: str) -> None:
-    """Let a group leave a chat, but for its first. Raises GroupUnknown, GroupInvalid."""
+    """Let a group leave a chat, but for its first. What was said in its others, and wasn't brought
+    there yet, never is. Raises GroupUnknown, GroupInvalid."""
     group = get(db, folder)
     if jid == group.jid:
         raise GroupInvalid(
@@ -128,6 +129,12 @@ def unlink(db: Connection, folder: str, jid: str) -> None:
     if row is None:
         there = ", ".join(chats(db, folder))
         raise GroupInvalid(f"{folder!r} does not live in {jid}, but in {there}.")
+    db.execute(
+        "UPDATE outbound_deliveries SET state = 'dropped', held = 0, next_attempt_at = NULL"
+        " WHERE chat_jid = ?1 AND state IN ('pending', 'unknown') AND ledger_id IN ("
+        " SELECT id FROM outbound_ledger WHERE group_folder = ?2 AND chat_jid <> ?1)",
+        (jid, folder),
+    )
 
 
 def let_speak(db: Connection, folder: str, users: Sequence[str]) -> Group:

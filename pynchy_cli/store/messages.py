@@ -294,10 +294,11 @@ def of_strangers(
 
 def parent(db: Connection, thread: str) -> Message | None:
     """The message that a thread hangs under, as it was edited last, where it is known and was not
-    deleted; also a stranger's."""
+    deleted; also a stranger's. What was said before the group came there is none of its own."""
     chat, _, id = thread.rpartition("/")
     row = db.execute(
-        f"SELECT {_NEWEST} FROM messages m WHERE m.chat_jid = ? AND m.id = ? AND NOT EXISTS ("
+        f"SELECT {_NEWEST} FROM messages m WHERE m.chat_jid = ? AND m.id = ? AND {_SINCE}"
+        " AND NOT EXISTS ("
         " SELECT 1 FROM messages gone"
         " WHERE gone.replaces = m.seq AND gone.message_type = 'deletion')",
         (chat, stored_id(f"{chat.partition(':')[0]}-{id}")),

@@ -130,12 +130,18 @@ def conclude(db: Connection, key: str, line: str) -> None:
 
 
 def _changed(db: Connection, ledger_id: int) -> None:
-    """What was sent of a reply that has changed since is to be sent again."""
+    """What was sent of a reply that has changed since is to be sent again; but not to a chat that
+    its group has left, unless to take it out."""
     db.execute(
-        "UPDATE outbound_deliveries SET state = 'pending' WHERE ledger_id = ?1 AND state = 'sent'"
-        f" AND NOT {_HAS_INBOX} AND delivered_version <"
-        " (SELECT version FROM outbound_ledger WHERE id = ?1)",
-        (ledger_id,),
+        "UPDATE outbound_deliveries AS d SET state = 'pending' WHERE ledger_id = ?1"
+        f" AND state = 'sent' AND NOT {_HAS_INBOX} AND EXISTS (SELECT 1 FROM outbound_ledger l"
+        " WHERE l.id = ?1 AND d.delivered_version < l.version AND ("
+        "   l.chat_jid = d.chat_jid OR l.group_folder IS NULL OR l.source = ?2"
+        "   OR EXISTS (SELECT 1 FROM registered_groups g"
+        "     WHERE g.folder = l.group_folder AND g.jid = d.chat_jid)"
+        "   OR EXISTS (SELECT 1 FROM group_chats c"
+        "     WHERE c.group_folder = l.group_folder AND c.jid = d.chat_jid)))",
+        (ledger_id, WITHDRAWN),
     )
 
 

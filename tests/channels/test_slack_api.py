@@ -134,6 +134,7 @@ def test_an_edit_may_be_done_twice(slack: SlackServer, dev: Place, does: Any, ki
     assert not isinstance(raised.value, NeverSent)
     does(lambda made: made.edit(dev, ts, Piece("more")))
     assert slack.texts("dev") == ["more"]
+    assert {call["args"].get("parse") for call in slack.calls("chat.update")} == {"none"}
     assert does(lambda made: made.find(dev, "home:1.0", None, clock.now())) == ts, "marked still"
 
 

@@ -11,7 +11,7 @@ import pytest
 from pynchy_cli import clock
 from pynchy_cli.errors import GroupBusy, GroupInvalid, GroupUnknown
 from pynchy_cli.model import Chat, Group
-from pynchy_cli.store import chats, cursors, groups, messages
+from pynchy_cli.store import chats, cursors, groups, messages, outbound
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.migrate import migrate
 
@@ -132,6 +132,42 @@ def test_a_chat_is_read_from_when_its_group_came_there(store: Store, add: Add) -
     known = {jid: added_at for jid, _, _, added_at in cursors.known(store.db, "slack")}
     assert known == {"slack:A": groups.get(store.db, "work").added_at, "slack:C": later}
     assert later != NOW
+
+
+def test_what_is_said_in_a_group_is_not_brought_to_a_chat_that_it_has_left(
+    store: Store, add: Add
+) -> None:
+    add("work", "slack:A")
+    add("new", "slack:N")
+
+    def say(key: str, chat: str, **more: Any) -> None:
+        how = {"key": key, "chat_jid": chat, "content": key, "now": NOW, **more}
+        outbound.say(db, source="agent", group_folder="work", **how)
+
+    with store.atomic() as db:
+        groups.link(db, "work", "slack:C", NOW)
+        say("seen", "slack:A")
+        outbound.grow(
+            db, key="open", chat_jid="slack:A", content="be", now=NOW, group_folder="work", run_id=1
+        )
+        db.execute("UPDATE outbound_deliveries SET state = 'sent', delivered_version = 1")
+        say("waits", "slack:A")
+        say("asked there", "slack:C")
+        groups.unlink(db, "work", "slack:C")
+        groups.link(db, "new", "slack:C", NOW)
+        outbound.amend(db, "seen", "otherwise")
+        say("open", "slack:A")
+        say("later", "slack:A")
+    found = store.db.execute(
+        "SELECT l.key FROM outbound_deliveries d JOIN outbound_ledger l ON l.id = d.ledger_id"
+        " WHERE d.state = 'pending' AND d.chat_jid = ? ORDER BY l.id",
+        ("slack:C",),
+    ).fetchall()
+    assert [row[0] for row in found] == ["asked there"]
+    found = store.db.execute(
+        "SELECT count(*) FROM outbound_deliveries WHERE state = 'pending' AND chat_jid = 'slack:A'"
+    ).fetchone()
+    assert found[0] == 5
 
 
 def test_a_group_stays_in_its_first_chat(store: Store, add: Add) -> None:

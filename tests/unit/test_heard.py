@@ -129,6 +129,25 @@ def test_what_is_not_to_be_shown_is_no_parent(told: Told, what: str) -> None:
     assert ("nobody vouches for it" in fenced) == (what == "stranger")
 
 
+def test_what_was_another_groups_is_no_parent(told: Told) -> None:
+    told.said("slack-17.1", "their plan", chat_jid="slack:C2")
+    with told.store.atomic() as db:
+        number = outbound.say(
+            db, key="k", chat_jid="slack:C2", content="theirs", source="agent", now=NOW,
+            group_folder="other",
+        )  # fmt: skip
+        db.execute(
+            "INSERT INTO outbound_parts(ledger_id, chat_jid, number, state, remote_id, digest,"
+            " begun_at) VALUES (?, 'slack:C2', 1, 'sent', '17.2', '', ?)",
+            (number, NOW),
+        )
+        groups.link(db, "team", "slack:C2", NOW)
+    for parent in ("17.1", "17.2"):
+        thread = f"slack:C2/{parent}"
+        first = told.said(f"a{parent}", "@pynchy why?", chat_jid="slack:C2", thread=thread)
+        assert "parent" not in told.to(told.run(first, first, thread))
+
+
 def test_a_long_parent_is_cut(told: Told) -> None:
     told.said("slack-17.1", "x" * 50_000)
     first = told.said("a", "why?", thread=THREAD)

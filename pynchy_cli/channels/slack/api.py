@@ -122,8 +122,10 @@ class Api:
         return str(answer["ts"])
 
     async def edit(self, place: Place, ts: str, shown: Mapping[str, Any]) -> None:
-        """Change a message of ours to what is `shown`; its mark stays."""
-        await self.ask(self.web.chat_update, channel=channel_id(place.chat_jid), ts=ts, **shown)
+        """Change a message of ours to what is `shown`; its mark stays. Unlike in a post names in
+        plain text would be looked for, and whoever is called so be notified."""
+        where: dict[str, Any] = {"channel": channel_id(place.chat_jid), "ts": ts}
+        await self.ask(self.web.chat_update, parse="none", **where, **shown)
 
     async def remove(self, place: Place, ts: str) -> None:
         """Take a message of ours out; one that isn't there any more is no error."""
