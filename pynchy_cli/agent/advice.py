@@ -5,7 +5,8 @@ anything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 
 from pynchy_cli import plugins
 from pynchy_cli.agent import directives, skills
@@ -16,6 +17,8 @@ from pynchy_cli.config.tiers import for_group
 from pynchy_cli.errors import PluginBroken, PluginUnknown
 from pynchy_cli.model import Group
 from pynchy_cli.security import senders
+
+_USER = re.compile(r"[UW][A-Z0-9]+")
 
 
 def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> list[str]:
@@ -36,13 +39,8 @@ def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> lis
         for name, task in settings.tasks.items():
             if task.group not in known:
                 note(f"[tasks.{name}] waits for the group {task.group}, which isn't there.")
-    for name, network in channels.configured(settings).items():
-        if network.enabled and not network.owner:
-            section = ".".join(channels.section_of(name))
-            note(
-                f"[channels.{section}] has no owner, so nobody there is you. Set owner, or name "
-                "people with `pynchy groups allow`."
-            )
+    for sentence in _owners(settings):
+        note(sentence)
     for sentence in senders.unknown_names(settings, there):
         note(sentence)
     all_skills = skills.available(home, note)
@@ -55,6 +53,21 @@ def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> lis
         for name in rules.tools:
             _try_tools(name, settings, note)
     return list(found)
+
+
+def _owners(settings: Settings) -> Iterator[str]:
+    for name, network in channels.configured(settings).items():
+        section = ".".join(channels.section_of(name))
+        if network.enabled and not network.owner:
+            yield (
+                f"[channels.{section}] has no owner, so nobody there is you. Set owner, or name "
+                "people with `pynchy groups allow`."
+            )
+        elif network.owner and not _USER.fullmatch(network.owner):
+            yield (
+                f"[channels.{section}] owner: {network.owner!r} is nobody's id there; ids look "
+                "like U012ABCDEF."
+            )
 
 
 def _try_tools(name: str, settings: Settings, note: Callable[[str], None]) -> None:

@@ -3,12 +3,14 @@ workspace that is called `main` is the channel `slack`; one called `work` is `sl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from pynchy_cli.config.settings import NetworkRules, Settings, SlackRules
 from pynchy_cli.errors import ConfigInvalid, UsageWrong
 
 MAIN = "main"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SLACK = "slack"
 PLAIN_TOKENS = {"SLACK_BOT_TOKEN": "bot_token", "SLACK_APP_TOKEN": "app_token"}
 """Variables that other programs know too, and the setting that each fills where there is one
@@ -67,21 +69,30 @@ def owners(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def plain_workspace(variables: Mapping[str, str], found: Collection[str]) -> str | None:
+def plain_workspace(
+    variables: Mapping[str, str], found: Collection[str], own: Collection[str]
+) -> str | None:
     """The section that the plain variables fill: the only workspace that is configured; where none
-    is and both tokens are given, one called `main`."""
+    is, one called `main`, if both tokens are given, or one among our `own` variables: those around
+    us may be another program's."""
     there = [section for section in found if section.startswith(f"channels.{SLACK}.")]
     main = f"channels.{SLACK}.{MAIN}"
     if len(there) == 1 or main in there:
         return main if main in there else there[0]
-    is_whole = all(variables.get(name, "").strip() for name in PLAIN_TOKENS)
-    return main if not there and is_whole else None
+    given = [name for name in PLAIN_TOKENS if variables.get(name, "").strip()]
+    is_meant = len(given) == len(PLAIN_TOKENS) or any(name in own for name in given)
+    return main if not there and is_meant else None
 
 
 def require_channels(settings: Settings) -> None:
-    """Raises ConfigInvalid where two workspaces have the same token."""
+    """Raises ConfigInvalid where two workspaces have the same token, or one can't be called so."""
     of: dict[str, str] = {}
     for name, rules in settings.channels.slack.items():
+        if not _NAME.fullmatch(name):
+            raise ConfigInvalid(
+                f"No workspace can be called {name!r}: letters, digits, '_' and '-' are allowed in "
+                "[channels.slack.NAME]."
+            )
         for key in PLAIN_TOKENS.values():
             token = getattr(rules, key)
             if token and of.setdefault(token, name) != name:

@@ -187,7 +187,7 @@ def _from_variables(
         if variables.get(name, "").strip():
             where = places.get(name, "The environment")
             yield Given("secrets", key, variables[name], f"{where}: {name}", is_text=True)
-    workspace = plain_workspace(variables, found)
+    workspace = plain_workspace(variables, found, places)
     for name, key in PLAIN_TOKENS.items():
         if workspace is not None and variables.get(name, "").strip():
             where = places.get(name, "The environment")

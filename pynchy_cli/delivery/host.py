@@ -120,14 +120,17 @@ class StageHost:
             self.context.log.info(f"Connected to {self.name}")
             self._has_connected()
         elif was_connected and not connected:
-            self.context.log.warning("Connection closed", channel=self.name, why=why)
+            if why is None:  # as was asked for
+                self.context.log.info(f"Disconnected from {self.name}")
+            else:
+                self.context.log.warning("Connection closed", channel=self.name, why=why)
         elif why is not None:
             self.context.log.warning("not connected", channel=self.name, why=why)
         try:
             with self.context.store.atomic() as db:
                 processes.connected(db, self.context.owner, connected)
                 processes.fail(db, self.context.owner, None if connected else why, clock.now())
-            self.context.report("connected" if connected else f"not connected: {why}")
+            self.context.report("connected" if connected else f"not connected: {why or 'let go'}")
         except PynchyError as error:
             self._state = None  # so that it is told again
             self.context.log.warning("the state can't be noted", error=str(error))

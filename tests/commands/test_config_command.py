@@ -81,7 +81,7 @@ def test_check_notes_what_is_named_and_isnt_there(home: Path, pynchy: Pynchy) ->
         "[tasks.a]\ngroup = 'main'\nprompt = 'x'\nevery = '1h'\n"
         "[tasks.b]\ngroup = 'family'\nprompt = 'x'\nevery = '1h'\n"
         "[channels.slack.main]\nowner = 'U1'\n[channels.slack.work]\n"
-        "[channels.slack.old]\nenabled = false\n"
+        "[channels.slack.old]\nenabled = false\n[channels.slack.play]\nowner = '@ann'\n"
     )
     done = pynchy("config", "check")
     notes = json.loads(done.stdout)["notes"]
@@ -90,6 +90,7 @@ def test_check_notes_what_is_named_and_isnt_there(home: Path, pynchy: Pynchy) ->
         "[tasks.b] waits for the group family, which isn't there.",
         "[channels.slack.work] has no owner, so nobody there is you. Set owner, or name people "
         "with `pynchy groups allow`.",
+        "[channels.slack.play] owner: '@ann' is nobody's id there; ids look like U012ABCDEF.",
         "There is no skill and no tier of skills called lamps.",
         "The plugin 'echo' offers no tools.",
         f"There is no directive hose; write {home}/directives/hose.md.",

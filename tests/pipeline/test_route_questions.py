@@ -93,7 +93,7 @@ def test_only_people_answer_in_any_of_the_groups_chats(people: People) -> None:
 def test_what_is_answered_in_part_is_kept_and_the_rest_asked_again(people: People) -> None:
     asked = people.question("q2w3", COLOUR, NAME)
     assert people.said("ann", "red") == (
-        "✅ Which colour? – red\n\n❓ Asked of you (q2w3):\n2. What name?\n"
+        "✅ Which colour? – red\n\n❓ Asked of you (q2w3):\n2. What name?\n\n"
         "Answer in your own words behind @pynchy."
     )
     assert people.state(asked) == "waiting"
