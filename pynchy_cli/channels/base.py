@@ -34,7 +34,7 @@ class Channel(Protocol):
     """A chat network. `capabilities` names its optional abilities: `edit` (a reply can be
     changed after it was sent), `inbox` (the file itself is where replies are read, so that
     rows are born delivered), `history` (it can be asked what was said, and what of ours came
-    there), `threads`, `buttons`, `files`."""
+    there), `ordered` (its ids are ordered as texts), `threads`, `buttons`, `files`."""
 
     name: str
     capabilities: frozenset[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import threading
@@ -12,12 +13,14 @@ from typing import Any
 import pytest
 
 from pynchy_cli import clock, plugins
-from pynchy_cli.channels.base import CAPABILITIES, Channel, Incoming, Unreadable
+from pynchy_cli.channels.base import CAPABILITIES, Channel, Incoming, Network, Unreadable
 from pynchy_cli.channels.local import said
+from pynchy_cli.channels.slack.channel import SlackChannel
 from pynchy_cli.channels.stdin import LINE_LIMIT
 from pynchy_cli.config.settings import Channels, Settings, SlackRules
 from pynchy_cli.errors import PluginUnknown, UsageWrong
 from pynchy_cli.store.outbound import INBOXES
+from tests.stand_in_network import StandIn
 
 CHANNELS = ("local", "stdin")
 
@@ -89,6 +92,19 @@ def test_a_network_is_found_by_the_name_of_its_section(name: str) -> None:
     assert "inbox" not in found.capabilities
     with pytest.raises(UsageWrong, match="No channel"):
         plugins.channel("slack.other", Settings(channels=Channels(slack=workspaces)))
+
+
+@pytest.mark.parametrize("kind", [SlackChannel, StandIn])
+def test_a_network_has_each_call_as_it_is_made(kind: type) -> None:
+    """What delivers replies knows the protocol alone: the networks, and the one of the tests that
+    stands for them, must have just that."""
+    calls = {name: one for name, one in vars(Network).items() if inspect.isfunction(one)}
+    calls = {name: one for name, one in calls.items() if not name.startswith("_")}
+    assert {"post", "edit", "remove", "find", "send_file", "render", "run"} <= set(calls)
+    for name, one in calls.items():
+        theirs = getattr(kind, name)
+        assert list(inspect.signature(theirs).parameters) == list(inspect.signature(one).parameters)
+        assert inspect.iscoroutinefunction(theirs) == inspect.iscoroutinefunction(one), name
 
 
 def test_what_is_no_channel_is_refused() -> None:

@@ -96,21 +96,32 @@ def test_so_it_is_with_claude_at_every_point(
         kill(made, made.points()[part::CLAUDE])
 
 
+KEPT = "if is_kept else None\n        )\n"
+THROUGH = "        groups.route_through(db, group.folder, decided[-1].message.seq)\n"
+QUEUED = "        _queue_all(db, group, waiting, now)\n"
+BETWEEN = '        db.execute("COMMIT")\n        db.execute("BEGIN IMMEDIATE")\n'
+PLANTS = {
+    "run-agent": ("agent/turn.py", KEPT, KEPT + BETWEEN),
+    "route": ("pipeline/route.py", QUEUED + THROUGH, THROUGH + BETWEEN + QUEUED),
+}
+"""A module of a stage, what it says, and what it is to say: the end of a run in a transaction
+before that of its reply, and a group's cursor before what it passes is queued."""
+
+
 @pytest.mark.timeout(900)
-def test_a_planted_fault_is_found(tmp_path: Path, environment: dict[str, str]) -> None:
-    """The end of a run in a transaction before that of its reply: a kill between the two
-    loses the answer."""
+@pytest.mark.parametrize("stage", PLANTS)
+def test_a_planted_fault_is_found(tmp_path: Path, environment: dict[str, str], stage: str) -> None:
+    """A kill between two transactions loses the answer."""
     copy = tmp_path / "planted"
     for package in ("pynchy_cli", "agent_runner"):
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("*.pyc"))
-    turn = copy / "pynchy_cli/agent/turn.py"
-    source = turn.read_text()
-    sound = "if is_kept else None\n        )\n"
+    name, sound, planted = PLANTS[stage]
+    module = copy / "pynchy_cli" / name
+    source = module.read_text()
     assert source.count(sound) == 1
-    planted = sound + '        db.execute("COMMIT")\n        db.execute("BEGIN IMMEDIATE")\n'
-    turn.write_text(source.replace(sound, planted))
-    with sweep(tmp_path, environment, "run-agent", "echo", copy) as made:
-        # A run ends late: the points that find it are among the last. At a sync what was committed
+    module.write_text(source.replace(sound, planted))
+    with sweep(tmp_path, environment, stage, "echo", copy) as made:
+        # It ends late: the points that find it are among the last. At a sync what was committed
         # stands in the log already, and the next transaction has not begun.
         for point in reversed([one for one in made.points() if one.call == "fdatasync"]):
             made.kill_at(point)

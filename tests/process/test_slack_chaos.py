@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.process.test_run_agent import wait_for
@@ -163,6 +164,10 @@ def live(slack: SlackProcess, home: SlackHome, messages: int, wrongs: int) -> No
             step()
             time.sleep(chance.random() * 0.05)
         day.end()
+        for stage in day.stages.values():
+            assert stage.poll() is None
+            inet = psutil.Process(stage.pid).net_connections("inet")
+            assert not [one for one in inet if one.status == psutil.CONN_LISTEN], "nobody calls us"
         found = problems(slack, day.asked)
         found += day.stored_out_of_order()
         assert not found, found

@@ -13,7 +13,7 @@ import pytest
 from pynchy_cli import clock
 from pynchy_cli.delivery import orders
 from pynchy_cli.delivery.deliverer import AT_ONCE, LONGEST_ASKED, LONGEST_PAUSE, SPOILT, TRIES
-from pynchy_cli.delivery.showing import AGAIN
+from pynchy_cli.delivery.showing import AGAIN, LATE
 from pynchy_cli.model import Attachment
 from pynchy_cli.store import messages, outbound, outbox
 from tests.delivering import CHAT, OTHER, Delivering, order, run
@@ -342,6 +342,35 @@ def test_what_grows_is_not_changed_too_often(tmp_path: Path) -> None:
         assert made.remote.texts(CHAT) == ["the end"]
 
     run(story, tmp_path, edit_interval=1000.0)
+
+
+def test_what_never_pauses_is_shown_all_the_same(tmp_path: Path) -> None:
+    async def story(made: Delivering) -> None:
+        text = "a"
+
+        def is_shown() -> bool:
+            nonlocal text
+            made.grow(text)
+            text += "a"
+            return made.network.calls["edit"] == 3
+
+        await made.until(is_shown)
+
+    run(story, tmp_path, limit=100_000)
+
+
+def test_what_was_held_up_says_when_it_was_written(tmp_path: Path) -> None:
+    async def story(made: Delivering) -> None:
+        then = clock.after(clock.now(), -LATE - 60)
+        made.say("long ago", now=then)
+        made.say("just now")
+        await made.done()
+        first, second = made.remote.texts(CHAT)
+        assert first.startswith(f"*(Written at {then[:10]} {then[11:16]} UTC")
+        assert first.endswith("\n\nlong ago")
+        assert second == "just now"
+
+    run(story, tmp_path)
 
 
 def test_who_cannot_edit_is_sent_the_whole_in_the_end(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ that can't go on is put back, handed over or given up."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -443,6 +444,18 @@ def test_the_trace_is_stored_and_shown_once(store: Store) -> None:
     assert shown[1:4] == ["hm", "Bash ls", "a file"]
     assert len(final(store)) == 1
     assert "could not continue" in shown[4]
+
+
+def test_an_answer_without_a_pause_is_shown_as_it_grows(store: Store) -> None:
+    ask(store)
+    now = Turn(store, QUEUE, claim(store), begin(store), show_every=0.1)
+    now.take([(Text(turn=now.run.turn, text="x"), 1)])
+    first, number = said(store)[0].content, 1
+    until = time.monotonic() + 30
+    while said(store)[0].content == first:
+        assert time.monotonic() < until
+        number += 1
+        now.take([(Text(turn=now.run.turn, text="x"), number)])
 
 
 def test_an_endless_answer_is_not_stored_without_end(store: Store) -> None:

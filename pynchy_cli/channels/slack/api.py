@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
@@ -273,8 +272,3 @@ def _is_whose(message: Message, me: Message) -> bool:
     """Whether a message is of whom `auth.test` tells."""
     keys = (("user", "user_id"), ("bot_id", "bot_id"))
     return any(me.get(told) and message.get(key) == me[told] for key, told in keys)
-
-
-def stamped(ts: str) -> str:
-    """A Slack timestamp as the file writes moments. Raises ValueError."""
-    return clock.stamp(datetime.fromtimestamp(float(ts), UTC))
