@@ -56,6 +56,7 @@ class Site:
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
+        await _accept_no_more(runner)
         self._back.sockets.tickets.clear()
         for connection in list(runner.server.connections if runner.server else []):
             if connection.transport is not None:
@@ -169,6 +170,17 @@ async def _rest() -> None:
                 task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
     await _abort_strays()
+
+
+async def _accept_no_more(runner: web.AppRunner) -> None:
+    """Before a server is closed: asyncio loses what is being accepted while it closes."""
+    loop = asyncio.get_running_loop()
+    for site in runner.sites:
+        server = getattr(site, "_server", None)
+        for listening in server.sockets if server is not None else ():
+            loop.remove_reader(listening.fileno())
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def _abort_strays(port: int | None = None) -> None:
