@@ -25,7 +25,11 @@ LONGEST_ASKED = 3600.0
 """Seconds that a network may ask us to wait, at most."""
 LONGEST_AWAY = 30.0
 TRIES = 60
-"""So often it is tried, which takes some hours."""
+"""So often it is tried, which takes some hours, while the network takes other replies."""
+WELL = 2 * LONGEST_PAUSE
+"""Seconds for which a network that has taken something is believed to be well."""
+DAY = 86_400.0
+"""Seconds after which a reply is no longer tried, even where the network takes nothing at all."""
 SPOILT = 5
 """So often a reply is tried with which something of ours goes wrong."""
 WRONG = "something of ours goes wrong with it; the log tells what"
@@ -50,6 +54,7 @@ class Deliverer:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._pause = 0.0
         self._back_at = 0.0
+        self._took_at = float("-inf")
         with context.store.atomic() as db:
             if lost := outbox.recover(db, network.name, clock.after(clock.now(), network.settle)):
                 context.log.info("replies that were being sent", deliveries=lost)
@@ -158,7 +163,7 @@ class Deliverer:
             self._back_at = self._now() + self._pause
             await write(lambda db: outbox.put_back(db, delivery))
         else:
-            self._pause = 0.0
+            self._pause, self._took_at = 0.0, self._now()
             if delivery.reply.is_final:
                 self._not_before.pop(_key(delivery), None)
             else:
@@ -171,7 +176,7 @@ class Deliverer:
     async def _later(self, delivery: Delivery, why: str, asked: float | None) -> None:
         """It was refused for now: when it is tried again is in the row. Patience that is asked for
         doesn't count."""
-        if asked is None and delivery.attempts + 1 >= TRIES:
+        if asked is None and delivery.attempts + 1 >= TRIES and self._is_its_own_fault(delivery):
             why = TOO_OFTEN.format(tries=TRIES, why=why)
             await self.showing.write(lambda db: dead.bury(db, delivery, why, clock.now()))
             return
@@ -184,6 +189,12 @@ class Deliverer:
         await self.showing.write(
             lambda db: outbox.later(db, delivery, then, why, counts=asked is None)
         )
+
+    def _is_its_own_fault(self, delivery: Delivery) -> bool:
+        """Whether it is this reply that the network refuses, and not all of them; nobody waits for
+        longer than a day."""
+        age = clock.seconds_between(delivery.reply.created_at, clock.now())
+        return self._now() - self._took_at < WELL or age > DAY
 
     def _tell(self, what: str, delivery: Delivery, why: str) -> None:
         """Log it once for as long as it stays the same."""

@@ -146,6 +146,8 @@ def test_poison_blocks_nobody_and_the_admin_group_is_told(tmp_path: Path) -> Non
 
 def test_what_is_refused_again_and_again_is_given_up(tmp_path: Path) -> None:
     async def story(made: Delivering) -> None:
+        made.say("the network is well", OTHER)
+        await made.done()
         number = made.say("no")
         made.say("after")
         with made.store.atomic() as db:
@@ -156,6 +158,20 @@ def test_what_is_refused_again_and_again_is_given_up(tmp_path: Path) -> None:
         assert made.remote.texts(CHAT) == ["after"]
 
     run(story, tmp_path, Fault("reject", match="no"))
+
+
+def test_while_nothing_at_all_is_taken_nothing_is_given_up(tmp_path: Path) -> None:
+    async def story(made: Delivering) -> None:
+        number = made.say("hello")
+        with made.store.atomic() as db:
+            db.execute("UPDATE outbound_deliveries SET attempts = ?", (TRIES,))
+        await made.until(lambda: made.found(number).attempts > TRIES)
+        assert made.states() == ["pending"]
+        order(made, number)
+        await made.done()
+        assert made.states() == ["sent"]
+
+    run(story, tmp_path, Fault("reject"))
 
 
 def test_while_the_network_is_away_everything_waits_and_nothing_counts(tmp_path: Path) -> None:
