@@ -146,6 +146,7 @@ class Deliverer:
         except NeverSent as error:
             why = str(error)
             self._tell("a reply can't be delivered", delivery, why)
+            self._not_before.pop(_key(delivery), None)
             await write(lambda db: dead.bury(db, delivery, why, clock.now()))
         except NotSent as error:
             await self._later(delivery, str(error), error.retry_after)
