@@ -159,7 +159,8 @@ class Deliverer:
             self._tell("it isn't known whether a reply got there", delivery, why)
             await write(lambda db: outbox.unsure(db, delivery, then, why))
         except Away as error:
-            self._tell("the network is away", delivery, str(error))
+            if not self._pause:  # once, until it is there again
+                self._tell("the network is away", delivery, str(error))
             self._pause = min(LONGEST_AWAY, self._pause * 2 or FIRST_PAUSE)
             self._back_at = self._now() + self._pause
             await write(lambda db: outbox.put_back(db, delivery))
