@@ -62,6 +62,11 @@ tokens belong into `.env`: `PYNCHY_CHANNELS__SLACK__WORK__BOT_TOKEN` and `…__A
 there is one workspace, or one called `main`, also `SLACK_BOT_TOKEN` and `SLACK_APP_TOKEN`, and with
 both of them set no section is needed. `pynchy auth slack` checks them.
 """,
+    "channels.whatsapp.NAME": """\
+A home has one WhatsApp account, `[channels.whatsapp.main]`, which is the channel `whatsapp`. Once
+`pynchy auth whatsapp` has paired it no section is needed. In the environment:
+`PYNCHY_CHANNELS__WHATSAPP__MAIN__OWNER` and so on.
+""",
     "profiles.NAME": """\
 What is said below `[defaults]`, for the groups that name this profile; it names none itself.
 In the environment: `PYNCHY_PROFILES__<NAME>__IDLE_TIMEOUT` and so on, with `_` for `-`.

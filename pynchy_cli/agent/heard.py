@@ -3,6 +3,7 @@ parent where it begins, and between them, where its group wants that, what stran
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -61,7 +62,7 @@ def further(db: Connection, settings: Settings, run: Run, since: int) -> str | N
 def _told(
     run: Run, heard: Sequence[Message], strange: Sequence[Message], above: Iterable[str]
 ) -> str:
-    lines = [(one.seq, transcript.message(one, one.files)) for one in heard]
+    lines = [(one.seq, transcript.message(one, one.files, _quoted(one))) for one in heard]
     lines += [(one.seq, transcript.stranger(one)) for one in strange]
     fence = [transcript.note(FENCE)] if strange else []
     told = [*above, *fence, *(line for _, line in sorted(lines))]
@@ -103,6 +104,17 @@ def _parent(db: Connection, settings: Settings, run: Run) -> list[str]:
     if not for_group(settings, run.group_folder).show_strangers:
         return []
     return [transcript.note(FENCE), transcript.stranger(theirs)]
+
+
+def _quoted(message: Message) -> tuple[str, str] | None:
+    """What a message quotes, as its network tells it: whose words, and as many as are shown."""
+    try:
+        facts = json.loads(message.metadata or "null")
+        quoted = facts["quoted"]
+        whose, words = str(quoted["sender"]), str(quoted["text"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return (whose, _cut(words, PARENT)) if words else None
 
 
 def _cut(text: str, room: int) -> str:

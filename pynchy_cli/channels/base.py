@@ -9,9 +9,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pynchy_cli.errors import PynchyError
-from pynchy_cli.model import Chat, NewMessage, SharedFile
+from pynchy_cli.model import Chat, Message, NewMessage, SharedFile
 
-CAPABILITIES = frozenset({"edit", "inbox", "history", "threads", "buttons", "files", "ordered"})
+CAPABILITIES = frozenset(
+    {
+        "buttons",
+        "edit",
+        "files",
+        "history",
+        "inbox",
+        "names",
+        "ordered",
+        "presence",
+        "quotes",
+        "threads",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,9 @@ class Channel(Protocol):
     """A chat network. `capabilities` names its optional abilities: `edit` (a reply can be
     changed after it was sent), `inbox` (the file itself is where replies are read, so that
     rows are born delivered), `history` (it can be asked what was said, and what of ours came
-    there), `ordered` (its ids are ordered as texts), `threads`, `buttons`, `files`."""
+    there), `ordered` (its ids are ordered as texts), `quotes` (a reply can quote what it answers),
+    `presence` (it can show that we are at work in a chat), `names` (it is asked for the names of
+    its chats now and then, and doesn't tell them by itself), `threads`, `buttons`, `files`."""
 
     name: str
     capabilities: frozenset[str]
@@ -77,6 +92,18 @@ class Place:
 
     chat_jid: str
     thread: str = ""
+    answers: Message | None = None
+    """The message that is answered by it, where the network has `quotes`."""
+
+
+@dataclass(frozen=True)
+class Working:
+    """A chat in which a run is under way: what people said in it that the run takes up, in order,
+    and the one of these that it answers."""
+
+    chat_jid: str
+    messages: tuple[Message, ...]
+    answers: Message
 
 
 @dataclass(frozen=True)
@@ -147,6 +174,10 @@ class Host(Protocol):
     """What a network's connection is given by the stage that holds it. Each call is one short
     transaction; it raises DatabaseBusy or DatabaseFull where nothing was stored."""
 
+    @property
+    def folder(self) -> Path:
+        """Where the network may keep files of its own, which nobody but the host can read."""
+
     def take(self, events: Sequence[Event], kept: Sequence[int] = ()) -> None:
         """Store what came, all of it or nothing; what is there already changes nothing. What was
         `kept` under these numbers is let go of."""
@@ -157,6 +188,10 @@ class Host(Protocol):
 
     def kept(self) -> list[tuple[int, str, str]]:
         """What is kept: number, kind and payload, in the order in which it came."""
+
+    def concerns_us(self, chat_jid: str, text: str) -> bool:
+        """Whether a text belongs into the file: what is said in chats of groups, and elsewhere
+        what calls the assistant. For networks on which we see more than what is meant for us."""
 
     def chats(self) -> list[Known]:
         """The chats of this channel that belong to a group."""
@@ -234,3 +269,18 @@ class Network(Channel, Protocol):
 
     async def send_file(self, place: Place, file: OutgoingFile) -> str:
         """Post a file; its id. Raises what `post` raises."""
+
+
+class AtWork(Protocol):
+    """What a network with `presence` can do as well."""
+
+    def at_work(self, working: Sequence[Working]) -> None:
+        """In these chats, and in no others, runs are under way now. Called with each change; waits
+        for nothing and raises nothing, since nothing depends on it."""
+
+
+class Named(Protocol):
+    """What a network with `names` can do as well."""
+
+    async def names(self) -> list[Chat]:
+        """The chats that we are in, with their names as they are now. Raises NotSent, Away."""

@@ -12,7 +12,7 @@ import typer
 
 from pynchy_cli import clock, plugins
 from pynchy_cli.commands.app import Context, here, open_store
-from pynchy_cli.config.channels import SLACK, configured, section_of
+from pynchy_cli.config.channels import KINDS, configured, section_of
 from pynchy_cli.config.home import make_group
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import EXIT_FAILED, PluginBroken, PluginUnknown, UsageWrong
@@ -120,7 +120,7 @@ def _bring(db: Connection, context: Context, jid: str) -> None:
 
 def _is_plugin(channel: str, settings: Settings) -> bool:
     """Whether something else than a section of ours brings such a channel."""
-    if channel == SLACK:
+    if channel in KINDS:
         return False
     try:
         plugins.channel(channel, settings)

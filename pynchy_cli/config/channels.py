@@ -1,17 +1,23 @@
 """The chat networks that are configured: what each connection is called, and what can't be. A
-workspace that is called `main` is the channel `slack`; one called `work` is `slack.work`."""
+workspace that is called `main` is the channel `slack`; one called `work` is `slack.work`. Of
+WhatsApp there is one account, `main`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
 
-from pynchy_cli.config.settings import NetworkRules, Settings, SlackRules
+from pynchy_cli.config.settings import NetworkRules, Settings, SlackRules, WhatsAppRules
 from pynchy_cli.errors import ConfigInvalid, UsageWrong
 
 MAIN = "main"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SLACK = "slack"
+WHATSAPP = "whatsapp"
+KINDS = (SLACK, WHATSAPP)
+"""The networks that sections are for."""
+ACCOUNT_OWNER = f"{WHATSAPP}:owner"
+"""Whoever holds the phone of the WhatsApp account: its own messages come from nobody else."""
 PLAIN_TOKENS = {"SLACK_BOT_TOKEN": "bot_token", "SLACK_APP_TOKEN": "app_token"}
 """Variables that other programs know too, and the setting that each fills where there is one
 workspace."""
@@ -30,7 +36,11 @@ def section_of(channel: str) -> tuple[str, str]:
 
 def configured(settings: Settings) -> dict[str, NetworkRules]:
     """All channels that a section is for, by their names."""
-    return {called(SLACK, name): rules for name, rules in settings.channels.slack.items()}
+    kinds: dict[str, Mapping[str, NetworkRules]] = {
+        SLACK: settings.channels.slack,
+        WHATSAPP: settings.channels.whatsapp,
+    }
+    return {called(kind, name): rules for kind in kinds for name, rules in kinds[kind].items()}
 
 
 def enabled(settings: Settings) -> list[str]:
@@ -43,9 +53,24 @@ def slack_rules(settings: Settings, channel: str) -> SlackRules:
     kind, name = section_of(channel)
     rules = settings.channels.slack.get(name) if kind == SLACK else None
     if rules is None:
-        known = ", ".join(configured(settings)) or "none; `pynchy auth slack` tells how to begin"
-        raise UsageWrong(f"No channel {channel!r} is configured. There is: {known}.")
+        raise _unknown(settings, channel)
     return rules
+
+
+def whatsapp_rules(settings: Settings, channel: str) -> WhatsAppRules:
+    """What is configured for the WhatsApp account. Raises UsageWrong where there is none."""
+    rules = settings.channels.whatsapp.get(MAIN) if channel == WHATSAPP else None
+    if rules is None:
+        raise _unknown(settings, channel)
+    return rules
+
+
+def _unknown(settings: Settings, channel: str) -> UsageWrong:
+    kind = section_of(channel)[0]
+    how = f"`pynchy auth {kind if kind in KINDS else SLACK}` tells how to begin"
+    known = ", ".join(configured(settings))
+    there = f"There is: {known}." if known else f"There is none; {how}."
+    return UsageWrong(f"No channel {channel!r} is configured. {there}")
 
 
 def resolved(settings: Settings, channel: str) -> str:
@@ -62,11 +87,12 @@ def resolved(settings: Settings, channel: str) -> str:
 
 def owners(settings: Settings) -> tuple[str, ...]:
     """Who the owner is on each network, as `kind:id`."""
-    return tuple(
+    named = (
         f"{section_of(channel)[0]}:{rules.owner}"
         for channel, rules in configured(settings).items()
         if rules.owner
     )
+    return (ACCOUNT_OWNER, *named)
 
 
 def plain_workspace(
@@ -86,6 +112,12 @@ def plain_workspace(
 
 def require_channels(settings: Settings) -> None:
     """Raises ConfigInvalid where two workspaces have the same token, or one can't be called so."""
+    for name in settings.channels.whatsapp:
+        if name != MAIN:
+            raise ConfigInvalid(
+                f"[channels.whatsapp.{name}]: a home has one WhatsApp account, which is "
+                f"[channels.whatsapp.{MAIN}]. For another account make another home."
+            )
     of: dict[str, str] = {}
     for name, rules in settings.channels.slack.items():
         if not _NAME.fullmatch(name):

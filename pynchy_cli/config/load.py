@@ -13,7 +13,13 @@ from typing import Any
 import msgspec
 
 from pynchy_cli.config import dotenv, gates, sections, values
-from pynchy_cli.config.channels import PLAIN_TOKENS, plain_workspace, require_channels
+from pynchy_cli.config.channels import (
+    MAIN,
+    PLAIN_TOKENS,
+    WHATSAPP,
+    plain_workspace,
+    require_channels,
+)
 from pynchy_cli.config.files import read_text
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.sections import PREFIX
@@ -39,6 +45,8 @@ Found = dict[str, dict[str, Any]]
 def load(home: Home, environ: Mapping[str, str]) -> Settings:
     """All settings of a home. Raises ConfigInvalid, with file, key and the nearest known name."""
     found: Found = {section: {} for section in sections.plain()}
+    if home.whatsapp.exists():  # whoever has paired an account means it to be used
+        found[f"channels.{WHATSAPP}.{MAIN}"] = {}
     places: dict[tuple[str, str | None], str] = {}
     for given in _given(home, environ, found):
         places[given.section, given.key] = given.where

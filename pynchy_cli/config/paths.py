@@ -36,6 +36,12 @@ class Home:
         return self.data / "messages.db"
 
     @property
+    def whatsapp(self) -> Path:
+        """What the WhatsApp account was paired with, which the library writes; as secret as a
+        password."""
+        return self.data / "neonize.db"
+
+    @property
     def bell(self) -> Path:
         """Touched after each commit; holds the number of the last one."""
         return self.data / "bell"

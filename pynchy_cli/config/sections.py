@@ -17,6 +17,7 @@ from pynchy_cli.config.settings import (
     Settings,
     SlackRules,
     TaskRules,
+    WhatsAppRules,
 )
 
 PREFIX = "PYNCHY_"
@@ -27,6 +28,7 @@ FAMILIES: dict[str, type[Section]] = {
     "jobs": JobRules,
     "people": PeopleRules,
     "channels.slack": SlackRules,
+    "channels.whatsapp": WhatsAppRules,
 }
 """Sections of which there is one for each name, and what stands in them."""
 NAMED = tuple(FAMILIES)
@@ -39,6 +41,7 @@ CALLED_HERE = {
     "user_groups": "people.NAME",
     "connection": "channels.slack.NAME",
     "slack": "channels.slack.NAME",
+    "whatsapp": "channels.whatsapp.main",
 }
 KEYS_CALLED_HERE = {"schedule": "cron"}
 """Sections and settings that others know by another name."""

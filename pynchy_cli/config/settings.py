@@ -356,10 +356,23 @@ class SlackRules(NetworkRules, frozen=True):
     and a half times that is made anew."""
 
 
+class WhatsAppRules(NetworkRules, frozen=True):
+    """The WhatsApp account, which `pynchy auth whatsapp` pairs: yours, or with `owner`, your own
+    number, one that is the assistant's alone."""
+
+    typing: bool = True
+    """Whether a chat shows that the assistant is at work in it."""
+    read_marks: bool = True
+    """Whether what the assistant takes up is marked as read."""
+    reactions: bool = True
+    """Whether the message that the assistant takes up gets an 👀."""
+
+
 class Channels(Section, frozen=True):
     """The chat networks, by kind and name."""
 
     slack: dict[str, SlackRules] = {}
+    whatsapp: dict[str, WhatsAppRules] = {}
 
 
 class PeopleRules(Section, frozen=True):

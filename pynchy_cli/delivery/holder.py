@@ -8,8 +8,11 @@ from pynchy_cli import clock
 from pynchy_cli.channels import pressing
 from pynchy_cli.channels.base import Button, Network
 from pynchy_cli.context import Context
+from pynchy_cli.delivery import farewell
 from pynchy_cli.delivery.deliverer import Deliverer
 from pynchy_cli.delivery.host import StageHost
+from pynchy_cli.delivery.naming import Naming
+from pynchy_cli.delivery.presence import Presence
 from pynchy_cli.errors import PynchyError
 from pynchy_cli.model import Reply
 
@@ -27,6 +30,8 @@ class Holder:
         self.network = network
         self.deliverer = Deliverer(context, network, self._buttons)
         self.host = StageHost(context, network, self._connected)
+        self.presence = Presence(context, network)
+        self.naming = Naming(context, network, self.host)
         self._pause = 0.0
         self._again_at = 0.0
         self._running: asyncio.Task[PynchyError | None] | None = None
@@ -37,11 +42,13 @@ class Holder:
             self._has_broken(self._running)
         if self._running is None and self._now() >= self._again_at:
             self._running = self.context.spawn(self._hold(), f"connection to {self.network.name}")
+        self.presence.drain()
+        self.naming.drain()
         return self.deliverer.drain()
 
     def deadline(self) -> float | None:
-        """Seconds until something is to be sent, or the connection is made anew."""
-        waits = [self.deliverer.deadline()]
+        """Seconds until something is to be sent or asked, or the connection is made anew."""
+        waits = [self.deliverer.deadline(), self.naming.deadline()]
         if self._running is None:
             waits.append(max(0.0, self._again_at - self._now()))
         return min((wait for wait in waits if wait is not None), default=None)
@@ -79,6 +86,7 @@ class Holder:
 
     def _connected(self) -> None:
         self._pause = 0.0
+        self.naming.connected()
         self.deliverer.connected()
 
     def _has_broken(self, running: asyncio.Task[PynchyError | None]) -> None:
@@ -88,6 +96,7 @@ class Holder:
         error = None if running.cancelled() else running.exception() or running.result()
         self.host.state(False, str(error) if error is not None else "the connection was let go")
         if isinstance(error, PynchyError):
+            farewell.tell(self.context, self.network.name, error)
             raise error
         self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
         self._again_at = self._now() + self._pause

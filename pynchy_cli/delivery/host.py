@@ -64,6 +64,17 @@ class StageHost:
         """What is kept, in the order in which it came."""
         return cursors.kept(self.context.store.db, self.name)
 
+    @property
+    def folder(self) -> Path:
+        """Where the network may keep files of its own."""
+        return self.context.home.data
+
+    def concerns_us(self, chat_jid: str, text: str) -> bool:
+        """Whether a text belongs into the file: it is said in a chat of a group, or calls us."""
+        if groups.by_chat(self.context.store.db, chat_jid) is not None:
+            return True
+        return triggers.decide(text, self._waking, "mention", is_admin=False).triggered
+
     def chats(self) -> list[Known]:
         """The chats of this channel that belong to a group."""
         db, now = self.context.store.db, clock.now()

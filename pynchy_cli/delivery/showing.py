@@ -22,6 +22,7 @@ from pynchy_cli.channels.base import (
     Place,
 )
 from pynchy_cli.context import Context
+from pynchy_cli.delivery import presence
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError
 from pynchy_cli.model import Attachment, Delivery, Part, Reply
 from pynchy_cli.store import outbound, outbox
@@ -159,7 +160,10 @@ class Showing:
         digest = _digest(piece)
         await self._begun(delivery, number, digest, again=again)
         mark = self._mark(delivery, number)
-        remote_id = await self.network.post(_place(delivery), piece, mark)
+        place = _place(delivery)
+        if number == 0 and "quotes" in self.network.capabilities:
+            place = replace(place, answers=presence.answered(self.context, delivery))
+        remote_id = await self.network.post(place, piece, mark)
         await self._placed(delivery, number, remote_id, digest)
 
     async def _edit(self, delivery: Delivery, remote_id: str, piece: Piece) -> bool:

@@ -47,11 +47,14 @@ def whole(lines: Iterable[str], thread: str = "") -> str:
     return "\n".join([begins, *lines, "</messages>"])
 
 
-def message(said: Said, files: Sequence[SharedFile] = ()) -> str:
-    """What somebody said to the agent, with the files that came with it."""
-    found = [file(one) for one in files]
-    content = text(said.content)
-    return _element("message", said, "\n".join([content, *found] if content else found))
+def message(
+    said: Said, files: Sequence[SharedFile] = (), quoted: tuple[str, str] | None = None
+) -> str:
+    """What somebody said to the agent, with the files that came with it, and before it what is
+    `quoted` by it: whose words, and these."""
+    inner = [] if quoted is None else [_quote(*quoted)]
+    inner += [text(said.content)] if said.content else []
+    return _element("message", said, "\n".join([*inner, *(file(one) for one in files)]))
 
 
 def stranger(said: Said) -> str:
@@ -79,6 +82,11 @@ def file(shared: SharedFile) -> str:
         why = shared.error or (MISSING if shared.state == "failed" else NOT_YET)
         place = f'name="{attribute(shared.name)}" missing="{attribute(why)}"'
     return f"<file {' '.join(filter(None, (place, known, size)))}/>"
+
+
+def _quote(whose: str, words: str) -> str:
+    sender = f' sender="{attribute(whose)}"' if whose else ""
+    return f"<quoted{sender}>{text(words)}</quoted>"
 
 
 def _element(kind: str, said: Said, inner: str) -> str:

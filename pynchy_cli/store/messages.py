@@ -13,11 +13,11 @@ from pynchy_cli.model import OWN_ID, Message, NewMessage, SharedFile
 from pynchy_cli.store import counters, edits
 from pynchy_cli.store.connection import Connection, Row
 
-_COLUMNS = (
+COLUMNS = (
     "m.id, m.chat_jid, m.sender, m.sender_name, m.content, m.timestamp, m.message_type,"
     " m.audience, m.verdict, m.is_from_me, m.run_id, m.metadata, m.thread, m.seq, m.received_at"
 )
-_FIELDS = tuple(name.strip().removeprefix("m.") for name in _COLUMNS.split(","))
+_FIELDS = tuple(name.strip().removeprefix("m.") for name in COLUMNS.split(","))
 FILE_PATIENCE = 60.0
 """Seconds for which a run waits for the files that came with its messages."""
 # Word for word the index's condition, so that SQLite uses it.
@@ -30,7 +30,8 @@ _FOR_AGENT = (
 _SINCE = "m.seq > coalesce((SELECT since_seq FROM group_chats WHERE jid = m.chat_jid), 0)"
 
 
-def _message(row: Row) -> Message:
+def as_message(row: Row) -> Message:
+    """A row of `COLUMNS` as a message."""
     values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
     values["is_from_me"] = bool(values["is_from_me"])
     return Message(**values)
@@ -111,11 +112,11 @@ def replaced(db: Connection, message: Message) -> Message | None:
     """The message that an edit, a deletion or a reaction is of, as it came; None where it isn't
     known, or the message is none of these."""
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM messages m WHERE seq = (SELECT replaces FROM messages"
+        f"SELECT {COLUMNS} FROM messages m WHERE seq = (SELECT replaces FROM messages"
         " WHERE seq = ?)",
         (message.seq,),
     ).fetchone()
-    return _message(row) if row else None
+    return as_message(row) if row else None
 
 
 def tell(
@@ -170,16 +171,16 @@ def stored_id(network_id: str) -> str:
 def by_id(db: Connection, jid: str, network_id: str) -> Message | None:
     """The row of a network's message, where there is one."""
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM messages m WHERE chat_jid = ? AND id = ?",
+        f"SELECT {COLUMNS} FROM messages m WHERE chat_jid = ? AND id = ?",
         (plain(jid), stored_id(network_id)),
     ).fetchone()
-    return _message(row) if row else None
+    return as_message(row) if row else None
 
 
 def get(db: Connection, seq: int) -> Message | None:
     """The message with this place, where there is one."""
-    row = db.execute(f"SELECT {_COLUMNS} FROM messages m WHERE seq = ?", (seq,)).fetchone()
-    return _message(row) if row else None
+    row = db.execute(f"SELECT {COLUMNS} FROM messages m WHERE seq = ?", (seq,)).fetchone()
+    return as_message(row) if row else None
 
 
 def highest(db: Connection) -> int:
@@ -211,7 +212,7 @@ def pending(
     return _first(db, jids, after_seq, limit, f"AND {_FOR_AGENT} AND {_SINCE}")
 
 
-_NEWEST = _COLUMNS.replace(
+_NEWEST = COLUMNS.replace(
     "m.content",
     "coalesce((SELECT content FROM messages newer WHERE newer.replaces = m.seq"
     " AND newer.message_type = 'edit' AND newer.verdict = 'allowed'"
@@ -258,7 +259,7 @@ def for_agent(
         """,
         {"folder": folder, "after": after_seq, "through": through_seq, "thread": thread},
     ).fetchall()
-    return with_files(db, [_message(row) for row in rows])
+    return with_files(db, [as_message(row) for row in rows])
 
 
 def of_strangers(
@@ -289,7 +290,7 @@ def of_strangers(
             "thread": thread,
         },
     ).fetchall()
-    return [_message(row) for row in rows]
+    return [as_message(row) for row in rows]
 
 
 def parent(db: Connection, thread: str) -> Message | None:
@@ -303,7 +304,7 @@ def parent(db: Connection, thread: str) -> Message | None:
         " WHERE gone.replaces = m.seq AND gone.message_type = 'deletion')",
         (chat, stored_id(f"{chat.partition(':')[0]}-{id}")),
     ).fetchone()
-    return _message(row) if row else None
+    return as_message(row) if row else None
 
 
 def told(
@@ -320,7 +321,7 @@ def told(
             "thread": thread,
         },
     ).fetchall()
-    return with_files(db, [_message(row) for row in rows])
+    return with_files(db, [as_message(row) for row in rows])
 
 
 def first_unread(db: Connection, folder: str, through_seq: int, thread: str = "") -> int:
@@ -370,11 +371,11 @@ def last(db: Connection, jids: Iterable[str] | None, n: int) -> list[Message]:
 
 def _newest(db: Connection, condition: str, values: tuple[str | int, ...]) -> list[Message]:
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM messages m WHERE m.audience <> 'agent' {condition}"
+        f"SELECT {COLUMNS} FROM messages m WHERE m.audience <> 'agent' {condition}"
         " ORDER BY m.seq DESC LIMIT ?",
         values,
     ).fetchall()
-    return [_message(row) for row in rows]
+    return [as_message(row) for row in rows]
 
 
 def after(db: Connection, jids: Iterable[str] | None, seq: int, limit: int = 1000) -> list[Message]:
@@ -383,11 +384,11 @@ def after(db: Connection, jids: Iterable[str] | None, seq: int, limit: int = 100
     if jids is not None:
         return _first(db, jids, seq, limit, "AND m.audience <> 'agent'")
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM messages m WHERE m.seq > ? AND m.audience <> 'agent'"
+        f"SELECT {COLUMNS} FROM messages m WHERE m.seq > ? AND m.audience <> 'agent'"
         " ORDER BY m.seq LIMIT ?",
         (seq, limit),
     ).fetchall()
-    return [_message(row) for row in rows]
+    return [as_message(row) for row in rows]
 
 
 def _first(
@@ -398,11 +399,11 @@ def _first(
     wanted: Sequence[str] = list(dict.fromkeys(jids))
     for jid in wanted:
         rows = db.execute(
-            f"SELECT {_COLUMNS} FROM messages m WHERE m.chat_jid = ? AND m.seq > ? {condition}"
+            f"SELECT {COLUMNS} FROM messages m WHERE m.chat_jid = ? AND m.seq > ? {condition}"
             " ORDER BY m.seq LIMIT ?",
             (jid, after_seq, limit),
         ).fetchall()
-        found += (_message(row) for row in rows)
+        found += (as_message(row) for row in rows)
     if len(wanted) > 1:
         found.sort(key=lambda m: m.seq)
     return found[:limit]

@@ -83,7 +83,7 @@ def test_slack_waits_for_neither_names_nor_history(
             await until(lambda: "now" in book.texts)
             assert book.texts == ["before", "now"]
             assert book.events[1].message.sender_name == "Alice Doe"
-            assert not book.inbox
+            await until(lambda: not book.inbox)
 
     asyncio.run(scenario())
 
