@@ -28,7 +28,7 @@ from pynchy_cli.output import (
     wants_json,
 )
 from pynchy_cli.security.senders import SHELL_CHANNELS, unknown_names
-from pynchy_cli.store import chats, groups, offers
+from pynchy_cli.store import chats, groups, naming, offers
 from pynchy_cli.store.connection import Connection
 
 app = typer.Typer(help="Add, list, show, change and remove groups.\n\nExample: pynchy groups list")
@@ -243,6 +243,22 @@ def list_chats(ctx: typer.Context, as_json: bool = JSON) -> None:
     print_table(
         ("chat", "name", "last spoken in", "approval"), [tuple(row.values()) for row in rows]
     )
+
+
+@app.command()
+def sync(ctx: typer.Context, as_json: bool = JSON) -> None:
+    """Have channels be asked for the names of their chats now; each is asked once a day anyway.
+
+    Example: pynchy groups sync; pynchy groups chats
+    """
+    with open_store(here(ctx)) as store, store.atomic() as db:
+        asked = naming.ask(db, clock.now())
+    if wants_json(as_json):
+        print_json({"channels": asked})
+    elif asked:
+        print_text(f"{', '.join(asked)}: asked, as soon as it is connected.")
+    else:
+        print_text("No channel needs to be asked: names come with its first connection.")
 
 
 @app.command("list")

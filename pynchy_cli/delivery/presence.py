@@ -21,7 +21,7 @@ class Presence:
     def __init__(self, context: Context, network: Network) -> None:
         self.context = context
         self.network = network if "presence" in network.capabilities else None
-        self._told: Sequence[Working] = ()
+        self._told: list[Working] = []
 
     def drain(self) -> None:
         """Look, and tell."""

@@ -192,3 +192,16 @@ def test_who_may_speak_is_changed(home: Path, pynchy: Pynchy) -> None:
     done = pynchy("groups", "deny", "main", "family", "owner")
     assert (json.loads(done.stdout)["allowed_users"], done.stderr) == (["slack:U2"], "")
     assert pynchy("send", "main", "hello", code=3).returncode == 3
+
+
+def test_channels_are_asked_for_names_when_somebody_wants_it(home: Path, pynchy: Pynchy) -> None:
+    assert json.loads(pynchy("groups", "sync").stdout) == {"channels": []}
+    database = sqlite3.connect(home / "data" / "messages.db", isolation_level=None)
+    database.execute(
+        "INSERT INTO channel_cursors(channel, chat_jid, cursor_value, floor_value, updated_at)"
+        " VALUES ('whatsapp', '', '2026', '2026', '2026'), ('slack', 'slack:C1', '5', '5', '2026')"
+    )
+    assert json.loads(pynchy("groups", "sync").stdout) == {"channels": ["whatsapp"]}
+    left = database.execute("SELECT channel, cursor_value FROM channel_cursors ORDER BY channel")
+    assert left.fetchall() == [("slack", "5"), ("whatsapp", "")]
+    database.close()

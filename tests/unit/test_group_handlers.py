@@ -9,12 +9,18 @@ from typing import Any
 
 import pytest
 
-from agent_runner.protocol.requests import ListGroups, RegisterGroup, Request, type_of
+from agent_runner.protocol.requests import (
+    ListGroups,
+    RefreshGroups,
+    RegisterGroup,
+    Request,
+    type_of,
+)
 from pynchy_cli import clock
 from pynchy_cli.errors import RequestRefused
 from pynchy_cli.ipc.handlers import groups as handlers
 from pynchy_cli.model import NewMessage
-from pynchy_cli.store import chats, groups, messages
+from pynchy_cli.store import chats, groups, messages, naming
 from tests.asking import Asking, asking
 
 
@@ -169,3 +175,12 @@ def test_a_person_is_shown_all_of_it() -> None:
         "answers to: @jarvis",
         "listens to: those whom the asking group listens to",
     ]
+
+
+def test_channels_are_asked_for_the_names_of_their_chats(ask: Asking) -> None:
+    now = clock.now()
+    with ask.store.atomic() as db:
+        naming.synced(db, "whatsapp", now)
+        assert not naming.is_due(db, "whatsapp", now)
+    assert told(ask, RefreshGroups()) == {"channels": ["whatsapp"]}
+    assert naming.is_due(ask.store.db, "whatsapp", now)

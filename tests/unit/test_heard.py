@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,22 @@ def test_strangers_alone_are_nothing_to_answer(told: Told) -> None:
     with told.store.atomic() as db:
         assert heard.prompt(db, OPEN, groups.get(db, "team"), run) is None
         assert heard.further(db, OPEN, run, 0) is None
+
+
+def test_what_is_quoted_is_told_with_whose_words_it_is(told: Told) -> None:
+    quoted = {"id": "0", "sender": 'Eve "x"', "text": "a < b"}
+    first = told.said("1", "@pynchy is it?", metadata=json.dumps({"jid": "1", "quoted": quoted}))
+    line = '<quoted sender="Eve &quot;x&quot;">a &lt; b</quoted>\n@pynchy is it?</message>'
+    assert line in told.to(told.run(first, first))
+    nameless = {"quoted": {"sender": "", "text": "b" * 20_000}}
+    last = told.said("2", "", metadata=json.dumps(nameless))
+    shown = told.to(told.run(last, last))
+    assert f"<quoted>{'b' * heard.PARENT}…</quoted></message>" in shown
+
+
+@pytest.mark.parametrize(
+    "odd", ["[]", "{", '"quoted"', '{"quoted": 3}', '{"quoted": {"text": ""}}']
+)
+def test_other_facts_of_a_network_are_no_quote(told: Told, odd: str) -> None:
+    first = told.said("1", "hello", metadata=odd)
+    assert ">hello</message>" in told.to(told.run(first, first))

@@ -1,18 +1,18 @@
-"""`list_groups` and `register_group`: what an admin group's agent may know of the others, and
-how it makes one more; or how the host does, for a chat of no group. Nobody makes a group by it
-that is trusted."""
+"""`list_groups`, `refresh_groups` and `register_group`: what an admin group's agent may know of the
+others, and how it makes one more; or how the host does, for a chat of no group. Nobody makes a
+group by it that is trusted."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from agent_runner.protocol.requests import ListGroups, RegisterGroup
+from agent_runner.protocol.requests import ListGroups, RefreshGroups, RegisterGroup
 from pynchy_cli.channels.meeting import Offered
 from pynchy_cli.config.home import make_group
 from pynchy_cli.errors import GroupInvalid, HomeUnusable, RequestRefused
 from pynchy_cli.ipc.effects import Asked, Effect, Result
-from pynchy_cli.store import chats, groups
+from pynchy_cli.store import chats, groups, naming
 from pynchy_cli.store.connection import Connection
 
 SHOWN = 200
@@ -47,6 +47,10 @@ def _list(db: Connection, asked: Asked[ListGroups], now: str, prepared: Any) -> 
         ],
         "more": len(known) > SHOWN or len(free) > SHOWN,
     }
+
+
+def _refresh(db: Connection, asked: Asked[RefreshGroups], now: str, prepared: Any) -> Result:
+    return {"channels": naming.ask(db, now)}
 
 
 Wanted = RegisterGroup | Offered
@@ -129,5 +133,8 @@ def _summary(request: RegisterGroup) -> str:
 
 EFFECTS: dict[str, Effect[Any]] = {
     "list_groups": Effect(rows=_list, summary=lambda request: "List all groups and chats."),
+    "refresh_groups": Effect(
+        rows=_refresh, summary=lambda request: "Ask channels for the names of their chats."
+    ),
     "register_group": Effect(check=_check, rows=_register, prepare=_folder, summary=_summary),
 }
