@@ -152,7 +152,7 @@ def test_a_shell_completes_verbs_and_options(environment: dict[str, str]) -> Non
     assert complete("pynchy r", 1, environment) == [
         *("route", "run-agent", "runs", "rights", "retry")
     ]
-    verbs = ["add", "link", "unlink", "allow", "deny", "chats", "list", "show", "remove"]
+    verbs = ["add", "link", "unlink", "allow", "deny", "chats", "sync", "list", "show", "remove"]
     assert complete("pynchy groups ", 2, environment) == verbs
     assert complete("pynchy groups add --d", 3, environment) == ["--display-name"]
     assert "--home" in complete("pynchy --", 1, environment)
