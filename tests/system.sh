@@ -6,20 +6,29 @@
 set -u
 
 case "${1:-}" in
-  sandbox) wanted="bwrap:bubblewrap" ;;
+  sandbox) wanted="bwrap:bubblewrap libmagic.so.1:libmagic1" ;;
   venv) wanted="ensurepip-missing:python3-venv" ;;
   make) wanted="make:make" ;;
   tests) wanted="bwrap:bubblewrap strace:strace tmux:tmux sqlite3:sqlite3 unshare:util-linux
     setpriv:util-linux script:bsdutils jq:jq git:git
-    dockerd:docker.io docker:docker.io debootstrap:debootstrap" ;;
+    dockerd:docker.io docker:docker.io debootstrap:debootstrap
+    libmagic.so.1:libmagic1" ;;
   *) echo "usage: sh tests/system.sh sandbox|venv|make|tests" >&2; exit 2 ;;
 esac
+
+has() (
+  PATH="$PATH:/usr/sbin:/sbin"
+  case "$1" in
+    lib*) ldconfig -p | grep -qF "$1 " ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+)
 
 missing() {
   found=""
   for pair in $wanted; do
     program=${pair%%:*} package=${pair##*:}
-    PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null 2>&1 && continue
+    has "$program" && continue
     case " $found " in *" $package "*) ;; *) found="$found $package" ;; esac
   done
   echo "$found"
