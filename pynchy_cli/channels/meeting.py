@@ -4,6 +4,7 @@ chats by the thousand, so that only so many are asked about; the others are list
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -105,15 +106,27 @@ def _proposal(
     name = (chat.name if chat is not None else None) or (said.sender_name if said else "")
     taken = {group.folder for group in groups.all(db)} | offers.folders(db, admin)
     # In a chat with the owner alone all is for the assistant.
-    mode: Literal["always", "mention"] = "always" if is_owner and _is_direct(jid) else "mention"
+    is_alone = is_owner and said is not None and _is_alone(said)
+    mode: Literal["always", "mention"] = "always" if is_alone else "mention"
     shown = _line(name) or jid
     return Offered(jid, _free(name, jid, taken), shown, mode, (OWNER,))
 
 
-def _is_direct(jid: str) -> bool:
-    """Whether a chat is one person's with us, as far as its address tells."""
-    kind, _, id = jid.partition(":")
+def _is_alone(said: Message) -> bool:
+    """Whether a chat is that of whoever spoke there with us, as far as its address tells. In
+    WhatsApp the account's owner also speaks in chats with others."""
+    kind, _, id = said.chat_jid.partition(":")
+    if kind == "whatsapp":
+        return id in (said.sender, f"{said.sender}@s.whatsapp.net", _address(said))
     return kind == "slack" and id.startswith("D")
+
+
+def _address(said: Message) -> str:
+    """The address of whoever spoke, as its network wrote it; empty where it didn't."""
+    try:
+        return str(json.loads(said.metadata or "null")["jid"])
+    except (ValueError, TypeError, KeyError):
+        return ""
 
 
 def _free(name: str, jid: str, taken: set[str]) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pynchy_cli.config.channels import configured, slack_rules
+from pynchy_cli.config.channels import configured, enabled, slack_rules, whatsapp_rules
 from pynchy_cli.config.load import load
 from pynchy_cli.config.paths import Home
-from pynchy_cli.errors import ConfigInvalid
+from pynchy_cli.errors import ConfigInvalid, UsageWrong
 
 BOT, APP = {"SLACK_BOT_TOKEN": "xoxb-a"}, {"SLACK_APP_TOKEN": "xapp-b"}
 
@@ -28,4 +28,22 @@ def test_one_token_is_meant_for_us_only_where_it_stands_in_our_own_file(tmp_path
 def test_a_workspace_is_called_by_a_plain_name(tmp_path: Path, name: str) -> None:
     (tmp_path / "config.toml").write_text(f'[channels.slack."{name}"]\nowner = "U1"\n')
     with pytest.raises(ConfigInvalid, match="No workspace can be called"):
+        load(Home(tmp_path), {})
+
+
+def test_a_paired_account_needs_no_section(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    with pytest.raises(UsageWrong, match="pynchy auth whatsapp"):
+        whatsapp_rules(load(home, {}), "whatsapp")
+    home.data.mkdir()
+    home.whatsapp.touch()
+    assert enabled(load(home, {})) == ["whatsapp"]
+    (tmp_path / "config.toml").write_text("[channels.whatsapp.main]\nenabled = false\n")
+    assert configured(load(home, {})).keys() == {"whatsapp"}
+    assert enabled(load(home, {})) == []
+
+
+def test_a_home_has_one_account(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[channels.whatsapp.work]\nowner = "491"\n')
+    with pytest.raises(ConfigInvalid, match="a home has one WhatsApp account"):
         load(Home(tmp_path), {})

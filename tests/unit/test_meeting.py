@@ -12,7 +12,7 @@ import pytest
 from pynchy_cli import clock
 from pynchy_cli.channels import meeting
 from pynchy_cli.channels.intake import take
-from pynchy_cli.config.settings import Channels, Settings, SlackRules
+from pynchy_cli.config.settings import Channels, Settings, SlackRules, WhatsAppRules
 from pynchy_cli.model import Chat, NewMessage
 from pynchy_cli.store import approvals, chats, groups
 from tests.people import People
@@ -37,12 +37,14 @@ def said(
     now: str = NOW,
     type: str = "user",
     channel: str = "slack",
+    metadata: str | None = None,
+    settings: Settings = SETTINGS,
 ) -> str:
     """Somebody says something in a chat; the verdict on that."""
     with people.store() as store, store.atomic() as db:
         id = f"slack-{jid}-{sender}-{now}-{type}"
-        one = NewMessage(id, jid, sender, "Eve", "hello", now, message_type=type)
-        return take(db, channel, one, now, name, settings=SETTINGS).message.verdict
+        one = NewMessage(id, jid, sender, "Eve", "hello", now, message_type=type, metadata=metadata)
+        return take(db, channel, one, now, name, settings=settings).message.verdict
 
 
 def invited(people: People, *found: Chat, is_new: bool = True) -> None:
@@ -175,3 +177,27 @@ def test_a_folder_is_made_of_any_name(people: People, name: str, folder: str) ->
     assert len(one.summary.splitlines()) == 8
     assert len(re.findall(r"^chat: ", one.summary, re.MULTILINE)) == 1
     assert len(one.summary) < 1000
+
+
+SELF = "whatsapp:49100@s.whatsapp.net"
+OWN = '{"jid":"49100@s.whatsapp.net"}'
+
+
+@pytest.mark.parametrize(
+    ("jid", "sender", "metadata", "mode"),
+    [
+        (SELF, "owner", OWN, "always"),
+        ("whatsapp:49200@s.whatsapp.net", "owner", OWN, "mention"),
+        ("whatsapp:49300@s.whatsapp.net", "49300", None, "always"),
+        ("whatsapp:120363@g.us", "owner", OWN, "mention"),
+        ("whatsapp:120363@g.us", "49300", "odd", "mention"),
+        (SELF, "49200", '{"jid":"49200@s.whatsapp.net"}', "mention"),
+    ],
+)
+def test_only_alone_with_its_owner_the_assistant_answers_all(
+    people: People, jid: str, sender: str, metadata: str | None, mode: str
+) -> None:
+    settings = Settings(channels=Channels(whatsapp={"main": WhatsAppRules(owner="49300")}))
+    said(people, jid, sender, channel="whatsapp", metadata=metadata, settings=settings)
+    (one,) = asked(people)
+    assert ("everything that is said" in one.summary) == (mode == "always")

@@ -10,6 +10,7 @@ from pynchy_cli.config.settings import (
     PeopleRules,
     Settings,
     SlackRules,
+    WhatsAppRules,
 )
 from pynchy_cli.model import Group
 from pynchy_cli.security.senders import People, name_of, unknown_names
@@ -176,3 +177,25 @@ def test_names_that_mean_nobody_are_told_of() -> None:
     ]
     assert "no list 'nobody'" in told[3]
     assert "slack:U4 means one" in told[5]
+
+
+@pytest.mark.parametrize(
+    ("channel", "sender", "is_owner"),
+    [
+        ("whatsapp", "owner", True),
+        ("whatsapp", "4930", True),
+        ("whatsapp", "4931", False),
+        ("whatsapp", "whatsapp:owner", False),
+        ("slack", "owner", False),
+        ("slack", "4930", False),
+    ],
+)
+def test_whoever_holds_the_account_of_whatsapp_is_the_owner(
+    channel: str, sender: str, is_owner: bool
+) -> None:
+    settings = Settings(channels=Channels(whatsapp={"main": WhatsAppRules(owner="4930")}))
+    people = People.of(settings)
+    assert people.is_owner(channel, sender) == is_owner
+    verdict = "allowed" if is_owner else "refused"
+    assert people.verdict(group("owner"), channel, sender) == verdict
+    assert People.of(Settings()).is_owner("whatsapp", "owner")
