@@ -28,13 +28,19 @@ class WrongCode(ValueError):
 
 
 class CodeLink:
-    """One linking: the code as it was typed, and the key that the device sent wrapped with its."""
+    """One linking: the code as it was typed, and the key that the device sent wrapped with its.
 
-    def __init__(self, account: Account, code: str, wrapped: bytes) -> None:
+    `wrapped` is `link_code_pairing_wrapped_companion_ephemeral_pub`; `ours` is a new key, unless
+    it is given.
+    """
+
+    def __init__(
+        self, account: Account, code: str, wrapped: bytes, ours: KeyPair | None = None
+    ) -> None:
         self._account = account
         self._code = code.replace("-", "").upper().encode()
         self._theirs = _wrap(self._code, wrapped[:SALT], wrapped[SALT:-32], wrapped[-32:])
-        self._ours = KeyPair.make()
+        self._ours = ours or KeyPair.make()
 
     @property
     def identity(self) -> bytes:
