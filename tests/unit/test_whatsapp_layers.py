@@ -98,6 +98,20 @@ class TestNodes:
         node = Node("enc", {"v": "2"}, b"\xff" * size)
         assert decode(encode(node)) == node
 
+    @pytest.mark.parametrize(
+        ("size", "form"),
+        [(255, "fcff"), (256, "fd000100"), ((1 << 20) - 1, "fd0fffff"), (1 << 20, "fe00100000")],
+    )
+    def test_the_length_of_bytes_is_written_as_short_as_it_can_be(
+        self, size: int, form: str
+    ) -> None:
+        frame = encode(Node("enc", {}, b"x" * size))
+        assert frame[:-size].hex().endswith(form)
+
+    def test_digits_are_packed_up_to_127(self) -> None:
+        assert encode(Node("iq", {"t": "1" * 127}))[-66:-64].hex() == "ffc0"
+        assert encode(Node("iq", {"t": "1" * 128}))[-130:-128].hex() == "fc80"
+
     @pytest.mark.parametrize("count", [0, 1, 255, 256, 700])
     def test_any_number_of_children_comes_back(self, count: int) -> None:
         node = Node("list", {}, [Node("key", {"id": str(number)}) for number in range(count)])
@@ -110,6 +124,11 @@ class TestNodes:
     def test_half_a_node_is_none(self, end: int) -> None:
         with pytest.raises(ValueError, match=f"a node of {end - 1} bytes ends too early"):
             decode(PING_FRAME[:end])
+
+    def test_half_its_content_is_none(self) -> None:
+        frame = encode(Node("enc", {}, b"content"))
+        with pytest.raises(ValueError, match="ends too early"):
+            decode(frame[:-1])
 
     def test_what_is_inside_is_found(self) -> None:
         node = Node("iq", {}, [Node("a"), Node("b", {}, [Node("c", {}, b"deep")]), Node("a")])

@@ -28,9 +28,9 @@ class Companion:
 def scanned(code: str) -> Companion:
     """What a QR code tells; ValueError where it is none of WhatsApp's.
 
-    Its fields are a reference, the key of the connection, the identity and the secret.
+    Its fields are an address, the key of the connection, the identity and the secret.
     """
-    fields = code.rpartition("#")[2].split(",")
+    fields = code.split(",")
     if len(fields) < 4:
         raise ValueError(f"a QR code of {len(fields)} fields isn't WhatsApp's")
     return Companion(identity=b64decode(fields[2]), secret=b64decode(fields[3]))

@@ -176,7 +176,7 @@ class Frames:
 
     def _cut(self, start: int) -> bytes | None:
         end = start + 3 + int.from_bytes(self._data[start : start + 3], "big")
-        if len(self._data) < max(end, start + 3):
+        if len(self._data) < end:
             return None
         content, self._data = self._data[start + 3 : end], self._data[end:]
         return content
