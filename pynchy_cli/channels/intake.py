@@ -38,6 +38,8 @@ def take(
     jid = messages.plain(said.chat_jid)
     group = groups.by_chat(db, jid)
     verdict = _verdict(people, group, channel, said)
+    if _is_foreign(db, jid, said):
+        said, verdict = replace(said, replaces=None), "refused"
     # What a stranger sends is not fetched.
     files = said.files if verdict == "allowed" else ()
     metadata = _metadata(channel, said)
@@ -59,6 +61,15 @@ def _verdict(people: People, group: Group | None, channel: str, said: NewMessage
         ways.add(Chat(said.chat_jid).channel)
     allowed = any(people.verdict(group, way, said.sender) == "allowed" for way in ways)
     return "allowed" if allowed else "refused"
+
+
+def _is_foreign(db: Connection, jid: str, said: NewMessage) -> bool:
+    """Whether somebody edits or deletes what another one said, which no network lets people do:
+    some leave it to whoever reads to see to that. Who does it may not be told."""
+    if said.message_type not in ("edit", "deletion") or not said.replaces or not said.sender:
+        return False
+    original = messages.by_id(db, jid, said.replaces)
+    return original is not None and original.sender != messages.plain(said.sender)
 
 
 def _metadata(channel: str, said: NewMessage) -> str | None:

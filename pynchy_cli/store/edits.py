@@ -12,7 +12,8 @@ def adopt(db: Connection, chat_jid: str, stored_id: str, seq: int) -> None:
     such rows are the message's with more behind a hyphen."""
     db.execute(
         "UPDATE messages SET replaces = ?1 WHERE chat_jid = ?2 AND id > ?3 || '-'"
-        " AND id < ?3 || '.' AND replaces IS NULL AND message_type IN ('edit', 'deletion')",
+        " AND id < ?3 || '.' AND replaces IS NULL AND message_type IN ('edit', 'deletion')"
+        " AND sender IN ('', (SELECT sender FROM messages WHERE seq = ?1))",
         (seq, chat_jid, stored_id),
     )
 

@@ -268,10 +268,14 @@ def test_a_strangers_edit_calls_nobody(dev: Team) -> None:
     dev.edited(other, "<@U0BOT> go", "U0ANN")
     dev.edited(third, "<@U0BOT> go", "U0EVE")
     dev.route()
-    assert dev.runs() == []
     dev.edited(third, "<@U0BOT> go", "U0BOB")
+    dev.deleted(third, "U0BOB")
     dev.route()
-    assert len(dev.runs()) == 1, "and what he did is nothing"
+    assert dev.runs() == [], "nobody edits what others said"
+    dev.edited(third, "<@U0BOT> go", "U0ANN")
+    dev.route()
+    assert len(dev.runs()) == 1, "and what they did is nothing"
+    assert "go" in dev.told(dev.claimed())
 
 
 def test_an_edit_where_all_is_for_the_assistant_starts_nothing(tmp_path: Path) -> None:
