@@ -27,12 +27,18 @@ class Control(ABC):
         self._call("scan", qr=qr)
 
     def type_code(self, code: str) -> None:
-        """The owner types a pairing code (`ABCD-EFGH` or without the dash) into the phone."""
+        """The owner types a pairing code (`ABCD-EFGH` or without the dash) into the phone. That it
+        was a wrong one shows later: as `wrong_code` in the log."""
         self._call("type_code", code=code)
 
     def code_asked(self) -> bool:
         """Whether a client waits for its pairing code to be typed."""
         return bool(self._call("code_asked"))
+
+    def qr_codes(self, number: int) -> None:
+        """How many codes the next device that wants to be linked gets (6 in life). The library
+        shows each for 20 s, and the first of six for 60 s."""
+        self._call("qr_codes", number=number)
 
     def unlink(self) -> None:
         """The owner removes the linked device on the phone: 401 `device_removed`, now or at the
@@ -51,11 +57,15 @@ class Control(ABC):
         *,
         message: bytes = b"",
         address: str = "phone",
+        peer: bool = False,
         id: str = "",
     ) -> str:
-        """A message from the owner's phone, by default in the self-chat; gives its id. `chat` is a
-        JID; `address` is `phone` or `lid`, as the phone writes both ends."""
-        how = {"message": _b64(message), "address": address, "id": id}
+        """A message from the owner's phone, by default in the self-chat; gives its id.
+
+        `chat` is a JID; `address` is `phone` or `lid`, as the phone writes both ends. `peer`: one
+        from the phone to the device itself, such as a piece of history.
+        """
+        how = {"message": _b64(message), "address": address, "peer": peer, "id": id}
         return str(self._call("own", text=text, chat=chat, **how))
 
     # People and groups
@@ -164,16 +174,22 @@ class Control(ABC):
         """Somebody's receipts for what the client sent: `read`, `delivered` or `played`."""
         self._call("read", phone=phone, ids=list(ids), kind=kind, chat=chat)
 
-    def again(self, id: str) -> None:
-        """Delivers a message once more, as it was, though it had its receipt."""
-        self._call("again", id=id)
+    def unavailable(self, phone: str, chat: str = "", kind: str = "view_once") -> str:
+        """A message that only the owner's phone may see; linked devices are told no more than
+        that. Gives its id."""
+        return str(self._call("unavailable", phone=phone, chat=chat, kind=kind))
+
+    def again(self, id: str, *, anew: bool = False) -> None:
+        """Delivers a message once more, though it had its receipt: as it was (which the
+        client ignores, and confirms, since it has used the key up), or encrypted `anew`."""
+        self._call("again", id=id, anew=anew)
 
     # Books
 
-    def log(self, *what: str) -> list[Row]:
-        """All that happened, or only rows of these kinds, in order."""
-        rows: list[Row] = self._call("log")
-        return [row for row in rows if not what or row["what"] in what]
+    def log(self, *what: str, after: int = 0) -> list[Row]:
+        """All that happened `after` the row of that number, or only rows of these kinds."""
+        rows: list[Row] = self._call("log", what=list(what), after=after)
+        return rows
 
     def outbound(self, chat: str = "") -> list[Row]:
         """The messages that the client sent and the server accepted; of one chat, if given."""
@@ -187,6 +203,10 @@ class Control(ABC):
     def file(self, id: str) -> bytes:
         """The content of the file in a message that the client sent, decrypted and checked."""
         return base64.b64decode(self._call("file", id=id))
+
+    def media(self, id: str) -> bytes:
+        """What lies on the media host of a file that somebody has shared: its ciphertext."""
+        return base64.b64decode(self._call("media", id=id))
 
     def online(self) -> bool:
         """Whether a client is logged in now."""
@@ -244,6 +264,11 @@ class Control(ABC):
         """At each of the next messages the connection is reset instead of an ack, after it was
         accepted or before."""
         self._call("drop_at", number=number, accepted=accepted)
+
+    def lose_receipts(self, number: int = 1) -> None:
+        """The next receipts for messages get lost on their way: what they confirm comes again
+        with the next login, as it was."""
+        self._call("lose_receipts", number=number)
 
     def nack(self, code: int, number: int = 1) -> None:
         """The next messages aren't accepted, and the client is told this error code."""

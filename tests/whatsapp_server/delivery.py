@@ -65,6 +65,10 @@ class Delivery:
         ids = [node.attrs["id"]]
         for more in node.every("list"):
             ids += [item.attrs["id"] for item in more.every("item")]
+        if kind in CONFIRMS and self._world.faults.receipts:
+            self._world.faults.receipts -= 1
+            self._world.books.note("lost", ids=ids)
+            return
         place = {"chat": self._world.by_phone(node.attrs.get("to", SERVER))}
         who = {"participant": node.attrs.get("participant")}
         self._world.books.note("receipt", ids=ids, kind=kind or "delivered", **place, **who)
@@ -74,6 +78,15 @@ class Delivery:
                 message.confirmed = True
             elif message is not None and kind == "retry":
                 self._again(message, node)
+
+    def ack(self, node: Node) -> None:
+        """What the device says of having got a node at all, readable or not."""
+        attrs = node.attrs
+        kind, one = attrs.get("class", ""), attrs.get("id", "")
+        self._world.books.note("ack", kind=kind, id=one, error=attrs.get("error"))
+        message = self._world.messages.get(one)
+        if message is not None and message.node is not None and message.node.child("unavailable"):
+            message.confirmed = True
 
     def _again(self, message: Waiting, receipt: Node) -> None:
         """The device couldn't read a message: it is encrypted anew, for it alone."""
@@ -164,10 +177,11 @@ def _part(kind: str, sealed: bytes) -> Node:
 
 
 def _spoilt(node: Node) -> Node:
-    """The same, with ciphertexts of which the last byte is another."""
+    """The same, with ciphertexts of which one byte, of the code or signature at the end, is
+    another."""
     parts = []
     for part in node.children:
-        sealed = part.data[:-1] + bytes([part.data[-1] ^ 1])
+        sealed = part.data[:-6] + bytes([part.data[-6] ^ 1]) + part.data[-5:]
         parts.append(Node(part.tag, part.attrs, sealed))
     return Node(node.tag, node.attrs, parts)
 

@@ -113,6 +113,8 @@ class Service:
         stream.put(Node("success", attrs))
 
     def _gone(self, stream: Stream) -> None:
+        if self.pairing is not None and self.pairing.stream is stream:
+            self.pairing = None
         if self.delivery.stream is stream:
             self.delivery.stream = None
             self.world.books.note("offline")
@@ -130,6 +132,8 @@ class Service:
             self.delivery.receipt(node)
             attrs = {"class": "receipt", "id": node.attrs["id"]}
             stream.put(Node("ack", {**attrs, "from": node.attrs.get("to", SERVER)}))
+        elif node.tag == "ack":
+            self.delivery.ack(node)
         elif node.tag == "chatstate":
             arrivals.chat_state(self.world, node)
         elif node.tag == "presence":

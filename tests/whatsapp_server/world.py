@@ -84,6 +84,8 @@ class World:
     account: Account = field(default_factory=Account)
     """It signs what the phone links."""
     linked: Linked | None = None
+    qr_codes: int = 6
+    """How many a device gets that wants to be linked."""
     groups: dict[str, Group] = field(default_factory=dict)
     bundle: Published | None = None
     """What the linked device has uploaded, for sessions with it."""
@@ -135,6 +137,10 @@ class World:
     def device_number(self) -> int:
         """That of a device which is linked now."""
         return int(next(self._devices))
+
+    def group_jid(self) -> str:
+        """That of a group which is made now."""
+        return f"{120363000000000001 + len(self.groups)}@{GROUPS}"
 
     def unlink(self) -> None:
         """The linked device is none any more, and nothing waits for it."""
