@@ -1,168 +1,178 @@
-"""neonize with something in the place of its Go library: above the boundary between the two all is
-real, below it calls are kept in a list and answered as the library would."""
+"""Stands where neonize's shared object does, and calls back as that does: events one after the
+other from a queue, on the thread that dialled; lines for the log from whoever writes them, before
+it goes on. What whatsmeow does in between is done here in its order: a frame is logged, decrypted,
+put into the queue, and acknowledged by a thread of its own, whatever the queue's reader does."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import logging
+import ctypes
+import subprocess
+import time
 import warnings
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any
 
-from pynchy_cli.channels.base import Away
-from pynchy_cli.model import Message
+from pynchy_cli.channels.whatsapp import library
 
-LOST = "timed out waiting for message send response"
+library.load()
+with warnings.catch_warnings():
+    # neonize asks `uname`, and leaves that process to whoever begins the next one.
+    warnings.simplefilter("ignore", ResourceWarning)
+    while getattr(subprocess, "_active", None):
+        getattr(subprocess, "_cleanup")()  # noqa: B009 - types know nothing of it
 
+from neonize.events import EVENT_TO_INT  # noqa: E402
+from neonize.proto import Neonize_pb2 as events  # noqa: E402
+from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message as Said  # noqa: E402
 
-@dataclass(frozen=True)
-class Call:
-    """A call of the library, with what it was given after the client's name."""
-
-    name: str
-    arguments: tuple[Any, ...]
-
-
-class Go:
-    """The library. What is put into `errors` fails the next messages; while it `holds` a function,
-    calls of it don't return."""
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.errors: deque[str] = deque()
-        self.holds: set[str] = set()
-        self._released = asyncio.Event()
-        self._sent = 0
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[bytes]]:
-        async def call(client: bytes, *arguments: Any) -> bytes:
-            self.calls.append(Call(name, arguments))
-            while name in self.holds:
-                self._released.clear()
-                await self._released.wait()
-            return self._answer() if name == "SendMessage" else b""
-
-        return call
-
-    def release(self) -> None:
-        """Have all calls return."""
-        self.holds.clear()
-        self._released.set()
-
-    def named(self, *names: str) -> list[Call]:
-        """The calls of these functions, in order."""
-        return [call for call in self.calls if call.name in names]
-
-    def sent(self) -> list[tuple[str, Any]]:
-        """What was to be sent: the address and the message."""
-        from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message as Sent
-
-        return [
-            (address(call.arguments[0]), Sent.FromString(call.arguments[2]))
-            for call in self.named("SendMessage")
-        ]
-
-    def _answer(self) -> bytes:
-        from neonize.proto.Neonize_pb2 import (
-            MessageDebugTimings,
-            SendMessageReturnFunction,
-            SendResponse,
-        )
-
-        if self.errors:
-            return bytes(SendMessageReturnFunction(Error=self.errors.popleft()).SerializeToString())
-        self._sent += 1
-        timings = MessageDebugTimings(**{f.name: 0 for f in MessageDebugTimings.DESCRIPTOR.fields})
-        response = SendResponse(
-            Timestamp=1, ID=f"3EB0OUT{self._sent}", ServerID=0, DebugTimings=timings
-        )
-        return bytes(SendMessageReturnFunction(SendResponse=response).SerializeToString())
+NUMBER, LID = "4915550001", "9994915550001"
 
 
-class Line:
-    """A connection by way of a real client of neonize."""
-
-    def __init__(self) -> None:
-        self.go = Go()
-        self.client = _client(self.go)
-        self.why_away: str | None = None
-        self.renewed: list[str] = []
-
-    def require(self) -> Any:
-        """The client, unless we are `away`."""
-        if self.why_away is not None:
-            raise Away(self.why_away)
-        return self.client
-
-    def renew(self, why: str) -> None:
-        """Note that another connection is wanted; `anew` makes it."""
-        self.renewed.append(why)
-
-    def anew(self) -> Go:
-        """Be connected by another client; its library."""
-        self.go = Go()
-        self.client = _client(self.go)
-        return self.go
-
-
-def address(jid: bytes) -> str:
-    """An address as people write it."""
-    from neonize.proto.Neonize_pb2 import JID
-
-    found = JID.FromString(jid)
-    return f"{found.User}@{found.Server}"
-
-
-def said(
-    id: str = "3EB0AA",
-    content: str = "@pynchy hello",
-    *,
-    chat: str = "4912345@s.whatsapp.net",
-    sender: str = "4912345",
-    jid: str = "4912345@s.whatsapp.net",
-) -> Message:
-    """What somebody said, as it stands in the file."""
-    return Message(
-        id=id,
-        chat_jid=f"whatsapp:{chat}",
-        sender=sender,
-        sender_name="Bob",
-        content=content,
-        timestamp="2026-03-01T08:00:00.000Z",
-        metadata=json.dumps({"jid": jid}),
+def jid(user: str = "", server: str = "") -> events.JID:
+    return events.JID(
+        User=user, Server=server, RawAgent=0, Device=0, Integrator=0, IsEmpty=not (user or server)
     )
 
 
-def by_owner(message: Message, jid: str = "4900001@s.whatsapp.net") -> Message:
-    """The same, said by the account itself."""
-    return replace(message, sender="owner", metadata=json.dumps({"jid": jid}))
+def message(message_id: str, text: str = "hello", sender: str = "4915550100") -> events.Message:
+    """An event of somebody's message to us."""
+    who = jid(sender, "s.whatsapp.net")
+    source = events.MessageSource(
+        Chat=who,
+        Sender=who,
+        IsFromMe=False,
+        IsGroup=False,
+        SenderAlt=jid(),
+        RecipientAlt=jid(),
+        BroadcastListOwner=jid(),
+    )
+    info = events.MessageInfo(
+        MessageSource=source,
+        ID=message_id,
+        ServerID=0,
+        Type="text",
+        Pushname="Bob",
+        Timestamp=int(time.time()),
+        Category="",
+        Multicast=False,
+        MediaType="",
+        Edit="",
+    )
+    return events.Message(
+        Info=info,
+        Message=Said(conversation=text),
+        Raw=Said(conversation=text),
+        IsEphemeral=False,
+        IsViewOnce=False,
+        IsViewOnceV2=False,
+        IsViewOnceV2Extension=False,
+        IsDocumentWithCaption=False,
+        IsLottieSticker=False,
+        IsEdit=False,
+        UnavailableRequestID="",
+        RetryCount=0,
+    )
 
 
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait for something to be so."""
-    while not condition():  # noqa: ASYNC110 - whatever it is, nobody tells of it
-        await asyncio.sleep(0)
+class Go:
+    """The shared object. Of the first dials each ends with an error of `refused`; with `is_slow`
+    dialling takes until `door` is set."""
 
+    def __init__(self, *refused: str, is_slow: bool = False, is_paired: bool = True) -> None:
+        self.refused = list(refused)
+        self.is_paired = is_paired
+        self.door = Event()
+        if not is_slow:
+            self.door.set()
+        self.dialled: list[str] = []
+        self.stopped: list[str] = []
+        self.decrypted: list[str] = []
+        self.receipts: list[str] = []
+        self.acknowledged: Callable[[str], None] = self.receipts.append
+        self._is_cut = self._is_reading = False
+        self._events: SimpleQueue[Any] = SimpleQueue()
+        self._frames: SimpleQueue[events.Message] = SimpleQueue()
+        self._call: Any = None
+        self._log: Any = None
 
-def _client(go: Go) -> Any:
-    with _quietly():
-        from neonize.aioze.client import NewAClient
-    client = NewAClient("nowhere.db")
-    client._NewAClient__client = go
-    return client
+    # What is called from Python.
 
+    def Neonize(self, database: bytes, name: bytes, *rest: Any) -> bytes:  # noqa: N802
+        self.dialled.append(name.decode())
+        self._is_cut = False
+        self._events = SimpleQueue()
+        qr, _, self._call, self._log = rest[4:8]
+        self.door.wait()
+        if self.refused:
+            return self.refused.pop(0).encode()
+        if not self.is_paired:
+            qr(name, ctypes.cast(ctypes.create_string_buffer(b"2@code"), ctypes.c_void_p))
+        else:
+            self._hand_on(name, self._device())
+            self.tell(events.Connected(status=True))
+        if not self._is_reading:
+            self._is_reading = True
+            Thread(target=self._read, daemon=True).start()
+        while (event := self._events.get()) is not None:
+            self._hand_on(name, event)
+        return b""
 
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Import neonize, which configures the logging of whoever does, and leaves files open."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    def Disconnect(self, name: bytes) -> None:  # noqa: N802
+        self.door.wait()
+        self._is_cut = True
+
+    def Stop(self, name: bytes) -> None:  # noqa: N802
+        self.Disconnect(name)
+        self.stopped.append(name.decode())
+        if self.stopped[-1] == self.dialled[-1]:
+            self._events.put(None)
+
+    # What the other side does.
+
+    def tell(self, event: Any) -> None:
+        """Something happened."""
+        self._events.put(event)
+
+    def deliver(self, *messages: events.Message) -> None:
+        """Frames with these messages come."""
+        for one in messages:
+            self._frames.put(one)
+
+    def log(self, name: str, text: str, level: str = "DEBUG") -> None:
+        """A line of whatsmeow's."""
+        data = events.LogEntry(Name=name, Level=level, Message=text).SerializeToString()
+        buffer = ctypes.create_string_buffer(data, len(data))
+        self._log(ctypes.addressof(buffer), len(data))
+
+    def _read(self) -> None:
+        while True:
+            event = self._frames.get()
+            name = event.Info.ID
+            where = f'from="4915550100@s.whatsapp.net" id="{name}" type="text"'
+            self.log("Client/Recv", f'<message {where}><enc type="msg" v="2"/></message>')
+            self.decrypted.append(name)
+            self.tell(event)
+            Thread(target=self._acknowledge, args=(name,), daemon=True).start()
+
+    def _acknowledge(self, name: str) -> None:
+        where = f'id="{name}" to="4915550100@s.whatsapp.net" type="inactive"'
+        self.log("Client/Send", f"<receipt {where}/>")
+        if not self._is_cut:
+            self.acknowledged(name)
+
+    def _device(self) -> events.Device:
+        return events.Device(
+            JID=jid(NUMBER, "s.whatsapp.net"),
+            LID=jid(LID, "lid"),
+            Platform="android",
+            BussinessName="",
+            PushName="",
+            Initialized=True,
+        )
+
+    def _hand_on(self, name: bytes, event: Any) -> None:
+        data = event.SerializePartialToString()
+        buffer = ctypes.create_string_buffer(data, len(data))
+        self._call(name, ctypes.addressof(buffer), len(data), EVENT_TO_INT[type(event)])
