@@ -90,11 +90,13 @@ class Line:
         self.go = Go()
         self.client = _client(self.go)
         self.why_away: str | None = None
+        self.refused = 0
         self.renewed: list[str] = []
 
     def require(self) -> Any:
-        """The client, unless we are `away`."""
+        """The client, unless there is a reason why we are away."""
         if self.why_away is not None:
+            self.refused += 1
             raise Away(self.why_away)
         return self.client
 
