@@ -14,7 +14,7 @@ from pynchy_cli.channels.whatsapp.presence import Presence
 from pynchy_cli.channels.whatsapp.sending import Sending
 from pynchy_cli.config.settings import WhatsAppRules
 from pynchy_cli.model import Message
-from tests.whatsapp_go import Go, Line, address, by_owner, said, until
+from tests.whatsapp_line import Go, Line, address, by_owner, said, until
 
 BOB = "4912345@s.whatsapp.net"
 GROUP = "120363001@g.us"
