@@ -14,7 +14,7 @@ from pynchy_cli.channels.whatsapp.presence import Presence
 from pynchy_cli.channels.whatsapp.sending import Sending
 from pynchy_cli.config.settings import WhatsAppRules
 from pynchy_cli.model import Message
-from tests.whatsapp_go import Go, Line, address, by_owner, said, until
+from tests.whatsapp_line import Go, Line, address, by_owner, said, until
 
 BOB = "4912345@s.whatsapp.net"
 GROUP = "120363001@g.us"
@@ -28,12 +28,11 @@ def run(
     rules: WhatsAppRules | None = None,
     *,
     refresh: float = NEVER,
-    limit: float = NEVER,
 ) -> None:
     async def whole() -> None:
         line = Line()
         sending = Sending(line)
-        presence = Presence(sending, rules or WhatsAppRules(), refresh=refresh, limit=limit)
+        presence = Presence(sending, rules or WhatsAppRules(), refresh=refresh)
         async with asyncio.timeout(PATIENT):
             held = asyncio.create_task(presence.run())
             await scenario(line, sending, presence)
@@ -79,7 +78,9 @@ def test_a_run_is_seen_from_its_beginning_to_its_end() -> None:
         assert eyes(line.go) == [(BOB, "A2")]
         presence.at_work([])
         await until(lambda: len(typing(line.go)) == 2)
-        assert typing(line.go) == [(BOB, "composing"), (BOB, "paused")]
+        presence.at_work([at(said("A1", chat=GROUP))])
+        await until(lambda: len(typing(line.go)) == 3)
+        assert typing(line.go) == [(BOB, "composing"), (BOB, "paused"), (GROUP, "composing")]
 
     run(scenario)
 
@@ -165,19 +166,29 @@ def test_each_of_it_can_be_switched_off(rules: WhatsAppRules, name: str) -> None
 
 def test_no_reply_waits_for_what_only_shows_our_work() -> None:
     async def scenario(line: Line, sending: Sending, presence: Presence) -> None:
-        line.go.holds.add("MarkRead")
+        line.go.holds.update(("MarkRead", "SendChatPresence"))
         presence.at_work([at(said("A1"))])
         await until(lambda: read(line.go))
         assert await sending.post(Place(f"whatsapp:{BOB}"), "Here it is.") == "3EB0OUT1"
-        # Until the one that hangs has ended, no other is begun.
-        presence.at_work([at(said("A1"), said("A2"))])
-        presence.at_work([])
-        for _ in range(100):
-            await asyncio.sleep(0)
         assert [call.name for call in line.go.calls] == ["MarkRead", "SendMessage"]
         line.go.release()
+        await until(lambda: eyes(line.go)[1:])
 
-    run(scenario, limit=0.01)
+    run(scenario)
+
+
+def test_something_of_ours_that_is_wrong_is_told_and_stops_nothing() -> None:
+    told = []
+
+    async def scenario(line: Line, sending: Sending, presence: Presence) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        line.client.mark_read = None
+        presence.at_work([at(said("A1"))])
+        await until(lambda: typing(line.go))
+        assert eyes(line.go) == [(BOB, "A1")]
+
+    run(scenario)
+    assert [type(context["exception"]) for context in told] == [TypeError]
 
 
 def test_no_eyes_are_sent_while_a_reply_is() -> None:
@@ -200,7 +211,7 @@ def test_what_could_not_be_shown_for_want_of_a_connection_is_shown_later() -> No
     async def scenario(line: Line, sending: Sending, presence: Presence) -> None:
         line.why_away = "WhatsApp can't be reached."
         presence.at_work([at(said("A1"))])
-        await until(lambda: presence._step is not None and presence._step.done())
+        await until(lambda: line.refused == 3)  # read mark, eyes, typing
         line.why_away = None
         await until(lambda: typing(line.go) and eyes(line.go) and read(line.go))
         assert read(line.go) == [(BOB, BOB, "A1")]

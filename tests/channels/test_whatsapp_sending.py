@@ -12,7 +12,7 @@ import pytest
 
 from pynchy_cli.channels.base import Away, NeverSent, NotSent, Place, Unsure
 from pynchy_cli.channels.whatsapp.sending import Sending, text_message
-from tests.whatsapp_go import LOST, Line, by_owner, said, until
+from tests.whatsapp_line import LOST, Line, by_owner, said, until
 
 BOB = "4912345@s.whatsapp.net"
 GROUP = "120363001@g.us"

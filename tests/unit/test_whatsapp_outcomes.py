@@ -79,6 +79,8 @@ def test_what_was_refused_or_never_went_out_is_tried_again(words: str) -> None:
         f"{OUT}frame too large",
         "failed to get group members: you're not participating in that group",
         "failed to get group members: that group does not exist",
+        "failed to get group members: info query returned status 403: forbidden",
+        "failed to get group members: info query returned status 404: item-not-found",
     ],
 )
 def test_what_can_never_be_sent_is_given_up(words: str) -> None:

@@ -41,7 +41,10 @@ CLOSED = ("frame socket is closed", "websocket not connected")
 are said of the second attempt to send it, too, and tell nothing of the first."""
 LOGGED_OUT = ("client is nil", "the store doesn't contain a device JID")
 CUT = re.compile(r"websocket disconnected before \S.* returned response")
+MEMBERS = "failed to get group members: "
 NEVER = {
+    f"{MEMBERS}info query returned status 403": "the account isn't in the group any more",
+    f"{MEMBERS}info query returned status 404": "there is no such group",
     "can't send message to unknown server": "there can be no such chat",
     "frame too large": "it is too long",
     "message recipient must be a user JID with no device part": "there can be no such chat",

@@ -1,6 +1,6 @@
 """Shows people that the assistant is at work: what it takes up is marked as read and gets an 👀,
-and its chat shows that it types. Nothing depends on any of that: no step is waited for long, no 👀
-is sent while a reply is, and what fails for good is left out."""
+and its chat shows that it types. Nothing depends on any of that: no 👀 is sent while a reply is,
+one step is under way at a time, and what fails is left out."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ from pynchy_cli.model import Message
 EYES = "👀"
 REFRESH = 10.0
 """Seconds after which it is shown again that we type: phones forget it after some 20."""
-LIMIT = 5.0
-"""Seconds that a step is waited for. One that takes longer goes on by itself, and until it ends no
-other is begun."""
 REMEMBERED = 1000
 """Steps of which it is known that they were done."""
 Step = Callable[[], Awaitable[None]]
@@ -32,23 +29,14 @@ Key = tuple[str, str, str]
 class Presence:
     """What the chats of one account show of our work."""
 
-    def __init__(
-        self,
-        sending: Sending,
-        rules: WhatsAppRules,
-        *,
-        refresh: float = REFRESH,
-        limit: float = LIMIT,
-    ) -> None:
+    def __init__(self, sending: Sending, rules: WhatsAppRules, *, refresh: float = REFRESH) -> None:
         self._sending = sending
         self._rules = rules
         self._refresh = refresh
-        self._limit = limit
         self._working: Sequence[Working] = ()
         self._typing: dict[str, float] = {}
         self._done: OrderedDict[Key, None] = OrderedDict()
         self._changed = asyncio.Event()
-        self._step: asyncio.Future[None] | None = None
 
     def at_work(self, working: Sequence[Working]) -> None:
         """In these chats, and in no others, runs are under way now."""
@@ -57,16 +45,12 @@ class Presence:
 
     async def run(self) -> None:
         """Show it, until cancelled."""
-        try:
-            while True:
-                self._changed.clear()
-                await self._show(self._working)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._refresh if self._working else None):
-                        await self._changed.wait()
-        finally:
-            if self._step is not None:
-                self._step.cancel()
+        while True:
+            self._changed.clear()
+            await self._show(self._working)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._refresh if self._working else None):
+                    await self._changed.wait()
 
     async def _show(self, working: Sequence[Working]) -> None:
         for one in working:
@@ -84,8 +68,7 @@ class Presence:
         said: dict[str, list[str]] = {}
         for message in one.messages if self._rules.read_marks else ():
             sender = sender_of(message)
-            is_theirs = sender and message.sender != OWNER and message.message_type == "user"
-            if is_theirs and self._is_new("read", message):
+            if sender and message.sender != OWNER and self._is_new("read", message):
                 said.setdefault(sender, []).append(message.id)
         for sender, ids in said.items():
             chat = address_of(one.chat_jid)
@@ -113,14 +96,18 @@ class Presence:
         await self._try(partial(self._sending.typing, address, on=on))
 
     async def _try(self, step: Step) -> bool:
-        """Do a step, and wait for it a while. Whether it need not be tried again."""
-        if self._step is not None and not self._step.done():
-            return False
-        self._step = asyncio.ensure_future(step())
-        self._step.add_done_callback(_ended)
-        await asyncio.wait({self._step}, timeout=self._limit)
-        is_over = self._step.done() and not self._step.cancelled()
-        return not (is_over and isinstance(self._step.exception(), Away))
+        """Do a step. Whether it need not be tried again. That it failed is nobody's concern; that
+        something of ours is wrong is told to the loop, and the rest goes on."""
+        task = asyncio.ensure_future(step())
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+        error = task.exception()
+        if error is not None and not isinstance(error, PynchyError):
+            context = {"message": "what shows our work went wrong", "exception": error}
+            task.get_loop().call_exception_handler(context)
+        return not isinstance(error, Away)
 
     def _is_new(self, what: str, message: Message) -> bool:
         return (what, message.chat_jid, message.id) not in self._done
@@ -138,11 +125,3 @@ def _address(chat_jid: str, message: Message) -> str:
     if is_group(chat) or message.sender == OWNER:
         return chat
     return sender_of(message) or chat
-
-
-def _ended(step: asyncio.Future[None]) -> None:
-    """That a step failed is nobody's concern; that something of ours is wrong is."""
-    error = None if step.cancelled() else step.exception()
-    if error is not None and not isinstance(error, PynchyError):
-        context = {"message": "a step that shows our work", "exception": error, "future": step}
-        step.get_loop().call_exception_handler(context)
