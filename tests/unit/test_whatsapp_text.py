@@ -99,6 +99,7 @@ def test_links_lead_where_they_say(text: str, written: str) -> None:
         (r"\*a **b**", "∗a *b*"),
         (r"**b** a\*", "*b* a∗"),
         (r"\*a `b*` c\*", "∗a `b*` c∗"),
+        (r"\*a `b*`", "*a `b*`"),
         (r"\*a" + "\n" + r"b\*", "*a\nb*"),
         ("a**b**c _d_e", "a\u200b*b*\u200bc _d_e"),
         ("**a*b*c**", "*a\u200b_b_\u200bc*"),
