@@ -27,7 +27,7 @@ def sealed(
     right = hmac.digest(mac_key, iv + body, "sha256")[:MAC]
     content = body + (right if mac is None else mac)
     hashes = sha256(content).digest(), sha256(plain).digest()
-    path = f"/v/t62.7118-24/{secrets.token_hex(8)}.enc?ccb=11-4&oh=01&oe=ff"
+    path = f"/v/t62.7118-24/{secrets.token_hex(8)}.enc?ccb=11-4&oh=01%7E&oe=ff"
     return Media(kind, path, len(plain), *hashes, key), content
 
 

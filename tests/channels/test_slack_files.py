@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pynchy_cli.channels import fetching
 from pynchy_cli.channels.base import NeverSent
-from pynchy_cli.channels.slack import files
 from pynchy_cli.model import SharedFile
 from tests.slack_host import Book, held, until
 from tests.slack_server import SlackServer
@@ -109,7 +109,7 @@ def test_what_the_disk_does_not_take_fails_with_a_reason(
         )
         assert second.state == "here"
 
-    monkeypatch.setattr(files, "PAUSE", 0.001)
+    monkeypatch.setattr(fetching, "PAUSE", 0.001)
     asyncio.run(scenario())
 
 

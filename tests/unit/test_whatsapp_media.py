@@ -55,6 +55,7 @@ def test_what_was_shared_wrongly_is_not_asked_for_again() -> None:
     media, content = sealed("image", PLAIN)
     resealed, tampered = sealed("image", PLAIN, mac=bytes(MAC))
     unfilled, odd = sealed("image", PLAIN, fill=bytes(BLOCK))
+    half_filled, half = sealed("image", PLAIN, fill=bytes(BLOCK - 1) + bytes([BLOCK]))
     for known, shared in (
         (replace(media, key=bytes(32)), content),
         (replace(media, plain_hash=bytes(32)), content),
@@ -62,6 +63,7 @@ def test_what_was_shared_wrongly_is_not_asked_for_again() -> None:
         (replace(media, length=0), content),
         (resealed, tampered),
         (unfilled, odd),
+        (half_filled, half),
     ):
         with pytest.raises(NeverSent):
             opened(known, shared)

@@ -12,11 +12,12 @@ from typing import Any, cast
 
 from pynchy_cli import clock, log
 from pynchy_cli.channels.base import Event, Host, Known
+from pynchy_cli.channels.fetching import Files
 from pynchy_cli.channels.slack import events
 from pynchy_cli.channels.slack.api import Api, Message
 from pynchy_cli.channels.slack.backfill import Backfill
 from pynchy_cli.channels.slack.events import Identity, Kind, Read
-from pynchy_cli.channels.slack.files import Files
+from pynchy_cli.channels.slack.files import SlackFiles
 from pynchy_cli.channels.slack.inbox import Inbox
 from pynchy_cli.channels.slack.names import Names
 from pynchy_cli.channels.slack.socket import Socket
@@ -42,7 +43,7 @@ class Connection:
         self._names = Names(api.get)
         self._backfill = Backfill(api, self, self, self._changed)
         self._inbox = Inbox(self, self._read, self._names, self._backfill)
-        self._files = Files(api, host)
+        self._files = Files(SlackFiles(api), host, "slack")
         self._socket = Socket(api, self, host.state)
         self._to_meet = asyncio.Event()
         self._invited: set[str] = set()
