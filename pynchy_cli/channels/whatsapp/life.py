@@ -65,6 +65,11 @@ class Life:
             self.is_up = False
             await self._close()
 
+    def give_up(self, why: str) -> None:
+        """Have it be over: nothing goes by it any more."""
+        self.is_up = False
+        self._finish(why)
+
     # What the wire tells, on threads of Go's.
 
     def heard(self, heard: Heard) -> None:

@@ -72,6 +72,11 @@ class Link:
             raise Away("WhatsApp isn't connected.")
         return client
 
+    def renew(self, why: str) -> None:
+        """Have the connection be made anew, by another client: this one is no good."""
+        if self._life is not None:
+            self._life.give_up(why)
+
     async def hold(self) -> None:
         """Hold the connection until cancelled. Raises LoggedOut and ChannelBroken, with what a
         person is to do, ProcessWorn, and what storing raises but where the database is only busy or
