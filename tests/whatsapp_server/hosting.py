@@ -72,13 +72,17 @@ class Hosting:
             return web.Response(status=int(fault), headers={"Retry-After": "1"})
         if fault == "drop" and request.transport is not None:
             request.transport.abort()
+            return web.Response()
         if fault == "stall":
             gate = asyncio.Event()
             self._held.append(gate)
             await gate.wait()
         if fault == "garbage":
             return web.Response(body=secrets.token_bytes(len(content)))
-        return await self._trickle(request, fault, content)
+        try:
+            return await self._trickle(request, fault, content)
+        except ConnectionError:  # the client has had enough
+            return web.Response()
 
     async def _trickle(
         self, request: web.Request, fault: str, content: bytes
