@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -393,6 +394,25 @@ def test_a_message_that_brings_no_event_holds_nobody_for_long() -> None:
     for name in ("A", "B"):
         gate.frame(True, f'<message from="1@s.whatsapp.net" id="{name}" type="text">')
         gate.frame(False, f'<receipt id="{name}" to="1@s.whatsapp.net" type="inactive"/>')
+
+
+def test_a_message_that_comes_again_is_to_be_stored_again() -> None:
+    gate = Gate(idle=PATIENCE)
+    came = '<message from="1@s.whatsapp.net" id="A" type="text">'
+    leaves = '<receipt id="A" to="1@s.whatsapp.net" type="inactive"/>'
+    gate.frame(True, came)
+    gate.began()
+    gate.ended("A")
+    gate.frame(False, leaves)
+    gate.frame(True, came)
+    gate.began()
+    waiting = Thread(target=gate.frame, args=(False, leaves), daemon=True)
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    gate.ended("A")
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
 
 
 def test_what_is_no_message_and_no_receipt_of_one_is_not_held() -> None:
