@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -466,6 +467,7 @@ def test_without_the_library_it_says_how_to_get_it() -> None:
 
 LOADED = """
 import logging
+import os
 from pynchy_cli.channels.whatsapp import library
 library.load()
 import asyncio, time
@@ -494,3 +496,20 @@ def test_standard_output_elsewhere_is_left_alone(capsys: pytest.CaptureFixture[s
     before = sys.stdout
     with noise.kept_off(print):
         assert sys.stdout is before
+
+
+BEGUN = """
+import os
+from pynchy_cli.stage import ENVIRON, begin_with
+print("begun", flush=True)
+begin_with(ENVIRON["listen@whatsapp"])
+print(os.environ["NEONIZE_BOT_TAG"])
+"""
+
+
+def test_a_stage_begins_anew_with_what_go_reads_only_then() -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "NEONIZE_BOT_TAG"}
+    done = subprocess.run(
+        [sys.executable, "-c", BEGUN], capture_output=True, text=True, check=True, env=environ
+    )
+    assert done.stdout == "begun\nbegun\noff\n"
