@@ -6,11 +6,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -395,6 +397,25 @@ def test_a_message_that_brings_no_event_holds_nobody_for_long() -> None:
         gate.frame(False, f'<receipt id="{name}" to="1@s.whatsapp.net" type="inactive"/>')
 
 
+def test_a_message_that_comes_again_is_to_be_stored_again() -> None:
+    gate = Gate(idle=PATIENCE)
+    came = '<message from="1@s.whatsapp.net" id="A" type="text">'
+    leaves = '<receipt id="A" to="1@s.whatsapp.net" type="inactive"/>'
+    gate.frame(True, came)
+    gate.began()
+    gate.ended("A")
+    gate.frame(False, leaves)
+    gate.frame(True, came)
+    gate.began()
+    waiting = Thread(target=gate.frame, args=(False, leaves), daemon=True)
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    gate.ended("A")
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
+
+
 def test_what_is_no_message_and_no_receipt_of_one_is_not_held() -> None:
     gate = Gate(idle=PATIENCE)
     gate.frame(True, '<message from="1@s.whatsapp.net" id="A" type="text">')
@@ -446,6 +467,7 @@ def test_without_the_library_it_says_how_to_get_it() -> None:
 
 LOADED = """
 import logging
+import os
 from pynchy_cli.channels.whatsapp import library
 library.load()
 import asyncio, time
@@ -474,3 +496,20 @@ def test_standard_output_elsewhere_is_left_alone(capsys: pytest.CaptureFixture[s
     before = sys.stdout
     with noise.kept_off(print):
         assert sys.stdout is before
+
+
+BEGUN = """
+import os
+from pynchy_cli.stage import ENVIRON, begin_with
+print("begun", flush=True)
+begin_with(ENVIRON["listen@whatsapp"])
+print(os.environ["NEONIZE_BOT_TAG"])
+"""
+
+
+def test_a_stage_begins_anew_with_what_go_reads_only_then() -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "NEONIZE_BOT_TAG"}
+    done = subprocess.run(
+        [sys.executable, "-c", BEGUN], capture_output=True, text=True, check=True, env=environ
+    )
+    assert done.stdout == "begun\nbegun\noff\n"

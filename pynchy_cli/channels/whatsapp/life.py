@@ -25,7 +25,7 @@ from pynchy_cli.errors import DatabaseBusy, DatabaseFull
 
 PATIENCE = 120.0
 """Seconds for which whatsmeow may try to connect again; it takes two more with each attempt."""
-CUTTING, DRAINING = 2.0, 5.0
+CUTTING, DRAINING = 1.0, 5.0
 """Seconds that cutting the connection may take, and then storing what has come already."""
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds between two attempts to store something."""
