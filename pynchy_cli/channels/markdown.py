@@ -52,6 +52,11 @@ class Notation:
         """Code that stands by itself."""
         return self.escaped(text)
 
+    def table(self, rows: Sequence[Sequence[str]], to_the_right: Sequence[bool]) -> str:
+        """A table: its heading and the rows below it, of plain text in one line each; and whether a
+        column's texts stand to the right."""
+        return self.block("\n".join(aligned(rows, to_the_right)))
+
 
 def written(text: str, notation: Notation, names: Names | None = None) -> str:
     """The text in that notation; `names` are addresses' names that are told elsewhere."""
@@ -228,7 +233,7 @@ class _Writer:
                 to_the_right.append("right" in str(token.attrs.get("style", "")))
             elif token.type == "inline" and rows:
                 rows[-1].append(_label(token.children or []))
-        return self.notation.block("\n".join(_aligned(rows, to_the_right)))
+        return self.notation.table(rows, to_the_right)
 
     def _inline(self, children: Sequence[Token]) -> str:
         line = _Line(self.notation)
@@ -298,21 +303,22 @@ def _is_break(token: Token) -> bool:
     return token.type == "html_inline" and token.content.replace(" ", "") in ("<br>", "<br/>")
 
 
-def _aligned(rows: Sequence[Sequence[str]], to_the_right: Sequence[bool]) -> Iterator[str]:
+def aligned(rows: Sequence[Sequence[str]], to_the_right: Sequence[bool]) -> Iterator[str]:
     """A table's lines: columns as wide as their cells, and a rule below the first."""
     widths = [
-        max(min(WIDEST, _columns(cell)) for cell in column) for column in zip(*rows, strict=False)
+        max(min(WIDEST, columns(cell)) for cell in column) for column in zip(*rows, strict=False)
     ]
     for number, row in enumerate(rows):
         cells = []
         for cell, width, is_right in zip(row, widths, to_the_right, strict=False):
-            fill = " " * max(0, width - _columns(cell))
+            fill = " " * max(0, width - columns(cell))
             cells.append(fill + cell if is_right else cell + fill)
         yield "  ".join(cells).rstrip()
         if number == 0:
             yield "  ".join("-" * width for width in widths)
 
 
-def _columns(text: str) -> int:
+def columns(text: str) -> int:
+    """How wide a text is where all letters are equally wide."""
     width = wcswidth(text)
     return width if width >= 0 else len(text)

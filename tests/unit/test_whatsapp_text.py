@@ -15,8 +15,10 @@ from pynchy_cli.channels.plain import plain_text
 from pynchy_cli.channels.whatsapp.text import formatted, render
 from tests.unit.test_mrkdwn import EVERYTHING, PARTS
 
+WIDE = f"\n|{'a*' * 20}|b|\n|-|-|\n|c|~d~|\n"
 anything = st.lists(
-    st.sampled_from((*PARTS, "https://x.y/_z_", "&#xFDD0;", "\ufdd8", "\\*", "\\`")), max_size=60
+    st.sampled_from((*PARTS, "https://x.y/_z_", "&#xFDD0;", "\ufdd8", "\\*", "\\`", WIDE)),
+    max_size=60,
 ).map("".join)
 
 IN_WHATSAPP = """\
@@ -118,12 +120,31 @@ def test_what_is_no_mark_is_not_taken_for_one(text: str, written: str) -> None:
         ("````\n```\n````", "```\n`\u200b`\u200b`\n```"),
         ("```\n*a* \\*b\\* https://e.com/**\n```", "```\n*a* \\*b\\* https://e.com/**\n```"),
         ("- a\n  ```\n  b\n  ```", "• a\n  ```\n  b\n  ```"),
+        ("> ```\n> a `b`\n>\n>   *c*\n> ```\n> d", "> `a ˋbˋ`\n> \n> `  *c*`\n> \n> d"),
+        ("> - a\n>   ```\n>   b\n>   ```", "> • a\n>   `b`"),
         (r"\`\`\`a", "ˋˋ`a"),
         ("&#xFDD3;a&#xFDD3; `\ufdd3`", "\ufffda\ufffd `\ufffd`"),
     ],
 )
 def test_code_stays_as_it_is(text: str, written: str) -> None:
     assert formatted(text) == written
+
+
+def test_a_table_that_a_phone_can_not_show_is_told_row_by_row() -> None:
+    rows = [
+        r"| a_b | does *a lot*, and \*more\* | x |",
+        "|  | c |  |",
+        "| https://e.com/ | | `d` |",
+    ]
+    heading = "| Name | What it does | |\n|---|---|--:|\n"
+    assert formatted(heading + "\n".join(rows)) == (
+        "*a_b*\n• What it does: does a lot, and ∗more∗\n• x\n\n"
+        "• What it does: c\n\n"
+        "https://e.com/\n• d"
+    )
+    assert formatted(heading) == "```\nName  What it does\n----  ------------  \n```"
+    wide = f"| {'a' * 40} |\n|---|"
+    assert formatted(wide) == f"```\n{'a' * 40}\n{'-' * 40}\n```"
 
 
 @settings(max_examples=150)

@@ -5,16 +5,18 @@ would be taken for a mark; in code and in addresses nothing is changed."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from pynchy_cli.channels.base import Outgoing, Piece
 from pynchy_cli.channels.chunks import Measure, split
-from pynchy_cli.channels.markdown import Names, Notation, names_in, written
+from pynchy_cli.channels.markdown import Names, Notation, aligned, columns, names_in, written
 from pynchy_cli.channels.passage import utf16
 
 LIMIT = 4_000
 """UTF-16 code units in one message. WhatsApp takes far more, but a phone folds what is long."""
+WIDEST = 32
+"""Columns of a table that a phone shows without breaking its lines."""
 _MARKS = "*_~`"
 _OURS = "\ufdd0\ufdd1\ufdd2\ufdd3"
 """What stands for a mark while a text is written, and is no character that anybody may use."""
@@ -59,6 +61,21 @@ class _WhatsApp(Notation):
         apart = re.sub("`(?=`)", "`\u200b", text.translate(_UNUSED))
         return f"{_BLOCK}\n{apart}\n{_BLOCK}"
 
+    def table(self, rows: Sequence[Sequence[str]], to_the_right: Sequence[bool]) -> str:
+        if max(map(columns, aligned(rows, to_the_right))) <= WIDEST or len(rows) < 2:
+            return super().table(rows, to_the_right)
+        # Its lines would be broken, and nobody could tell what belongs together.
+        return "\n\n".join(self._entry(rows[0], row) for row in rows[1:])
+
+    def _entry(self, heading: Sequence[str], row: Sequence[str]) -> str:
+        """A row of a table, by itself."""
+        bold = self.marks["strong"]
+        lines = [f"{bold}{self.escaped(row[0])}{bold}"] if row[0] else []
+        for name, cell in zip(heading[1:], row[1:], strict=False):
+            if cell:
+                lines.append("• " + self.escaped(f"{name}: {cell}" if name else cell))
+        return "\n".join(lines)
+
 
 def formatted(text: str, names: Names | None = None) -> str:
     """A text in Markdown, as WhatsApp's messages are written; `names` are those of addresses that
@@ -66,7 +83,7 @@ def formatted(text: str, names: Names | None = None) -> str:
     parts = _CODE_BLOCK.split(written(text, _WhatsApp(), names))
     for number, part in enumerate(parts):
         if number % 2:
-            parts[number] = f"```{part}```"
+            parts[number] = _block(parts[number - 1].rpartition("\n")[2], part)
         else:
             parts[number] = "\n".join(_settled(line) for line in part.split("\n"))
     return "".join(parts)
@@ -82,6 +99,17 @@ def render(reply: Outgoing, limit: int = LIMIT) -> list[Piece]:
     names = names_in(reply.content)
     texts = [formatted(one, names) for one in split(reply.content, limit, measure(names))]
     return [Piece(text) for text in texts if text.strip()]
+
+
+def _block(lead: str, text: str) -> str:
+    """Code that stands by itself, behind what is before it on its first line. In a quote each line
+    of it is code of its own, since quotes are read line by line."""
+    if not lead.startswith(_WhatsApp.quote):
+        return f"```{text}```"
+    at = len(lead)
+    lines = [(line[:at], line[at:].replace("`", "ˋ")) for line in text.split("\n")[1:-1]]
+    coded = "\n".join(f"{before}`{code}`" if code.strip() else before for before, code in lines)
+    return coded.removeprefix(lead)
 
 
 def _settled(line: str) -> str:
