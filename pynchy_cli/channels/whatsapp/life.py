@@ -1,0 +1,180 @@
+"""The life of one client, from the first dial until it is of no use any more: what it tells is
+taken in on the loop, one thing after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from pynchy_cli import log
+from pynchy_cli.channels.whatsapp import states
+from pynchy_cli.channels.whatsapp.ear import Ear, Ignored
+from pynchy_cli.channels.whatsapp.wire import (
+    DEVICE,
+    GROUP_INFO,
+    JOINED_GROUP,
+    MESSAGE,
+    UNDECRYPTABLE,
+    Heard,
+    Wire,
+)
+from pynchy_cli.errors import DatabaseBusy, DatabaseFull
+
+PATIENCE = 120.0
+"""Seconds for which whatsmeow may try to connect again; it takes two more with each attempt."""
+CUTTING, DRAINING = 2.0, 5.0
+"""Seconds that cutting the connection may take, and then storing what has come already."""
+PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between two attempts to store something."""
+KINDS = {
+    MESSAGE: "Message",
+    UNDECRYPTABLE: "UndecryptableMessage",
+    JOINED_GROUP: "JoinedGroup",
+    GROUP_INFO: "GroupInfo",
+}
+
+
+class Life:
+    """A client's life. `client` is neonize's object for it, `make` makes its wire."""
+
+    def __init__(self, client: Any, make: Callable[[Life], Wire], ear: Ear) -> None:
+        self.client = client
+        self.me: Any = None
+        self.is_up = False
+        self.was_up = False
+        self._ear = ear
+        self._log = log.get("whatsapp")
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[str] = self._loop.create_future()
+        self._patience: asyncio.TimerHandle | None = None
+        self._storing: set[asyncio.Task[None]] = set()
+        self._why = "connecting"
+        self._wire = make(self)
+
+    async def run(self) -> str:
+        """Live; why it is over. Raises what only a person can mend."""
+        self._wire.start()
+        self._be_patient()
+        try:
+            return await self._over
+        finally:
+            self.is_up = False
+            await self._close()
+
+    # What the wire tells, on threads of Go's.
+
+    def heard(self, heard: Heard) -> None:
+        """An event came."""
+        self._post(self._deal, heard)
+
+    def ignored(self, message: Ignored) -> None:
+        """A message was ignored."""
+        self._post(self._take, "Ignored", message, None)
+
+    def unpaired(self) -> None:
+        """There is no device."""
+        self._post(self._fail, states.unpaired())
+
+    def ended(self, why: str) -> None:
+        """The client has ended."""
+        self._post(self._finish, why or "the connection was let go")
+
+    def _post(self, call: Callable[..., None], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody hears anything more
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    # On the loop.
+
+    def _deal(self, heard: Heard) -> None:
+        if (kind := KINDS.get(heard.code)) is not None and heard.event is not None:
+            self._take(kind, heard.event, heard.dealt_with)
+            return
+        if kind is not None:
+            self._log.warning("what came can't be read", kind=kind)
+        elif heard.code == DEVICE:
+            self.me = self.client.me = heard.event
+        else:
+            self._changed(heard.code, heard.event)
+        heard.dealt_with()
+
+    def _take(self, kind: str, event: Any, done: Callable[[], None] | None) -> None:
+        task = self._loop.create_task(self._store(kind, event))
+        self._storing.add(task)
+        task.add_done_callback(lambda task: self._stored(task, done))
+
+    async def _store(self, kind: str, event: Any) -> None:
+        """Have it stored, as soon as that is possible."""
+        pause = PAUSE
+        while True:
+            try:
+                return self._ear.heard(kind, event)
+            except (DatabaseBusy, DatabaseFull) as error:
+                self._log.warning("what came waits", error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def _stored(self, task: asyncio.Task[None], done: Callable[[], None] | None) -> None:
+        self._storing.discard(task)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            self._fail(error)
+        elif done is not None:
+            done()
+
+    def _changed(self, code: int, event: Any) -> None:
+        if code in (states.CONNECTED, states.KEEPALIVE_RESTORED):
+            self._up()
+        elif code == states.CONNECT_FAILURE:
+            self._finish(states.refusal(event))
+        elif (error := states.fatal(code, event)) is not None:
+            self._fail(error)
+        elif (why := states.passing(code, event)) is not None:
+            self._down(why)
+
+    def _up(self) -> None:
+        if self._over.done():
+            return
+        self.is_up = self.was_up = self.client.connected = True
+        if self._patience is not None:
+            self._patience.cancel()
+        self._ear.state(True, None)
+
+    def _down(self, why: str) -> None:
+        self._why = why
+        if self.is_up:
+            self.is_up = False
+            self._be_patient()
+        self._ear.state(False, why)
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self._loop.call_later(PATIENCE, lambda: self._finish(self._why))
+
+    def _finish(self, why: str) -> None:
+        if not self._over.done():
+            self._over.set_result(why)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._over.done():
+            self._over.set_exception(error)
+
+    # The end.
+
+    async def _close(self) -> None:
+        """Cut the connection, then store what has come already: it can't be read a second time.
+        Whatever of Go is still blocked afterwards is left alone."""
+        if self._patience is not None:
+            self._patience.cancel()
+        cutting = self._loop.run_in_executor(None, self._wire.cut)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CUTTING):
+                await asyncio.shield(cutting)
+        if cutting.done():
+            await self._loop.run_in_executor(None, self._wire.gate.drain, DRAINING)
+        for task in list(self._storing):
+            task.cancel()
+        await asyncio.shield(self._loop.run_in_executor(None, self._wire.end))
