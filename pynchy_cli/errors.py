@@ -96,6 +96,12 @@ class AlreadyRunning(PynchyError):
     exit_code = EXIT_FAILED
 
 
+class ProcessWorn(PynchyError):
+    """This process has used up what a library never gives back; another one will do."""
+
+    exit_code = EXIT_AGAIN
+
+
 class GroupUnknown(PynchyError):
     """No group of that name."""
 

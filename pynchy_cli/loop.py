@@ -28,6 +28,7 @@ from pynchy_cli.errors import (
     DatabaseFull,
     DatabaseReplaced,
     LoggedOut,
+    ProcessWorn,
     PynchyError,
 )
 from pynchy_cli.locks import Lock
@@ -46,7 +47,14 @@ LONGEST_PAUSE_FULL = 5.0
 """Seconds between attempts to write to a full or locked disk: it is well again soon after."""
 
 
-FINAL = (AlreadyRunning, ChannelBroken, DatabaseForeign, DatabaseReplaced, LoggedOut)
+FINAL = (
+    AlreadyRunning,
+    ChannelBroken,
+    DatabaseForeign,
+    DatabaseReplaced,
+    LoggedOut,
+    ProcessWorn,
+)
 """What no further attempt of this process can heal."""
 
 

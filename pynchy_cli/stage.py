@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -28,6 +29,9 @@ STAGES = {
     "gateway": "gateway",
 }
 """Name -> module in `pipeline`; `listen@stdin` is a stage `listen`."""
+ENVIRON = {"listen@whatsapp": {"NEONIZE_BOT_TAG": "off"}}
+"""Name -> what its process must begin with in the environment, since a library of it, in Go, never
+sees what is set later. This one would mark what it sends as a business bot's."""
 SUPERVISOR = "PYNCHY_SUPERVISOR"
 """Environment: the supervisor's process id; the stage stops when that process has gone."""
 
@@ -37,6 +41,7 @@ def main(arguments: list[str]) -> int:
     try:
         name, document = arguments
         asked = json.loads(document)
+        begin_with(ENVIRON.get(name, {}))
         stage = name.partition("@")[0]
         module = import_module(f"pynchy_cli.pipeline.{STAGES[stage]}")
     except (ValueError, KeyError) as error:
@@ -58,6 +63,12 @@ def main(arguments: list[str]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def begin_with(wanted: Mapping[str, str]) -> None:
+    """Begin anew, with this in the environment, where it isn't there."""
+    if any(os.environ.get(key) != value for key, value in wanted.items()):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted})
 
 
 def migrated(home: Home) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
@@ -19,9 +18,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 INSTALL = 'Install it: pip install "pynchy[whatsapp]"'
-GO_SETTINGS = {"NEONIZE_BOT_TAG": "off"}
-"""Without this neonize marks what it sends as a business bot's. Go reads the environment with which
-the process began: setting a variable later changes nothing."""
 
 
 def load() -> None:
@@ -50,22 +46,6 @@ def _require() -> None:
         raise ChannelBroken(f"WhatsApp needs the package neonize, which isn't there. {INSTALL}.")
     if not any(Path(folders[0]).glob("neonize-*")):
         raise ChannelBroken(f"neonize has no shared object for this machine. {INSTALL}.")
-
-
-def begun_with(environ: Mapping[str, str]) -> dict[str, str] | None:
-    """The environment with which this process has to begin anew, so that Go sees our settings; None
-    where it sees them."""
-    if all(environ.get(name) == value for name, value in GO_SETTINGS.items()):
-        return None
-    return {**environ, **GO_SETTINGS}
-
-
-def begin_anew() -> None:
-    """Become the same command with an environment that Go sees, where this one isn't it. To be
-    called first of all: nothing that is open outlives it."""
-    environ = begun_with(os.environ)
-    if environ is not None:
-        os.execve(sys.executable, sys.orig_argv, environ)
 
 
 class DaemonThreads(ThreadPoolExecutor):

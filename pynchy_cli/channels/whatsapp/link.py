@@ -6,14 +6,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pynchy_cli import log
 from pynchy_cli.channels.base import Away
-from pynchy_cli.channels.whatsapp import library
+from pynchy_cli.channels.whatsapp import library, reach
 from pynchy_cli.channels.whatsapp.noise import kept_off
+from pynchy_cli.errors import ProcessWorn
 
 if TYPE_CHECKING:
     from pynchy_cli.channels.whatsapp.ear import Ear
@@ -21,25 +22,36 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds between two attempts to connect."""
+LIVES = 100
+"""So many clients a process may have had: Go keeps something of each, a quarter of a megabyte."""
+
+
+def pause(failures: int, uniform: Callable[[], float] = random.random) -> float:
+    """Seconds until the next attempt after so many that failed, 1 at least; at random, so that not
+    all come at once."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
+    return longest * (0.5 + uniform() / 2)
 
 
 class Link:
-    """The connection. `database` is where the library keeps the device. `code` is the shared object
-    if not neonize's; `uniform` gives numbers from 0 to 1."""
+    """The connection. `database` is where the library keeps the device. For tests: the shared
+    object, what is in the way of dialling, and the seconds after so many failures."""
 
     def __init__(
         self,
         database: Path,
         ear: Ear,
         code: Any = None,
-        uniform: Callable[[], float] = random.random,
+        obstacle: Callable[[], Awaitable[str | None]] = reach.obstacle,
+        pause: Callable[[int], float] = pause,
     ) -> None:
         self._database = database
         self._ear = ear
         self._code = code
-        self._uniform = uniform
+        self._obstacle = obstacle
+        self._pause = pause
         self._log = log.get("whatsapp")
-        self._names = itertools.count(1)
+        self._lives = itertools.count(1)
         self._life: Life | None = None
 
     @property
@@ -62,22 +74,24 @@ class Link:
 
     async def hold(self) -> None:
         """Hold the connection until cancelled. Raises LoggedOut and ChannelBroken, with what a
-        person is to do, and what storing raises but where the database is only busy or full."""
+        person is to do, ProcessWorn, and what storing raises but where the database is only busy or
+        full."""
         library.load()
         asyncio.get_running_loop().set_default_executor(library.DaemonThreads())
-        pause = FIRST_PAUSE
+        failures = 0
         with kept_off(lambda line: self._log.debug("neonize", said=line)):
             while True:
-                self._life = life = self._new_life()
-                why = await life.run()
-                if life.was_up:
-                    pause = FIRST_PAUSE
+                why = await self._obstacle()
+                if why is None:
+                    self._life = life = self._new_life()
+                    why = await life.run()
+                    failures = 0 if life.was_up else failures
+                failures += 1
                 self._ear.state(False, why)
-                await asyncio.sleep(pause * (0.5 + self._uniform() / 2))
-                pause = min(LONGEST_PAUSE, 2 * pause)
+                await asyncio.sleep(self._pause(failures))
 
     def _new_life(self) -> Life:
-        """A client that nobody has used, under a name of its own."""
+        """A client under a name that none before it had."""
         # These import neonize, which isn't there before it was asked for.
         from neonize._binder import gocode
         from neonize.aioze.client import NewAClient
@@ -85,7 +99,10 @@ class Link:
         from pynchy_cli.channels.whatsapp.life import Life
         from pynchy_cli.channels.whatsapp.wire import Wire
 
-        name = f"pynchy-{next(self._names)}"
+        number = next(self._lives)
+        if number > LIVES:
+            raise ProcessWorn(f"This process has had {LIVES} connections to WhatsApp.")
+        name = f"pynchy-{number}"
         code = self._code or gocode
         client = NewAClient(str(self._database), uuid=name)
         client._stop_finalizer.detach()  # it would stop the client at the process's end, and wait
