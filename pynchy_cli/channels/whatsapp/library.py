@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +30,9 @@ def load() -> None:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:
-        import neonize.aioze.client  # noqa: F401
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # it leaves a process to itself
+            import neonize.aioze.client  # noqa: F401
     except (ImportError, OSError) as error:
         hint = " It needs libmagic1 (apt install libmagic1)." if "magic" in str(error) else ""
         raise ChannelBroken(f"neonize can't be loaded: {error}.{hint} {INSTALL}.") from error

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pynchy_cli import log
@@ -51,6 +52,7 @@ class Life:
         self._patience: asyncio.TimerHandle | None = None
         self._storing: set[asyncio.Task[None]] = set()
         self._why = "connecting"
+        self._is_stuck = False
         self._wire = make(self)
 
     async def run(self) -> str:
@@ -79,7 +81,11 @@ class Life:
 
     def ended(self, why: str) -> None:
         """The client has ended."""
-        self._post(self._finish, why or "the connection was let go")
+        error = states.unsaid(why)
+        if error is not None:
+            self._post(self._fail, error)
+        else:
+            self._post(self._finish, why or "the connection was let go")
 
     def _post(self, call: Callable[..., None], *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody hears anything more
@@ -120,6 +126,7 @@ class Life:
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
+            self._is_stuck = True  # nothing behind it will be handed to us
             self._fail(error)
         elif done is not None:
             done()
@@ -169,12 +176,13 @@ class Life:
         Whatever of Go is still blocked afterwards is left alone."""
         if self._patience is not None:
             self._patience.cancel()
-        cutting = self._loop.run_in_executor(None, self._wire.cut)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CUTTING):
-                await asyncio.shield(cutting)
-        if cutting.done():
-            await self._loop.run_in_executor(None, self._wire.gate.drain, DRAINING)
+        run = partial(self._loop.run_in_executor, None)
+        cutting = run(self._wire.cut)
+        await asyncio.wait({cutting}, timeout=CUTTING)
+        if cutting.done() and not self._is_stuck:
+            await run(self._wire.gate.drain, DRAINING)
         for task in list(self._storing):
             task.cancel()
-        await asyncio.shield(self._loop.run_in_executor(None, self._wire.end))
+        ending = run(self._wire.end)
+        if cutting.done():  # else it is blocked likewise, until the dial is over
+            await asyncio.wait({ending}, timeout=CUTTING)

@@ -3,6 +3,7 @@ then; and what passes."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pynchy_cli.errors import ChannelBroken, LoggedOut, PynchyError
@@ -20,6 +21,13 @@ _BANS = {
     5: "too much was sent to a broadcast list",
 }
 _MAIN_DEVICE_GONE = 4
+_CODES = {
+    "LoggedOut": LOGGED_OUT,
+    "StreamReplaced": STREAM_REPLACED,
+    "TemporaryBan": TEMPORARY_BAN,
+    "ClientOutdated": CLIENT_OUTDATED,
+}
+_UNSAID = re.compile(rf"\bneonize\.({'|'.join(_CODES)})\b")
 
 
 def fatal(code: int, event: Any) -> PynchyError | None:
@@ -43,6 +51,13 @@ def fatal(code: int, event: Any) -> PynchyError | None:
             f" data/neonize.db. Stop that one; {_BEGIN}"
         )
     return None
+
+
+def unsaid(why: str) -> PynchyError | None:
+    """The same, where neonize has broken down over the event, because it says something that
+    neonize doesn't know, such as a new reason: then its name is in the error."""
+    found = _UNSAID.search(why)
+    return fatal(_CODES[found[1]], None) if found is not None else None
 
 
 def unpaired() -> PynchyError:
@@ -79,7 +94,7 @@ def _logged_out(event: Any) -> PynchyError:
 
 
 def _ban(event: Any) -> str:
-    if event is None:
+    if event is None or not event.HasField("Code"):
         return ""
     why = _BANS.get(event.Code)
     return f": {why}" if why is not None else ""

@@ -1,0 +1,476 @@
+"""The connection to WhatsApp over a stand-in for the library's shared object: real events through
+the real callbacks, from threads that aren't ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pynchy_cli.channels.base import Away
+from pynchy_cli.channels.whatsapp import link as links
+from pynchy_cli.channels.whatsapp import noise, reach
+from pynchy_cli.channels.whatsapp.ear import Ignored
+from pynchy_cli.channels.whatsapp.gate import Gate
+from pynchy_cli.channels.whatsapp.link import Link
+from pynchy_cli.errors import (
+    EXIT_AGAIN,
+    EXIT_BROKEN,
+    ChannelBroken,
+    DatabaseBusy,
+    DatabaseFull,
+    LoggedOut,
+    ProcessWorn,
+    PynchyError,
+)
+from tests.whatsapp_go import LID, NUMBER, Go, events, message
+
+PATIENCE = 30.0
+
+
+class Book:
+    """An ear that notes what it hears, unless `trouble` has something to raise."""
+
+    def __init__(self) -> None:
+        self.heard_: list[tuple[str, Any]] = []
+        self.states: list[tuple[bool, str | None]] = []
+        self.trouble: list[Exception] = []
+        self.is_busy = False
+
+    def heard(self, kind: str, event: Any) -> None:
+        if self.trouble:
+            raise self.trouble.pop(0)
+        if self.is_busy:
+            raise DatabaseBusy("It is locked.")
+        self.heard_.append((kind, event))
+
+    def state(self, connected: bool, why: str | None) -> None:
+        self.states.append((connected, why))
+
+    @property
+    def ids(self) -> list[str]:
+        return [event.Info.ID for kind, event in self.heard_ if kind == "Message"]
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it never became so"
+        await asyncio.sleep(0.005)
+
+
+async def nothing_in_the_way() -> str | None:
+    return None
+
+
+def linked(tmp_path: Path, go: Go, book: Book, **other: Any) -> Link:
+    other = {"obstacle": nothing_in_the_way, "pause": lambda failures: 0.0, **other}
+    return Link(tmp_path / "neonize.db", book, code=go, **other)
+
+
+@contextlib.asynccontextmanager
+async def held(link: Link, go: Go) -> AsyncIterator[asyncio.Task[None]]:
+    """A connection that is held, and stands."""
+    task = asyncio.ensure_future(link.hold())
+    try:
+        await until(lambda: link.client is not None or task.done())
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def test_what_comes_is_heard_in_order_once_each_and_only_then_acknowledged(tmp_path: Path) -> None:
+    go, book = Go(), Book()
+    early: list[str] = []
+
+    def acknowledged(name: str) -> None:
+        if name not in book.ids:
+            early.append(name)
+        go.receipts.append(name)
+
+    async def scenario() -> None:
+        go.acknowledged = acknowledged
+        link = linked(tmp_path, go, book)
+        async with held(link, go):
+            assert link.me.JID.User == NUMBER
+            assert link.me.LID.User == LID
+            assert link.require() is link.client
+            go.deliver(*(message(f"3EB0{number:04}") for number in range(300)))
+            await until(lambda: len(go.receipts) == 300)
+            go.tell(events.JoinedGroup(Reason="", Type="", CreateKey=""))
+            go.tell(events.GroupInfoEvent(Notify=""))
+            await until(lambda: len(book.heard_) >= 300)
+        assert book.ids == [f"3EB0{number:04}" for number in range(300)]
+        assert early == []
+        assert sorted(go.receipts) == book.ids
+        assert book.states == [(True, None)]
+        assert link.client is None
+        with pytest.raises(Away):
+            link.require()
+
+    asyncio.run(scenario())
+
+
+def test_while_the_database_is_busy_only_one_message_is_decrypted_and_none_acknowledged(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        book.is_busy = True
+        book.trouble = [DatabaseFull("It is full.")]
+        async with held(linked(tmp_path, go, book), go):
+            go.deliver(message("A"), message("B"), message("C"))
+            await until(lambda: not book.trouble)
+            assert (go.decrypted, go.receipts, book.ids) == (["A"], [], [])
+            book.is_busy = False
+            await until(lambda: len(go.receipts) == 3)
+            assert book.ids == ["A", "B", "C"]
+
+    asyncio.run(scenario())
+
+
+def test_what_storing_raises_ends_it_and_is_not_acknowledged(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        book.trouble = [ValueError("a fault of ours")]
+        async with held(linked(tmp_path, go, book), go) as task:
+            go.deliver(message("A"))
+            with pytest.raises(ValueError, match="a fault of ours"):
+                await task
+        assert go.receipts == []
+        assert go.stopped == go.dialled
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "says"),
+    [
+        (events.LoggedOut(OnConnect=True, Reason="LOGGED_OUT"), LoggedOut, "logged this device"),
+        (events.LoggedOut(OnConnect=True, Reason="MAIN_DEVICE_GONE"), LoggedOut, "another phone"),
+        (events.TemporaryBan(Code=4, Expire=60), ChannelBroken, "too many people were sent"),
+        (events.TemporaryBan(), ChannelBroken, "banned this account for a while. Wait"),
+        (events.ClientOutdated(), ChannelBroken, "pip install --upgrade"),
+        (events.StreamReplaced(), ChannelBroken, "Another program"),
+    ],
+)
+def test_what_only_a_person_can_mend_is_raised_with_what_to_do(
+    tmp_path: Path, event: Any, kind: type[PynchyError], says: str
+) -> None:
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        async with held(linked(tmp_path, go, book), go) as task:
+            go.tell(event)
+            with pytest.raises(kind, match=says) as raised:
+                await task
+        assert raised.value.exit_code == EXIT_BROKEN
+        assert "pynchy auth whatsapp" in str(raised.value)
+        assert len(go.dialled) == 1
+        assert go.stopped == go.dialled
+
+    asyncio.run(scenario())
+
+
+def test_what_neonize_cannot_put_into_words_is_understood_all_the_same(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        go = Go("proto: required field neonize.TemporaryBan.Code not set")
+        with pytest.raises(ChannelBroken, match="banned this account"):
+            await linked(tmp_path, go, Book()).hold()
+
+    asyncio.run(scenario())
+
+
+def test_without_a_device_it_says_so(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        go = Go(is_paired=False)
+        async with held(linked(tmp_path, go, Book()), go) as task:
+            with pytest.raises(LoggedOut, match="`pynchy auth whatsapp` pairs one"):
+                await task
+
+    asyncio.run(scenario())
+
+
+def test_it_dials_until_it_is_let_in_and_again_when_it_is_refused(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        go, book = Go("failed to dial", "failed again"), Book()
+        ways: list[str | None] = [None, "no way out", None]
+        failures: list[int] = []
+
+        async def obstacle() -> str | None:
+            return ways.pop(0) if ways else None
+
+        def pause(number: int) -> float:
+            failures.append(number)
+            return 0.0
+
+        link = linked(tmp_path, go, book, obstacle=obstacle, pause=pause)
+        async with held(link, go):
+            assert len(go.dialled) == len(set(go.dialled)) == 3
+            refused = events.ConnectFailure(Reason="BAD_USER_AGENT", Message="no", Raw=_node())
+            go.tell(refused)
+            await until(lambda: len(go.dialled) == 4 and link.client is not None)
+        assert failures == [1, 2, 3, 1]
+        assert book.states == [
+            (False, "failed to dial"),
+            (False, "no way out"),
+            (False, "failed again"),
+            (True, None),
+            (False, "WhatsApp refused the connection (bad user agent: no)"),
+            (True, None),
+        ]
+
+    asyncio.run(scenario())
+
+
+def test_the_state_follows_what_whatsapp_tells(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        link = linked(tmp_path, go, book)
+        async with held(link, go):
+            go.tell(events.Disconnected(status=True))
+            await until(lambda: link.client is None)
+            go.tell(events.Connected(status=True))
+            await until(lambda: link.client is not None)
+            go.tell(events.KeepAliveTimeout(ErrorCount=1, LastSuccess=0))
+            await until(lambda: link.client is None)
+            go.tell(events.KeepAliveRestored())
+            await until(lambda: link.client is not None)
+        assert len(go.dialled) == 1
+        assert book.states == [
+            (True, None),
+            (False, "the connection was lost"),
+            (True, None),
+            (False, "WhatsApp doesn't answer"),
+            (True, None),
+        ]
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_that_stays_away_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pynchy_cli.channels.whatsapp import life
+
+    monkeypatch.setattr(life, "PATIENCE", 0.2)
+
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        link = linked(tmp_path, go, book)
+        async with held(link, go):
+            go.tell(events.Disconnected(status=True))
+            await until(lambda: len(go.dialled) == 2 and link.client is not None)
+        assert go.stopped == go.dialled
+
+    asyncio.run(scenario())
+
+
+def test_what_is_ignored_is_told_unless_it_was_stored(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        async with held(linked(tmp_path, go, book), go):
+            go.deliver(message("A"))
+            await until(lambda: go.receipts)
+            for said in (
+                "Ignoring message A from 1@s.whatsapp.net: old counter",
+                "Ignoring message B from 2@s.whatsapp.net: old counter",
+                "Ignoring message C from 3@lid in 12036@g.us: old counter",
+            ):
+                await asyncio.to_thread(go.log, "Client", said, "WARN")
+            await until(lambda: len(book.heard_) == 3)
+        assert book.heard_[1:] == [
+            ("Ignored", Ignored("B", "2@s.whatsapp.net", "2@s.whatsapp.net")),
+            ("Ignored", Ignored("C", "3@lid", "12036@g.us")),
+        ]
+
+    asyncio.run(scenario())
+
+
+def test_what_has_come_when_it_is_to_end_is_stored(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        book.is_busy = True
+        async with held(linked(tmp_path, go, book), go) as task:
+            go.deliver(message("A"))
+            await until(lambda: go.decrypted)
+            task.cancel()
+            await until(lambda: go._is_cut)
+            book.is_busy = False
+            await asyncio.gather(task, return_exceptions=True)
+        assert book.ids == ["A"]
+        assert go.receipts == []
+        assert go.stopped == go.dialled
+
+    asyncio.run(scenario())
+
+
+def test_it_ends_while_it_dials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pynchy_cli.channels.whatsapp import life
+
+    monkeypatch.setattr(life, "CUTTING", 0.05)
+
+    async def scenario() -> None:
+        go = Go(is_slow=True)
+        task = asyncio.ensure_future(linked(tmp_path, go, Book()).hold())
+        await until(lambda: go.dialled)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert go.stopped == []
+        go.door.set()
+        await until(lambda: go.stopped == go.dialled)
+
+    asyncio.run(scenario())
+
+
+def test_a_process_that_has_had_many_connections_makes_room_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "LIVES", 2)
+
+    async def scenario() -> None:
+        go = Go("no", "no", "no")
+        with pytest.raises(ProcessWorn) as raised:
+            await linked(tmp_path, go, Book()).hold()
+        assert raised.value.exit_code == EXIT_AGAIN
+        assert len(go.dialled) == 2
+
+    asyncio.run(scenario())
+
+
+def test_pauses_grow_up_to_a_minute_and_differ() -> None:
+    assert [links.pause(number, lambda: 1.0) for number in (1, 2, 3, 7, 8, 5000)] == [
+        1.0,
+        2.0,
+        4.0,
+        60.0,
+        60.0,
+        60.0,
+    ]
+    assert links.pause(1, lambda: 0.0) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("environ", "door"),
+    [
+        ({}, ("web.whatsapp.com", 443)),
+        ({"HTTPS_PROXY": "http://proxy.example:3128"}, ("proxy.example", 3128)),
+        ({"https_proxy": "proxy.example:3128"}, ("proxy.example", 3128)),
+        ({"https_proxy": "socks5://user:word@proxy.example"}, ("proxy.example", 1080)),
+        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a.b, .whatsapp.com"}, None),
+        ({"HTTPS_PROXY": "http://p:1", "no_proxy": "*"}, None),
+        ({"HTTPS_PROXY": "http://p:1", "no_proxy": "app.com"}, ("p", 1)),
+    ],
+)
+def test_the_door_is_where_go_dials(environ: dict[str, str], door: tuple[str, int] | None) -> None:
+    assert reach.door(environ) == (door or ("web.whatsapp.com", 443))
+
+
+def test_an_obstacle_is_named() -> None:
+    async def scenario() -> None:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        environ = {"HTTPS_PROXY": f"http://127.0.0.1:{port}"}
+        assert await reach.obstacle(environ) is None
+        server.close()
+        await server.wait_closed()
+        assert f"127.0.0.1:{port} can't be reached" in str(await reach.obstacle(environ))
+
+    asyncio.run(scenario())
+
+
+def test_a_message_that_brings_no_event_holds_nobody_for_long() -> None:
+    gate = Gate(idle=0.02)
+    for name in ("A", "B"):
+        gate.frame(True, f'<message from="1@s.whatsapp.net" id="{name}" type="text">')
+        gate.frame(False, f'<receipt id="{name}" to="1@s.whatsapp.net" type="inactive"/>')
+
+
+def test_what_is_no_message_and_no_receipt_of_one_is_not_held() -> None:
+    gate = Gate(idle=PATIENCE)
+    gate.frame(True, '<message from="1@s.whatsapp.net" id="A" type="text">')
+    gate.began()
+    gate.frame(True, '<ack class="message" id="X"/>')
+    gate.frame(False, '<receipt id="A" to="1@s.whatsapp.net" type="read"/>')
+    gate.frame(False, '<receipt id="A" to="1@s.whatsapp.net" type="retry"/>')
+    gate.frame(False, '<message id="Y" to="1@s.whatsapp.net"/>')
+
+
+NOISE = """
+import os, sys
+from pynchy_cli.channels.whatsapp.noise import kept_off
+told = []
+with kept_off(told.append):
+    os.write(1, b"Login event: success\\nSend")
+    os.write(1, b"Message: Error\\n")
+    print("ours")
+    os.system("echo of a child")
+print("after", told)
+"""
+
+
+def test_what_go_prints_is_told_and_not_printed() -> None:
+    done = subprocess.run([sys.executable, "-c", NOISE], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "ours\nafter ['Login event: success', 'SendMessage: Error', 'of a child']\n"
+    )
+
+
+WITHOUT = """
+import sys
+sys.modules["neonize"] = None
+from pynchy_cli.channels.whatsapp import library
+from pynchy_cli.errors import ChannelBroken
+try:
+    library.load()
+except ChannelBroken as error:
+    print(error)
+"""
+
+
+def test_without_the_library_it_says_how_to_get_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
+    )
+    assert 'pip install "pynchy[whatsapp]"' in done.stdout
+
+
+LOADED = """
+import logging
+from pynchy_cli.channels.whatsapp import library
+library.load()
+import asyncio, time
+root = logging.getLogger()
+print(root.handlers, root.level)
+async def main():
+    asyncio.get_running_loop().set_default_executor(library.DaemonThreads())
+    assert await asyncio.to_thread(lambda: 5) == 5
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
+asyncio.run(main())
+"""
+
+
+def test_loading_leaves_the_log_alone_and_a_blocked_call_does_not_hold_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert done.stdout == f"[] {logging.WARNING}\n"
+
+
+def _node() -> Any:
+    return events.Node(Tag="failure")
+
+
+def test_standard_output_elsewhere_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    before = sys.stdout
+    with noise.kept_off(print):
+        assert sys.stdout is before
