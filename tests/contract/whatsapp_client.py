@@ -19,12 +19,27 @@ from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from neonize.utils.enum import ChatPresence, ChatPresenceMedia, ReceiptType
 from neonize.utils.jid import Jid2String, build_jid
 
-KINDS = (
-    "QREv PairStatusEv ConnectedEv DisconnectedEv LoggedOutEv StreamReplacedEv ConnectFailureEv "
-    "OfflineSyncPreviewEv OfflineSyncCompletedEv KeepAliveTimeoutEv StreamErrorEv ReceiptEv "
-    "TemporaryBanEv ClientOutdatedEv MessageEv UndecryptableMessageEv GroupInfoEv JoinedGroupEv "
-    "ChatPresenceEv"
-).split()
+KINDS = [
+    "QREv",
+    "PairStatusEv",
+    "ConnectedEv",
+    "DisconnectedEv",
+    "LoggedOutEv",
+    "StreamReplacedEv",
+    "ConnectFailureEv",
+    "OfflineSyncPreviewEv",
+    "OfflineSyncCompletedEv",
+    "KeepAliveTimeoutEv",
+    "StreamErrorEv",
+    "ReceiptEv",
+    "TemporaryBanEv",
+    "ClientOutdatedEv",
+    "MessageEv",
+    "UndecryptableMessageEv",
+    "GroupInfoEv",
+    "JoinedGroupEv",
+    "ChatPresenceEv",
+]
 
 
 def jid(text: str) -> Any:
@@ -114,7 +129,7 @@ class Client:
     async def run(self) -> None:
         self.listen()
         await self.client.connect()
-        reader = asyncio.StreamReader()
+        reader = asyncio.StreamReader(limit=1 << 26)
         protocol = asyncio.StreamReaderProtocol(reader)
         await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
         doing = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import time
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -15,7 +16,7 @@ from tests.whatsapp_server.nodes import Node
 from tests.whatsapp_server.protos import e2e
 from tests.whatsapp_server.queries import group_node
 from tests.whatsapp_server.service import Service, own_jid
-from tests.whatsapp_server.world import GROUPS, SERVER, Group, World
+from tests.whatsapp_server.world import GROUPS, Group, World
 
 
 class Desk:
@@ -198,7 +199,7 @@ class Desk:
         who = {"from": chat, "participant": one.jid} if chat else {"from": one.jid}
         kinds = {"type": kind} if kind != "delivered" else {}
         for number in ids:
-            attrs = {**who, **kinds, "id": number, "t": str(self._world.groups and 1700000000)}
+            attrs = {**who, **kinds, "id": number, "t": str(int(time.time()))}
             self._service.send(Node("receipt", attrs))
 
     def again(self, id: str) -> None:
@@ -312,6 +313,3 @@ class Desk:
 
 def _given(message: str) -> Any:
     return e2e.Message.FromString(base64.b64decode(message)) if message else None
-
-
-__all__ = ["SERVER", "Desk"]

@@ -37,6 +37,8 @@ def answer(world: World, node: Node) -> Answer:
         return _upload(world, node)
     if space == "w:g2":
         return _groups(world, node)
+    if space == "privacy" and node.attrs.get("type") == "get":
+        return [Node("privacy", {}, [])]
     kind = kinds.get((space, _first(node)))
     return kind(world, node) if kind is not None else []
 
