@@ -178,8 +178,6 @@ class Service:
         if names[1] == "logout":
             self.world.unlink()
             self.world.books.note("logout", by="device")
-            conflict = Node("conflict", {"type": "device_removed"})
-            stream.put(Node("stream:error", {"code": "401"}, [conflict]))
             stream.end()
 
 
