@@ -51,11 +51,15 @@ class Control(ABC):
         *,
         message: bytes = b"",
         address: str = "phone",
+        peer: bool = False,
         id: str = "",
     ) -> str:
-        """A message from the owner's phone, by default in the self-chat; gives its id. `chat` is a
-        JID; `address` is `phone` or `lid`, as the phone writes both ends."""
-        how = {"message": _b64(message), "address": address, "id": id}
+        """A message from the owner's phone, by default in the self-chat; gives its id.
+
+        `chat` is a JID; `address` is `phone` or `lid`, as the phone writes both ends. `peer`: one
+        from the phone to the device itself, such as a piece of history.
+        """
+        how = {"message": _b64(message), "address": address, "peer": peer, "id": id}
         return str(self._call("own", text=text, chat=chat, **how))
 
     # People and groups
@@ -164,16 +168,22 @@ class Control(ABC):
         """Somebody's receipts for what the client sent: `read`, `delivered` or `played`."""
         self._call("read", phone=phone, ids=list(ids), kind=kind, chat=chat)
 
-    def again(self, id: str) -> None:
-        """Delivers a message once more, as it was, though it had its receipt."""
-        self._call("again", id=id)
+    def unavailable(self, phone: str, chat: str = "", kind: str = "view_once") -> str:
+        """A message that only the owner's phone may see; linked devices are told no more than
+        that. Gives its id."""
+        return str(self._call("unavailable", phone=phone, chat=chat, kind=kind))
+
+    def again(self, id: str, *, anew: bool = False) -> None:
+        """Delivers a message once more, though it had its receipt: as it was (the client knows
+        it by its ciphertext), or encrypted `anew`."""
+        self._call("again", id=id, anew=anew)
 
     # Books
 
-    def log(self, *what: str) -> list[Row]:
-        """All that happened, or only rows of these kinds, in order."""
-        rows: list[Row] = self._call("log")
-        return [row for row in rows if not what or row["what"] in what]
+    def log(self, *what: str, after: int = 0) -> list[Row]:
+        """All that happened `after` the row of that number, or only rows of these kinds."""
+        rows: list[Row] = self._call("log", what=list(what), after=after)
+        return rows
 
     def outbound(self, chat: str = "") -> list[Row]:
         """The messages that the client sent and the server accepted; of one chat, if given."""
@@ -187,6 +197,10 @@ class Control(ABC):
     def file(self, id: str) -> bytes:
         """The content of the file in a message that the client sent, decrypted and checked."""
         return base64.b64decode(self._call("file", id=id))
+
+    def media(self, id: str) -> bytes:
+        """What lies on the media host of a file that somebody has shared: its ciphertext."""
+        return base64.b64decode(self._call("media", id=id))
 
     def online(self) -> bool:
         """Whether a client is logged in now."""

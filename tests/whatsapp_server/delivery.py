@@ -75,6 +75,15 @@ class Delivery:
             elif message is not None and kind == "retry":
                 self._again(message, node)
 
+    def ack(self, node: Node) -> None:
+        """What the device says of having got a node at all, readable or not."""
+        attrs = node.attrs
+        kind, one = attrs.get("class", ""), attrs.get("id", "")
+        self._world.books.note("ack", kind=kind, id=one, error=attrs.get("error"))
+        message = self._world.messages.get(one)
+        if message is not None and message.node is not None and message.node.child("unavailable"):
+            message.confirmed = True
+
     def _again(self, message: Waiting, receipt: Node) -> None:
         """The device couldn't read a message: it is encrypted anew, for it alone."""
         sender, published = self._world.contact(message.sender), self._world.bundle
@@ -164,10 +173,11 @@ def _part(kind: str, sealed: bytes) -> Node:
 
 
 def _spoilt(node: Node) -> Node:
-    """The same, with ciphertexts of which the last byte is another."""
+    """The same, with ciphertexts of which one byte, of the code or signature at the end, is
+    another."""
     parts = []
     for part in node.children:
-        sealed = part.data[:-1] + bytes([part.data[-1] ^ 1])
+        sealed = part.data[:-6] + bytes([part.data[-6] ^ 1]) + part.data[-5:]
         parts.append(Node(part.tag, part.attrs, sealed))
     return Node(node.tag, node.attrs, parts)
 

@@ -95,6 +95,7 @@ class Hosting:
             await answer.write(content[: len(content) // 2])
             if request.transport is not None:
                 request.transport.close()
-        while fault == "long":
+        while fault == "long" and request.transport is not None:
             await answer.write(content or b"more")
+            await asyncio.sleep(0)  # a write alone lets nothing else happen
         return answer

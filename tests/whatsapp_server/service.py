@@ -130,6 +130,8 @@ class Service:
             self.delivery.receipt(node)
             attrs = {"class": "receipt", "id": node.attrs["id"]}
             stream.put(Node("ack", {**attrs, "from": node.attrs.get("to", SERVER)}))
+        elif node.tag == "ack":
+            self.delivery.ack(node)
         elif node.tag == "chatstate":
             arrivals.chat_state(self.world, node)
         elif node.tag == "presence":

@@ -36,6 +36,8 @@ class Stream:
         """The handshake; gives what the client says of itself. Raises EOFError if it goes."""
         responder = Responder(root, int(time.time()))
         hello = responder.hello(await self._frame())
+        while self._faults.stalls:
+            await self._frame()
         await self._socket.send_bytes(framed(hello))
         payload, self._transport = responder.finish(await self._frame())
         return payload

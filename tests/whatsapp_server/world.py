@@ -136,6 +136,10 @@ class World:
         """That of a device which is linked now."""
         return int(next(self._devices))
 
+    def group_jid(self) -> str:
+        """That of a group which is made now."""
+        return f"{120363000000000001 + len(self.groups)}@{GROUPS}"
+
     def unlink(self) -> None:
         """The linked device is none any more, and nothing waits for it."""
         self.linked = None
