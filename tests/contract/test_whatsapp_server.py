@@ -266,8 +266,10 @@ def test_a_group_is_read_and_written_to(linked: Linked, bob: str, by_lid: bool) 
     whatsapp.rename_group(group, f"Other {bob}")
     client.wait_for("GroupInfo", f"Other {bob}")
     whatsapp.leave_group(group)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="403"):
         client.ask("group", to=group)
+    with pytest.raises(RuntimeError, match="403"):
+        client.send(group, "still there?")
 
 
 def test_what_the_client_sends_is_read(linked: Linked, bob: str) -> None:
@@ -417,6 +419,18 @@ def test_a_line_that_breaks_is_made_anew(linked: Linked, bob: str) -> None:
     reconnects(lambda: whatsapp.refuse(False))
 
 
+def test_a_receipt_that_is_lost_brings_the_message_again(linked: Linked, bob: str) -> None:
+    whatsapp, client = linked
+    whatsapp.lose_receipts()
+    one = whatsapp.say(bob, "hello")
+    client.heard(one)
+    whatsapp.until(lambda: whatsapp.log("lost"))
+    assert whatsapp.waiting() == [one]
+    whatsapp.drop()
+    whatsapp.wait_received()
+    assert len(client.rows("message", id=one)) == 1  # it ignores what it has decrypted before
+
+
 def test_acks_are_late_or_never_come(linked: Linked, bob: str) -> None:
     whatsapp, client = linked
     whatsapp.slow(0.05)
@@ -476,6 +490,8 @@ def test_what_is_said_while_nobody_is_there_waits(kit: Path, tmp_path: Path, bob
             client.wait("qr")
             code = client.ask("phone", number=OWNER)
             whatsapp.until(whatsapp.code_asked)
+            whatsapp.type_code("AAAA-BBBB")
+            whatsapp.until(lambda: whatsapp.log("wrong_code"))
             whatsapp.type_code(code)
             client.wait("Connected")
             linked = whatsapp.linked()

@@ -26,10 +26,15 @@ delivered without a receipt comes again then, with the same id. `waiting()` list
 `to` (as addressed), `kind` (text, image, video, audio, document, sticker, reaction, edit, revoke,
 other), `text` (or caption, or emoji), `quoted` (an id), `mentions`, `target` (the id that a
 reaction, edit or revoke is about), `media` (`mimetype`, `name`, `size`, `sha256`, `voice`), `acked`
-(whether the client was told), `proto` (the E2E message, base64). `log()` has all the rest, too:
-`what` is `message`, `receipt`, `chatstate`, `presence`, `online`, `offline`, `paired`, `logout`,
-`query`, `upload`, `download`, each with `n` (its number) and `at` (epoch seconds). The log is the
-file `log.jsonl` in the server's folder: what is in it outlives every kill.
+(whether the client was told), `proto` (the E2E message, base64), `problems` (what people couldn't
+decrypt). `log()` has all the rest, too: `what` is `message`, `receipt`, `chatstate`, `presence`,
+`online`, `offline`, `paired`, `unpaired` (a connection without a login), `refused` (a login),
+`wrong_code`, `logout`, `query`, `upload`, `download`, `ack`, `lost` (a receipt), each with `n` (its
+number) and `at` (epoch seconds). The log is the file `log.jsonl` in the server's folder: what is in
+it outlives every kill.
+
+What real WhatsApp does beyond this: history at linking, the state of the app, calls, channels,
+business accounts, and whether it takes a client at all.
 """
 
 from tests.whatsapp_server.control import OWNER, Control

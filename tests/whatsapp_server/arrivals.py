@@ -31,6 +31,9 @@ class Arrivals:
         if fault == "nack":
             self._note(node, accepted=False, error=int(code))
             return Node("ack", {**ack.attrs, "error": code}), False
+        if not self._may(node.attrs["to"]):
+            self._note(node, accepted=False, error=403)
+            return Node("ack", {**ack.attrs, "error": "403"}), False
         before = fault.endswith("_before")
         self._note(node, accepted=not before, acked=not fault and not self._world.faults.holds)
         if fault:
@@ -39,6 +42,13 @@ class Arrivals:
             self.held.append(ack)
             return None, False
         return ack, False
+
+    def _may(self, to: str) -> bool:
+        """Whether the owner may write there: not to a group that they are not in."""
+        group = self._world.groups.get(to)
+        if group is None:
+            return not to.endswith(f"@{GROUPS}")
+        return self._world.owner_phone in group.members
 
     def acked(self, ack: Node) -> None:
         """An ack that was held has gone out."""
@@ -68,7 +78,7 @@ class Arrivals:
             for enc in encs:
                 try:
                     plain = self._one(jid, enc)
-                except Undecryptable as error:
+                except ValueError as error:
                     problems.append(f"{jid}: {error}")
                     continue
                 said[jid] = plain
@@ -91,7 +101,9 @@ class Arrivals:
         self, node: Node, said: dict[str, bytes], problems: list[str]
     ) -> tuple[bytes, list[str]]:
         """A message for a group: each member gets the key for it, if they hadn't got it."""
-        group = self._world.group(node.attrs["to"])
+        group = self._world.groups.get(node.attrs["to"])
+        if group is None:
+            return b"", [*problems, "there is no such group"]
         for jid, plain in said.items():
             told = e2e.Message.FromString(plain)
             inner = told.deviceSentMessage.message if told.HasField("deviceSentMessage") else told
@@ -107,7 +119,7 @@ class Arrivals:
                     if keys is None:
                         raise Undecryptable("was never told the key")
                     plain = keys.decrypt(enc.data)
-                except Undecryptable as error:
+                except ValueError as error:
                     problems.append(f"{member}: {error}")
         return plain, problems
 

@@ -27,12 +27,18 @@ class Control(ABC):
         self._call("scan", qr=qr)
 
     def type_code(self, code: str) -> None:
-        """The owner types a pairing code (`ABCD-EFGH` or without the dash) into the phone."""
+        """The owner types a pairing code (`ABCD-EFGH` or without the dash) into the phone. That it
+        was a wrong one shows later: as `wrong_code` in the log."""
         self._call("type_code", code=code)
 
     def code_asked(self) -> bool:
         """Whether a client waits for its pairing code to be typed."""
         return bool(self._call("code_asked"))
+
+    def qr_codes(self, number: int) -> None:
+        """How many codes the next device that wants to be linked gets (6 in life). The library
+        shows each for 20 s, and the first of six for 60 s."""
+        self._call("qr_codes", number=number)
 
     def unlink(self) -> None:
         """The owner removes the linked device on the phone: 401 `device_removed`, now or at the
@@ -174,8 +180,8 @@ class Control(ABC):
         return str(self._call("unavailable", phone=phone, chat=chat, kind=kind))
 
     def again(self, id: str, *, anew: bool = False) -> None:
-        """Delivers a message once more, though it had its receipt: as it was (the client knows
-        it by its ciphertext), or encrypted `anew`."""
+        """Delivers a message once more, though it had its receipt: as it was (which the
+        client ignores, and confirms, since it has used the key up), or encrypted `anew`."""
         self._call("again", id=id, anew=anew)
 
     # Books
@@ -258,6 +264,11 @@ class Control(ABC):
         """At each of the next messages the connection is reset instead of an ack, after it was
         accepted or before."""
         self._call("drop_at", number=number, accepted=accepted)
+
+    def lose_receipts(self, number: int = 1) -> None:
+        """The next receipts for messages get lost on their way: what they confirm comes again
+        with the next login, as it was."""
+        self._call("lose_receipts", number=number)
 
     def nack(self, code: int, number: int = 1) -> None:
         """The next messages aren't accepted, and the client is told this error code."""

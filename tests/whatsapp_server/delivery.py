@@ -65,6 +65,10 @@ class Delivery:
         ids = [node.attrs["id"]]
         for more in node.every("list"):
             ids += [item.attrs["id"] for item in more.every("item")]
+        if kind in CONFIRMS and self._world.faults.receipts:
+            self._world.faults.receipts -= 1
+            self._world.books.note("lost", ids=ids)
+            return
         place = {"chat": self._world.by_phone(node.attrs.get("to", SERVER))}
         who = {"participant": node.attrs.get("participant")}
         self._world.books.note("receipt", ids=ids, kind=kind or "delivered", **place, **who)

@@ -28,6 +28,9 @@ class OfFaults(Base):
     def drop_at(self, number: int, accepted: bool) -> None:
         self._world.faults.acks += [("drop" if accepted else "drop_before", "")] * number
 
+    def lose_receipts(self, number: int) -> None:
+        self._world.faults.receipts += number
+
     def nack(self, code: int, number: int) -> None:
         self._world.faults.acks += [("nack", str(code))] * number
 

@@ -28,6 +28,9 @@ class OfOwner(Base):
             raise ValueError("no device wants to be linked")
         self._service.pairing.type_code(code)
 
+    def qr_codes(self, number: int) -> None:
+        self._world.qr_codes = number
+
     def unlink(self) -> None:
         self._world.unlink()
         self._world.books.note("logout", by="phone")

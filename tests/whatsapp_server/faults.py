@@ -20,6 +20,8 @@ class Faults:
     acks: list[tuple[str, str]] = field(default_factory=list)
     """What happens at the next messages: `lose`, `drop`, `lose_before`, `drop_before`, `nack`, and
     the code of a nack."""
+    receipts: int = 0
+    """How many receipts get lost."""
     logins: list[dict[str, str]] = field(default_factory=list)
     """The attributes of the failures of the next logins."""
     login_always: dict[str, str] | None = None

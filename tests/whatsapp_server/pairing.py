@@ -8,11 +8,9 @@ from typing import Any
 
 from tests.whatsapp_server.adv import Companion, scanned
 from tests.whatsapp_server.nodes import Node
-from tests.whatsapp_server.pair_code import CodeLink
+from tests.whatsapp_server.pair_code import CodeLink, WrongCode
 from tests.whatsapp_server.streams import Stream
 from tests.whatsapp_server.world import LIDS, PHONES, SERVER, Linked, World
-
-REFERENCES = 6
 
 
 class Pairing:
@@ -20,7 +18,7 @@ class Pairing:
 
     def __init__(self, world: World, stream: Stream, payload: Any) -> None:
         self._world = world
-        self._stream = stream
+        self.stream = stream
         self._platform = str(payload.userAgent.osVersion) or "unknown"
         self._companion: Companion | None = None
         self._hello: Node | None = None
@@ -35,8 +33,8 @@ class Pairing:
 
     def start(self) -> None:
         """Tells the device what to put into its QR codes."""
-        references = [Node("ref", {}, secrets.token_hex(12).encode()) for _ in range(REFERENCES)]
-        self._tell("md", Node("pair-device", {}, references))
+        codes = [secrets.token_hex(12).encode() for _ in range(self._world.qr_codes)]
+        self._tell("md", Node("pair-device", {}, [Node("ref", {}, one) for one in codes]))
 
     def scan(self, code: str) -> None:
         """The phone has read a QR code. Raises ValueError for one that is none."""
@@ -62,14 +60,19 @@ class Pairing:
         ]
         attrs = {"from": SERVER, "type": "link_code_companion_reg", "id": self._world.stanza()}
         inner = Node("link_code_companion_reg", {"stage": "primary_hello"}, told)
-        self._stream.put(Node("notification", {**attrs, "t": _now()}, [inner]))
+        self.stream.put(Node("notification", {**attrs, "t": _now()}, [inner]))
 
     def finish(self, node: Node) -> list[Node]:
         """The device has answered the phone. Raises ValueError where the code was another."""
         if self._code is None:
             raise ValueError("nobody has typed a code")
         bundle = node.within("link_code_pairing_wrapped_key_bundle").data
-        self._link(self._code.finish(bundle))
+        try:
+            companion = self._code.finish(bundle)
+        except WrongCode:
+            self._world.books.note("wrong_code")
+            raise
+        self._link(companion)
         return []
 
     def signed(self, node: Node) -> bool:
@@ -102,7 +105,7 @@ class Pairing:
 
     def _tell(self, space: str, node: Node) -> None:
         attrs = {"from": SERVER, "type": "set", "id": self._world.stanza(), "xmlns": space}
-        self._stream.put(Node("iq", {**attrs, "t": _now()}, [node]))
+        self.stream.put(Node("iq", {**attrs, "t": _now()}, [node]))
 
 
 def _now() -> str:

@@ -113,6 +113,8 @@ class Service:
         stream.put(Node("success", attrs))
 
     def _gone(self, stream: Stream) -> None:
+        if self.pairing is not None and self.pairing.stream is stream:
+            self.pairing = None
         if self.delivery.stream is stream:
             self.delivery.stream = None
             self.world.books.note("offline")

@@ -84,6 +84,8 @@ class World:
     account: Account = field(default_factory=Account)
     """It signs what the phone links."""
     linked: Linked | None = None
+    qr_codes: int = 6
+    """How many a device gets that wants to be linked."""
     groups: dict[str, Group] = field(default_factory=dict)
     bundle: Published | None = None
     """What the linked device has uploaded, for sessions with it."""
