@@ -150,6 +150,16 @@ class LoggedOut(PynchyError):
     exit_code = EXIT_BROKEN
 
 
+class PairingFailed(PynchyError):
+    """No phone took what it was asked to link, or the network doesn't want that."""
+
+
+class NetworkAway(PynchyError):
+    """A network can't be reached just now."""
+
+    exit_code = EXIT_AGAIN
+
+
 class AgentFailed(PynchyError):
     """The agent reported that its turn failed."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -80,9 +80,13 @@ def become(stage: str, context: Context, options: Mapping[str, Any]) -> NoReturn
 
 def run(arguments: list[str]) -> int:
     """Run the command line; the exit code. Errors are said here, each in one sentence."""
-    wants_json = "--json" in _before_dashes(arguments)
+    return code_of(lambda: _run(arguments), "--json" in _before_dashes(arguments))
+
+
+def code_of(work: Callable[[], int], wants_json: bool) -> int:
+    """The exit code of what was to be done, or of what went wrong in it, which is said."""
     try:
-        code = _run(arguments)
+        code = work()
         if sys.stdout is not None:
             sys.stdout.flush()
         return code

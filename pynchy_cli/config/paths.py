@@ -101,6 +101,11 @@ class Home:
         """Where sockets lie; short, because a socket's path ends at 107 bytes."""
         return runtime(environ) / self.id
 
+    def all_sockets(self, environ: Mapping[str, str]) -> list[Path]:
+        """Wherever sockets may lie of processes that were started with another environment."""
+        login = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}"}
+        return list(dict.fromkeys(self.sockets(one) for one in (environ, login, {})))
+
 
 def runtime(environ: Mapping[str, str]) -> Path:
     """Where all of a user's installations have what lives no longer than the machine is up."""

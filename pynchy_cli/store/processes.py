@@ -9,7 +9,9 @@ from pathlib import Path
 from pynchy_cli import locks as held
 from pynchy_cli.store.connection import Connection
 
-FIELDS = "id, stage, pid, lock, version, config_hash, started_at, report, error, error_at"
+FIELDS = (
+    "id, stage, pid, lock, version, config_hash, started_at, report, error, error_at, connected"
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Process:
     report: str | None
     error: str | None
     error_at: str | None
+    connected: int | None
+    """1 or 0 for a channel's process that has its connection, or hasn't; None for others."""
 
 
 def owner_lock(locks: Path, id: int) -> Path:

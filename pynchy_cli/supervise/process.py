@@ -24,6 +24,8 @@ STEADY = 30.0
 """Seconds after which a process that ends counts as one that had worked."""
 LAST_READS = 64
 """Pieces of output that are still read once a process has ended; others may hold its pipe."""
+START = "START=1"
+"""What asks for a process that had given up to be started again; see `again`."""
 HUNG = 60.0
 """Seconds without a sign of life after which a process that gave one is killed."""
 
@@ -41,7 +43,7 @@ class Child:
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._watchdog: asyncio.TimerHandle | None = None
-        self._ear = _listening(folder / f"up-{service.name}")
+        self._ear = _listening(ear_of(folder, service.name))
         self._environ = {
             **environ,
             "NOTIFY_SOCKET": self._ear.getsockname(),
@@ -57,6 +59,11 @@ class Child:
     def pid(self) -> int | None:
         """The process's id, while it runs."""
         return self._process.pid if self._process else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has given up or was stopped, and is not started again by itself."""
+        return self._task.done()
 
     async def ended(self) -> None:
         """Wait until it has given up or was stopped."""
@@ -170,6 +177,9 @@ class Child:
         if "READY=1" in words:
             self._printer.say(f"{self.service.name} is ready (process {self.pid})")
             self.settled.set()
+        if START in words and self.has_ended and not self._stopping.is_set():
+            self._printer.say(f"{self.service.name} is started again, as somebody asked")
+            self._task = asyncio.get_running_loop().create_task(self._keep())
         if "WATCHDOG=1" in words or "STOPPING=1" in words:
             self._quiet()
         if "WATCHDOG=1" in words and self.pid is not None:
@@ -190,6 +200,11 @@ class Child:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def ear_of(folder: Path, name: str) -> Path:
+    """The socket by which a service of this name is heard."""
+    return folder / f"up-{name}"
 
 
 def _listening(path: Path) -> socket.socket:

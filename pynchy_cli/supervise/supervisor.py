@@ -76,8 +76,9 @@ async def _settled(child: Child, printer: Printer) -> None:
 
 
 async def _all_ended(children: list[Child]) -> None:
-    for child in children:
-        await child.ended()
+    # One that had ended may have been started again while we waited for another.
+    while left := [child for child in children if not child.has_ended]:
+        await left[0].ended()
 
 
 async def _first(*waits: Coroutine[Any, Any, object]) -> None:

@@ -164,3 +164,26 @@ def test_who_has_nothing_yet_is_told_how_to_begin(pynchy: Pynchy) -> None:
     assert [one["check"] for one in document["checks"]] == ["bot_token", "app_token"]
     assert "SLACK_APP_TOKEN=xapp-" in document["checks"][1]["fix"]
     pynchy("auth", "slack", "nobody", code=2)
+
+
+def test_whatsapp_without_the_library_tells_how_to_get_it(
+    pynchy: Pynchy, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "neonize.py").write_text("raise ImportError('not here')")
+    without = {"PYTHONPATH": str(tmp_path / "site")}
+    done = pynchy("auth", "whatsapp", "--json", env=without, code=100)
+    assert 'pip install "pynchy[whatsapp]"' in json.loads(done.stdout)["error"]["message"]
+    assert not list(home.rglob("*neonize*"))
+    off = json.loads(pynchy("auth", "whatsapp", "--logout", env=without).stdout)
+    assert off == {"ok": True, "state": "not_linked"}
+
+
+def test_whatsapp_is_linked_in_a_home_with_a_number_that_can_be(
+    pynchy: Pynchy, tmp_path: Path
+) -> None:
+    assert "pynchy init" in pynchy("auth", "whatsapp", code=100).stderr
+    assert not (tmp_path / "home").exists()
+    wrong = pynchy("auth", "whatsapp", "--phone", "0151 23456789", code=2).stderr
+    assert "country's code, such as +49 151 23456789" in wrong
+    pynchy("auth", "whatsapp", "--logout", "--png", "x.png", code=2)

@@ -18,7 +18,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pynchy_cli.supervise.again import start_again
+
 LIMIT = 60.0
+FOLDER = Path(f"/tmp/pynchy-test-{os.getpid()}")
+"""Where the supervisors of these tests have their sockets."""
 Pynchy = Callable[..., subprocess.CompletedProcess[str]]
 
 # Supervises the commands that it is given; the limits are the arguments.
@@ -121,15 +125,14 @@ def up(start: Callable[..., Up], home: Path) -> Callable[..., Up]:
 @pytest.fixture
 def supervise(start: Callable[..., Up]) -> Iterator[Callable[..., Up]]:
     """Supervises Python code, given as name=code."""
-    folder = Path(f"/tmp/pynchy-test-{os.getpid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
 
     def add(limits: dict[str, float] | None = None, **commands: str) -> Up:
-        arguments = [str(folder), json.dumps(commands), json.dumps(limits or {})]
+        arguments = [str(FOLDER), json.dumps(commands), json.dumps(limits or {})]
         return start(["-c", SUPERVISE, *arguments])
 
     yield add
-    shutil.rmtree(folder)
+    shutil.rmtree(FOLDER)
 
 
 def test_it_starts_in_order_and_stops_in_reverse(up: Callable[..., Up], home: Path) -> None:
@@ -218,6 +221,30 @@ def test_broken_ones_are_left_and_when_none_is_left_it_ends(supervise: Callable[
     assert one.process.wait(LIMIT) == 100
     assert "broken ended with code 100; it is not started again" in one.said()
     assert one.said().count("ended with") == 2
+
+
+def test_what_had_ended_for_good_is_started_again_when_somebody_asks(
+    supervise: Callable[..., Up], tmp_path: Path
+) -> None:
+    mended = tmp_path / "mended"
+    broken = f"import os, time\nif not os.path.exists({str(mended)!r}): raise SystemExit(100)\n"
+    broken += f"{READY}time.sleep(600)"
+    one = supervise(broken=broken, steady=f"import time\n{READY}time.sleep(600)")
+    one.until("broken ended with code 100; it is not started again")
+    one.until("steady is ready")
+    assert start_again([tmp_path, FOLDER], "broken"), "heard, though it isn't mended yet"
+    one.until("broken ended with code 100", 2)
+    mended.touch()
+    assert start_again([FOLDER], "broken")
+    one.until("broken is ready")
+    assert start_again([FOLDER], "broken"), "which changes nothing"
+    assert not start_again([FOLDER], "unknown")
+    children = one.children()
+    assert len(children) == 2
+    assert one.stop(signal.SIGTERM) == 0
+    gone(children)
+    assert one.said().count("broken is started again, as somebody asked") == 2
+    assert not start_again([FOLDER], "broken")
 
 
 def test_one_that_keeps_failing_is_started_ever_more_slowly(supervise: Callable[..., Up]) -> None:

@@ -1,0 +1,192 @@
+"""`pynchy auth whatsapp` with the real library against a WhatsApp of the tests' own: by a code that
+is read, by one that is typed, refused, interrupted, finished later, and taken off again."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Pynchy
+from tests.whatsapp_server import OWNER, WhatsAppProcess
+
+LIMIT = 60.0
+Auth = Callable[..., "Linking"]
+
+
+class Linking:
+    """The command, as it goes on."""
+
+    def __init__(self, options: tuple[str, ...], environ: dict[str, str], **how: Any) -> None:
+        command = [sys.executable, "-m", "pynchy_cli", "auth", "whatsapp", *options]
+        how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+        self.process = subprocess.Popen(command, env=environ, text=True, **how)
+
+    def next(self) -> dict[str, Any]:
+        """The next line that it prints."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"it has ended: {self.process.communicate(timeout=LIMIT)}")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def end(self) -> tuple[int, list[dict[str, Any]], str]:
+        """Its exit code, the rest of what it prints, and what it says to people."""
+        out, said = self.process.communicate(timeout=LIMIT)
+        return self.process.returncode, [json.loads(line) for line in out.splitlines()], said
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WhatsAppProcess]:
+    with WhatsAppProcess(tmp_path_factory.mktemp("whatsapp")) as made:
+        yield made
+
+
+@pytest.fixture
+def whatsapp(server: WhatsAppProcess) -> WhatsAppProcess:
+    server.mend()
+    if server.linked():
+        server.unlink()
+    return server
+
+
+@pytest.fixture
+def environ(whatsapp: WhatsAppProcess, environment: dict[str, str], home: Path) -> dict[str, str]:
+    return {**environment, **whatsapp.environ(environment), "PYNCHY_HOME": str(home)}
+
+
+@pytest.fixture
+def auth(environ: dict[str, str]) -> Iterator[Auth]:
+    """Starts the command, with options."""
+    started: list[Linking] = []
+
+    def start(*options: str, **how: Any) -> Linking:
+        started.append(Linking(options, environ, **how))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def left(home: Path) -> list[str]:
+    """The library's files in a home."""
+    return sorted(path.name for path in (home / "data").glob("*neonize*"))
+
+
+def test_a_code_is_read_and_the_device_taken_off_again(
+    whatsapp: WhatsAppProcess, auth: Auth, home: Path, tmp_path: Path
+) -> None:
+    png = tmp_path / "code.png"
+    one = auth("--png", str(png))
+    code = one.next()
+    assert (code["state"], code["kind"], code["seconds"]) == ("code", "qr", 60)
+    assert code["png"] == str(png)
+    assert png.stat().st_mode & 0o777 == 0o600
+    other = auth("--json")
+    refused, lines, said = other.end()
+    assert (refused, lines[0]["error"]["code"]) == (1, "already_running")
+    assert "`pynchy auth whatsapp` in another terminal" in said
+
+    whatsapp.scan(code["code"])
+    assert one.next() == {"state": "accepted"}
+    ended, [told], said = one.end()
+    assert (ended, said) == (0, ""), "the library says nothing to people"
+    chat = f"whatsapp:{OWNER}@s.whatsapp.net"
+    assert (told["ok"], told["state"], told["number"]) == (True, "linked", OWNER)
+    assert (told["chat"], told["listening"]) == (chat, False)
+    assert told["next"] == [f"pynchy groups link main {chat}", "pynchy up"]
+    assert not png.exists()
+    assert left(home) == ["neonize.db"]
+    assert (home / "data" / "neonize.db").stat().st_mode & 0o777 == 0o600
+    assert whatsapp.linked()
+
+    ended, [told], said = auth().end()
+    assert (ended, told["state"], told["number"]) == (0, "linked_before", OWNER)
+    ended, [told], said = auth("--logout").end()
+    assert (ended, told["state"], said) == (0, "not_linked", "")
+    assert left(home) == []
+    assert not whatsapp.linked()
+
+
+def test_a_code_is_typed_and_what_was_killed_then_is_finished(
+    whatsapp: WhatsAppProcess, auth: Auth, home: Path
+) -> None:
+    one = auth("--phone", f"+{OWNER[:2]} {OWNER[2:]}")
+    code = one.next()
+    assert (code["kind"], code["phone"]) == ("typed", OWNER)
+    whatsapp.fail_login(503, number=-1)
+    whatsapp.type_code(code["code"])
+    assert one.next() == {"state": "accepted"}
+    whatsapp.until(whatsapp.linked)
+    one.process.kill()
+    one.process.wait()
+    assert "neonize.pairing.db" in left(home)
+    whatsapp.mend()
+    again = auth()
+    assert again.next() == {"state": "accepted"}, "without another code"
+    ended, [told], _ = again.end()
+    assert (ended, told["state"]) == (0, "linked")
+    assert left(home) == ["neonize.db"]
+    whatsapp.unlink()
+    ended, [told], _ = auth("--logout").end()
+    assert (ended, told["state"]) == (0, "not_linked"), "the phone had done so"
+    assert left(home) == []
+
+
+def test_ctrl_c_while_a_terminal_shows_the_code(
+    whatsapp: WhatsAppProcess, auth: Auth, home: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (60, 100))
+    one = auth(stdout=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"Ctrl-C stops." not in shown:
+        shown += os.read(ours, 65536)
+    assert "Linked devices" in shown.decode()
+    assert "█▀▀▀▀▀█" in shown.decode()
+    one.process.send_signal(signal.SIGINT)
+    assert one.process.wait(LIMIT) == 130
+    assert b"\033[J" in os.read(ours, 65536), "the code is taken away"
+    os.close(ours)
+    assert left(home) == []
+
+
+def test_the_connection_is_lost_and_the_library_is_too_old(
+    whatsapp: WhatsAppProcess, auth: Auth, home: Path
+) -> None:
+    one = auth()
+    assert one.next()["state"] == "code"
+    whatsapp.drop()
+    ended, lines, said = one.end()
+    assert (ended, lines) == (111, [])
+    assert said == (
+        "pynchy: WhatsApp has closed the connection. `pynchy auth whatsapp` shows new codes.\n"
+    )
+    whatsapp.fail_login(405)
+    ended, lines, said = auth().end()
+    assert (ended, lines) == (100, [])
+    assert "neonize" in said
+    assert left(home) == []
+
+
+def test_nothing_is_left_where_whatsapp_can_t_be_reached(pynchy: Pynchy, home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    done = pynchy("auth", "whatsapp", "--json", env={"HTTPS_PROXY": nobody}, code=111)
+    assert json.loads(done.stdout)["error"]["code"] == "network_away"
+    assert "can't be reached" in done.stderr
+    assert left(home) == []
