@@ -235,3 +235,7 @@ class RequestRefused(PynchyError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+DATABASES = (DatabaseBusy, DatabaseForeign, DatabaseFull, DatabaseReplaced)
+"""What is no message's fault: nothing can be stored."""

@@ -120,7 +120,7 @@ class Remote:
 class StandIn:
     """A connection to the network that lies in a folder."""
 
-    name = NAME
+    name = title = NAME
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

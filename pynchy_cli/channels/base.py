@@ -193,6 +193,10 @@ class Host(Protocol):
         """Whether a text belongs into the file: what is said in chats of groups, and elsewhere
         what calls the assistant. For networks on which we see more than what is meant for us."""
 
+    def lost(self, chat_jid: str, id: str) -> bool:
+        """A message with this id was said in a chat, and can't be had any more: whether people are
+        told so there. They aren't where it is stored after all, or the chat isn't a group's."""
+
     def chats(self) -> list[Known]:
         """The chats of this channel that belong to a group."""
 
@@ -223,6 +227,8 @@ class Network(Channel, Protocol):
     """A chat network to which a connection is held. One object for one connection; `run` is
     under way while the others are called."""
 
+    title: str
+    """What people are told that it is called."""
     limit: int
     """UTF-16 code units in one of the network's messages."""
     edit_interval: float

@@ -21,6 +21,7 @@ MISSED = (
     "⏰ I was away. {count} said here meanwhile {is_are} too old to be answered by now; say again "
     "what still matters."
 )
+LOST = "⏰ I was interrupted while something said here came in, and can't read it; say it again."
 
 
 class StageHost:
@@ -75,6 +76,16 @@ class StageHost:
             return True
         return triggers.decide(text, self._waking, "mention", is_admin=False).triggered
 
+    def lost(self, chat_jid: str, id: str) -> bool:
+        """A message can't be had any more: whether its chat is told."""
+        now = clock.now()
+        with self.context.store.atomic() as db:
+            if groups.by_chat(db, chat_jid) is None or messages.is_about(db, chat_jid, id):
+                return False
+            key = f"lost:{chat_jid}:{id}"
+            outbound.say(db, key=key, chat_jid=chat_jid, content=LOST, source="host", now=now)
+        return True
+
     def chats(self) -> list[Known]:
         """The chats of this channel that belong to a group."""
         db, now = self.context.store.db, clock.now()
@@ -128,11 +139,11 @@ class StageHost:
         was_connected = self._state is not None and self._state[0]
         self._state = connected, why
         if connected and not was_connected:
-            self.context.log.info(f"Connected to {self.name}")
+            self.context.log.info(f"Connected to {self.network.title}")
             self._has_connected()
         elif was_connected and not connected:
             if why is None:  # as was asked for
-                self.context.log.info(f"Disconnected from {self.name}")
+                self.context.log.info("Connection closed", channel=self.name)
             else:
                 self.context.log.warning("Connection closed", channel=self.name, why=why)
         elif why is not None:

@@ -177,6 +177,17 @@ def by_id(db: Connection, jid: str, network_id: str) -> Message | None:
     return as_message(row) if row else None
 
 
+def is_about(db: Connection, jid: str, network_id: str) -> bool:
+    """Whether a chat has what came under this id of its network's: a message, or something that was
+    done to one, whose id is made of that one's and ends with this."""
+    row = db.execute(
+        "SELECT 1 FROM messages WHERE chat_jid = ?1 AND (id = ?2"
+        " OR substr(id, -length(?2) - 1) = '-' || ?2) LIMIT 1",
+        (jid, stored_id(network_id)),
+    ).fetchone()
+    return row is not None
+
+
 def get(db: Connection, seq: int) -> Message | None:
     """The message with this place, where there is one."""
     row = db.execute(f"SELECT {COLUMNS} FROM messages m WHERE seq = ?", (seq,)).fetchone()

@@ -44,7 +44,7 @@ class SlackChannel:
     def __init__(
         self, name: str, settings: Settings, environ: Mapping[str, str] = os.environ
     ) -> None:
-        self.name = name
+        self.name = self.title = name
         self.rules = slack_rules(settings, name)
         self.edit_interval = self.rules.edit_interval
         self.settle = self.rules.settle

@@ -15,13 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pynchy_cli import log
 from pynchy_cli.channels.base import Event
-from pynchy_cli.errors import (
-    DatabaseBusy,
-    DatabaseForeign,
-    DatabaseFull,
-    DatabaseReplaced,
-    PynchyError,
-)
+from pynchy_cli.errors import DATABASES, DatabaseBusy, DatabaseFull, PynchyError
 
 if TYPE_CHECKING:
     from pynchy_cli.channels.slack.events import Read
@@ -34,8 +28,6 @@ PATIENCE = 60.0
 MOST = 10_000
 BATCH = 200
 """Events in one transaction."""
-DATABASES = (DatabaseBusy, DatabaseForeign, DatabaseFull, DatabaseReplaced)
-"""What is no message's fault: nothing can be stored."""
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 

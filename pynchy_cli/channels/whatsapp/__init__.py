@@ -18,9 +18,9 @@ class _Plugin:
         if name != "whatsapp" and not name.startswith("whatsapp."):
             return None
         # Loaded when it is chosen: it is large, and neonize may not be there.
-        from pynchy_cli.channels.whatsapp.channel import make
+        from pynchy_cli.channels.whatsapp.channel import WhatsAppChannel
 
-        return make(name, settings)
+        return WhatsAppChannel(name, settings)
 
 
 plugin = _Plugin()

@@ -1,0 +1,106 @@
+"""Takes in what comes: what people said is stored before anything else is done about it, and of
+chats that are nobody's business but their people's only the names are noted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from pynchy_cli import clock, log
+from pynchy_cli.channels.base import Event, Host
+from pynchy_cli.channels.whatsapp import addresses, reading
+from pynchy_cli.channels.whatsapp.ear import Ignored
+from pynchy_cli.channels.whatsapp.names import Names
+from pynchy_cli.channels.whatsapp.reading import Identity
+from pynchy_cli.config.settings import WhatsAppRules
+from pynchy_cli.errors import DATABASES, PynchyError
+from pynchy_cli.model import Chat
+
+
+class Hearing:
+    """What is done on the loop with each thing that comes. `who` tells who we are, `shared` is
+    called when files came, `wall` gives the seconds since 1970."""
+
+    def __init__(
+        self,
+        host: Host,
+        rules: WhatsAppRules,
+        names: Names,
+        who: Callable[[], Identity],
+        shared: Callable[[], None],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._host = host
+        self._rules = rules
+        self._names = names
+        self._who = who
+        self._shared = shared
+        self._wall = wall
+        self._log = log.get("whatsapp")
+        self._met: dict[str, str | None] = {}
+
+    def heard(self, kind: str, event: Any) -> None:
+        """Something came, as `Ear` has it. Raises what storing raises."""
+        if kind == "Message":
+            self._message(event)
+        elif kind == "Ignored":
+            self._ignored(event)
+        elif kind == "JoinedGroup":
+            self._joined(event)
+        elif kind == "GroupInfo":
+            self._meet(self._names.changed(event))
+        else:
+            self._log.warning("a message can't be read; it is asked for again", id=event.Info.ID)
+
+    def state(self, connected: bool, why: str | None) -> None:
+        """How the connection is."""
+        self._host.state(connected, why)
+
+    def _message(self, event: Any) -> None:
+        found = reading.read(event, self._who(), self._names)
+        if found is None:
+            return
+        said = found.message
+        if not self._host.concerns_us(said.chat_jid, said.content):
+            self._meet(Chat(said.chat_jid, found.chat_name))
+            return
+        try:
+            self._host.take([self._aged(found)])
+        except DATABASES:
+            raise
+        except PynchyError as error:
+            self._log.error("can't be stored", id=said.id, chat=said.chat_jid, error=str(error))
+            return
+        if said.files:
+            self._shared()
+
+    def _ignored(self, message: Ignored) -> None:
+        """A message that came again, and can't be read any more."""
+        address = addresses.written(message.chat)
+        if address is None:
+            return
+        if not address.is_group:
+            person = addresses.person(address, None, self._names)
+            address = addresses.of_person(person or "")
+        chat = addresses.chat_of(address)
+        if self._host.lost(chat, message.id):
+            self._log.error("a message is lost", id=message.id, chat=chat)
+
+    def _joined(self, event: Any) -> None:
+        chat = self._names.joined(event.GroupInfo)
+        if chat is not None:
+            # Into groups of a person's own nobody has invited the assistant.
+            self._host.met([chat], invited=bool(self._rules.owner))
+            self._met[chat.jid] = chat.name
+
+    def _meet(self, chat: Chat | None) -> None:
+        """Note what a chat is called, where that is new."""
+        if chat is not None and self._met.get(chat.jid, "") != chat.name:
+            self._host.met([chat])
+            self._met[chat.jid] = chat.name
+
+    def _aged(self, event: Event) -> Event:
+        age = self._wall() - clock.parse(event.message.timestamp).timestamp()
+        return replace(event, is_old=age > self._rules.answer_within)
