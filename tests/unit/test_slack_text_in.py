@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from pynchy_cli.channels.seen import NO_CALL, line
 from pynchy_cli.channels.slack import blocks_in
 from pynchy_cli.channels.slack.names import Names
-from pynchy_cli.channels.slack.text_in import NO_CALL, Reader, line
+from pynchy_cli.channels.slack.text_in import Reader
 from pynchy_cli.routing import triggers
 from tests.slack_payloads import informed
 

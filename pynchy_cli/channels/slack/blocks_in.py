@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pynchy_cli.channels.slack.text_in import LONGEST, Reader, line, link, whole
+from pynchy_cli.channels.seen import line, whole
+from pynchy_cli.channels.slack.text_in import LONGEST, Reader, link
 
 DEEPEST = 8
 """How deep blocks are looked into."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pynchy_cli.channels.base import NotSent
-from pynchy_cli.channels.slack.text_in import line
+from pynchy_cli.channels.seen import line
 from pynchy_cli.errors import PynchyError
 
 KEPT = 3600.0

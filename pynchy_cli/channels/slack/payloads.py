@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pynchy_cli import clock
-from pynchy_cli.channels.slack.text_in import ID, LONGEST, line, whole
+from pynchy_cli.channels.seen import line, whole
+from pynchy_cli.channels.slack.text_in import ID, LONGEST
 from pynchy_cli.model import SharedFile
 
 MOST_FILES = 20

@@ -4,12 +4,12 @@ before. Own and other programs' words are nobody's."""
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pynchy_cli.channels.base import Event
+from pynchy_cli.channels.seen import passes_for
 from pynchy_cli.channels.slack import blocks_in, payloads
 from pynchy_cli.channels.slack.names import Names
 from pynchy_cli.channels.slack.text_in import Reader
@@ -250,8 +250,8 @@ class Reading:
         name = self.names.called(user)
         if name is None:
             return user
-        taken = {_letters(one) for one in (OWNER, PROGRAM, self.who.agent_name, *self.who.waking)}
-        return f"{name} ({user})" if _letters(name) in taken else name
+        taken = (OWNER, PROGRAM, self.who.agent_name, *self.who.waking)
+        return f"{name} ({user})" if passes_for(name, taken) else name
 
     def _wants(self, *ids: str) -> set[str]:
         mentioned = [id for id in dict.fromkeys(self.reader.wants) if self.names.is_wanted(id)]
@@ -263,12 +263,6 @@ class Reading:
         channel = said.chat_jid.partition(":")[2]
         wants = self._wants(channel, *([said.sender] if said.sender else []))
         return Read(Event(said, self.names.called(channel), cursor), ack, wants=wants)
-
-
-def _letters(name: str) -> str:
-    """What of a name one sees."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(one for one in folded if one.isalnum())
 
 
 def _thread(message: Mapping[str, Any], chat_jid: str) -> str:

@@ -7,22 +7,16 @@ import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
-NO_CALL = "\u2060"
-"""Stands, unseen, between the @ and a name that would pass for the assistant's."""
+from pynchy_cli.channels.seen import NO_CALL, line, whole
+
 LONGEST = 200_000
 """Characters of a text that are read; Slack itself cuts off after 40,000."""
 ID = re.compile(r"[A-Z][A-Z0-9]{0,63}")
 """How Slack's ids look: none passes for anything else in ours."""
-_LABEL = 80
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 _MARK = re.compile(r"<([^<>]*)>|&(amp|lt|gt);")
 _PLAIN = {"amp": "&", "lt": "<", "gt": ">"}
 _SCHEME = re.compile(r"^(?:mailto:|tel:|[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
-_CONTROLS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb]+")
-_HIDDEN = re.compile(
-    r"[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2065\u206a-\u206f"
-    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
-)
 
 
 class Known(Protocol):
@@ -107,20 +101,6 @@ class Reader:
     def _at(self, name: str, *, guarded: bool) -> str:
         taken = name.casefold().startswith(tuple(word.casefold() for word in self.waking))
         return f"@{NO_CALL}{name}" if guarded and taken else f"@{name}"
-
-
-def line(text: str) -> str:
-    """A name in one line, without what could hide or turn it, and not longer than names are."""
-    return _CONTROLS.sub(" ", _HIDDEN.sub("", whole(text))).strip()[:_LABEL]
-
-
-def whole(text: str) -> str:
-    """The text without lone surrogates, which can't be stored."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def _unescaped(text: str) -> str:

@@ -1,0 +1,227 @@
+"""Reads one message of WhatsApp's: who speaks in it, in which chat, what is said, and what it does
+to what was said before. Whatever comes, nothing is raised. Statuses, newsletters and programs are
+nobody's speech; what comes by a broadcast list is said to us by whoever sent it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pynchy_cli import clock
+from pynchy_cli.channels.base import Event
+from pynchy_cli.channels.seen import passes_for
+from pynchy_cli.channels.whatsapp import addresses, contents
+from pynchy_cli.channels.whatsapp.addresses import BROADCAST, Address, plain
+from pynchy_cli.channels.whatsapp.mentions import Mentions
+from pynchy_cli.channels.whatsapp.names import Names
+from pynchy_cli.channels.whatsapp.shared import files
+from pynchy_cli.model import NewMessage
+from pynchy_cli.security.senders import OWNER
+
+if TYPE_CHECKING:
+    from neonize.proto.Neonize_pb2 import Message, MessageInfo
+    from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message as Said
+
+HEARD = {"👀": "eyes", "❌": "x", "✖": "x"}
+"""Emojis that are heard as reactions, and what they are called."""
+PROGRAM = "pynchy"
+"""By this name our own host speaks to agents."""
+QUOTED = 4000
+"""Characters of a quoted text that are kept."""
+EARLIEST = datetime(2009, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=1)
+"""So much later than our clock another one may be."""
+_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+_REVOKE, _EDIT = 0, 14
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose account it is: its phone number and its LID, as digits, and the assistant's name, with
+    `waking` words besides it. `is_assistants` where the account is the assistant's own, and who is
+    mentioned by it is the assistant."""
+
+    number: str
+    lid: str
+    agent_name: str
+    waking: tuple[str, ...] = ()
+    is_assistants: bool = False
+
+    def is_own(self, id: str) -> bool:
+        """Whether somebody, as `addresses.person` gives them, is the account itself."""
+        return id == self.number or (bool(self.lid) and id == f"{self.lid}@{addresses.LIDS}")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Who says something in which chat; `jid` is the sender's as the network wrote it."""
+
+    chat: Address
+    sender: str
+    jid: str
+
+
+def read(event: Message, who: Identity, names: Names, now: str | None = None) -> Event | None:
+    """What a message says; None where nobody says anything in it. Names that it tells are learnt.
+    `now` is the moment at which it came."""
+    where = _where(event.Info, who, names)
+    if where is None or plain(event.Info.Category) == "peer" or not plain(event.Info.ID):
+        return None
+    push_name = plain(event.Info.Pushname)
+    names.learn(where.sender, push_name)
+    if where.sender == OWNER and who.number:
+        names.learn(who.number, push_name)
+    blank = NewMessage(
+        id=_id(event.Info.ID),
+        chat_jid=addresses.chat_of(where.chat),
+        sender=where.sender,
+        sender_name=_name(where.sender, who, names),
+        content="",
+        timestamp=_time(event.Info.Timestamp, now or clock.now()),
+        metadata=json.dumps({"jid": where.jid}),
+    )
+    said = _Reading(who, names, where, blank).message(contents.unwrapped(event.Message))
+    return Event(said, _chat_name(where.chat, names)) if said is not None else None
+
+
+class _Reading:
+    """Reads what stands in one message. `blank` is it without anything in it."""
+
+    def __init__(self, who: Identity, names: Names, where: Where, blank: NewMessage) -> None:
+        self.who, self.names, self.where, self.blank = who, names, where, blank
+
+    def message(self, said: Said) -> NewMessage | None:
+        if said.HasField("reactionMessage"):
+            return self._reaction(said.reactionMessage)
+        if said.HasField("protocolMessage"):
+            return self._protocol(said.protocolMessage)
+        content, found = self._content(said), files(said, self.blank.timestamp)
+        if not content and not found:
+            return None
+        facts: dict[str, Any] = {"jid": self.where.jid}
+        if quoted := self._quoted(said):
+            facts["quoted"] = quoted
+        return replace(self.blank, content=content, files=found, metadata=json.dumps(facts))
+
+    def _protocol(self, protocol: Any) -> NewMessage | None:
+        target = plain(protocol.key.ID)
+        # The default of its type would be to take something back.
+        if not protocol.HasField("type") or not target:
+            return None
+        if protocol.type == _REVOKE:
+            return self._about(target, "deleted", "deletion", "")
+        if protocol.type != _EDIT or not protocol.HasField("editedMessage"):
+            return None
+        content = self._content(contents.unwrapped(protocol.editedMessage))
+        return self._about(target, "edit", "edit", content) if content else None
+
+    def _reaction(self, reaction: Any) -> NewMessage | None:
+        """A reaction; one that is taken back has no text."""
+        emoji = HEARD.get(plain(reaction.text).rstrip("\ufe0f"))
+        target = plain(reaction.key.ID)
+        if emoji is None or not target:
+            return None
+        said = self._about(target, emoji, "reaction", emoji)
+        return replace(said, metadata=json.dumps({"jid": self.where.jid, "on": _id(target)}))
+
+    def _about(self, target: str, what: str, kind: str, content: str) -> NewMessage:
+        """Something that is done to another message."""
+        id = f"{_id(target)}-{what}-{self.blank.id}"
+        return replace(self.blank, id=id, message_type=kind, content=content, replaces=_id(target))
+
+    def _content(self, said: Said) -> str:
+        mentioned = contents.context(said)
+        jids = [plain(one) for one in mentioned.mentionedJID] if mentioned is not None else []
+        return Mentions(self.who, self.names).named(contents.content(said), jids)
+
+    def _quoted(self, said: Said) -> dict[str, str] | None:
+        """What it quotes, as whoever says it tells."""
+        context = contents.context(said)
+        if context is None or not context.HasField("quotedMessage"):
+            return None
+        address = addresses.written(plain(context.participant))
+        person = addresses.person(address, None, self.names) or ""
+        text = self._content(contents.unwrapped(context.quotedMessage))
+        return {
+            "id": _id(context.stanzaID) if context.stanzaID else "",
+            "sender": self._whose(person),
+            "text": text[:QUOTED],
+        }
+
+    def _whose(self, person: str) -> str:
+        """Whom a quote names. By the account of the owner the assistant speaks, too."""
+        if person and self.who.is_own(person):
+            return self.who.agent_name if self.who.is_assistants else ""
+        return _name(person, self.who, self.names) if person else ""
+
+
+def _where(info: MessageInfo, who: Identity, names: Names) -> Where | None:
+    """Who says it where; None where nobody does whom one could answer."""
+    source = info.MessageSource
+    sender, other = addresses.address(source.Sender), addresses.address(source.SenderAlt)
+    person = addresses.person(sender, other, names)
+    if person is None:
+        return None
+    is_own = source.IsFromMe or who.is_own(person)
+    if plain(source.Chat.Server) == BROADCAST:
+        # Ours go to many. One that comes is said to us, as between two; a status is said to nobody.
+        is_list = plain(source.Chat.User) != "status" and not is_own
+        chat = addresses.of_person(person) if is_list else None
+    else:
+        there = source.RecipientAlt if is_own else source.SenderAlt
+        chat = _chat(addresses.address(source.Chat), addresses.address(there), who, names)
+    if chat is None:
+        return None
+    if not is_own:
+        return Where(chat, person, addresses.raw(source.Sender))
+    # In the chat with oneself the sender is who the chat is with, whichever way both came.
+    is_alone = bool(who.number) and chat.user == who.number and not chat.is_group
+    return Where(chat, OWNER, str(chat) if is_alone else addresses.raw(source.Sender))
+
+
+def _chat(
+    chat: Address | None, other: Address | None, who: Identity, names: Names
+) -> Address | None:
+    if chat is None or chat.is_group:
+        return chat
+    person = addresses.person(chat, other, names)
+    if person is None:
+        return None
+    return addresses.of_person(who.number if who.number and who.is_own(person) else person)
+
+
+def _name(sender: str, who: Identity, names: Names) -> str:
+    """What a person is called. People choose their names; one by which the owner or the assistant
+    goes tells whose it is."""
+    name = names.called(sender)
+    if name is None or sender == OWNER:
+        return name or sender
+    taken = (OWNER, PROGRAM, who.agent_name, *who.waking)
+    return f"{name} ({sender})" if passes_for(name, taken) else name
+
+
+def _chat_name(chat: Address, names: Names) -> str | None:
+    return names.called(str(chat) if chat.is_group else addresses.person(chat, None, names) or "")
+
+
+def _id(given: str | bytes) -> str:
+    """What a message is called. Whoever says it gives the id: one of an odd shape could pass for
+    another's, and is known by its hash."""
+    id = plain(given)
+    if _ID.fullmatch(id):
+        return id
+    return f"odd{hashlib.sha256(id.encode('utf-8', 'replace')).hexdigest()[:40]}"
+
+
+def _time(told: int, now: str) -> str:
+    """When it was said, as the file writes it: told in seconds or milliseconds, and of what can't
+    be, when it came."""
+    try:
+        moment = datetime.fromtimestamp(told / 1000 if abs(told) > 10**11 else told, UTC)
+    except (ValueError, OverflowError, OSError):
+        return now
+    return clock.stamp(moment) if EARLIEST < moment < clock.parse(now) + AHEAD else now
