@@ -32,7 +32,16 @@ class WhatsAppHome(Pipeline):
     def link(self) -> dict[str, Any]:
         """Link the account: its phone reads the first code; what `auth` says at the end."""
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pynchy_cli", "--home", str(self.home), "auth", "whatsapp"],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "pynchy_cli",
+                "--home",
+                str(self.home),
+                "auth",
+                "whatsapp",
+            ],
             env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
