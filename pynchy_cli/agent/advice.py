@@ -57,6 +57,8 @@ def notes(home: Home, settings: Settings, groups: Iterable[Group] | None) -> lis
 
 def _owners(settings: Settings) -> Iterator[str]:
     for name, network in channels.configured(settings).items():
+        if channels.section_of(name)[0] == channels.WHATSAPP:
+            continue  # whoever holds the account's phone is the owner anyway
         section = ".".join(channels.section_of(name))
         if network.enabled and not network.owner:
             yield (

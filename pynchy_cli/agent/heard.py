@@ -49,20 +49,29 @@ def prompt(db: Connection, settings: Settings, group: Group, run: Run) -> str | 
     is_first, before = runs.earlier_in_thread(db, run) if run.thread else (False, since)
     above = _parent(db, settings, run) if is_first else []
     strange = _strangers(db, settings, run, min(before, since))
-    return _told(run, heard, strange, above)
+    return _told(db, settings, run, heard, strange, above)
 
 
 def further(db: Connection, settings: Settings, run: Run, since: int) -> str | None:
     """What was said after a place while the agent works; None where that is nothing. Raises
     ConfigInvalid."""
     heard = messages.for_agent(db, run.group_folder, since, run.last_seq, run.thread)
-    return _told(run, heard, _strangers(db, settings, run, since), []) if heard else None
+    if not heard:
+        return None
+    return _told(db, settings, run, heard, _strangers(db, settings, run, since), [])
 
 
 def _told(
-    run: Run, heard: Sequence[Message], strange: Sequence[Message], above: Iterable[str]
+    db: Connection,
+    settings: Settings,
+    run: Run,
+    heard: Sequence[Message],
+    strange: Sequence[Message],
+    above: Iterable[str],
 ) -> str:
-    lines = [(one.seq, transcript.message(one, one.files, _quoted(one))) for one in heard]
+    lines = [
+        (one.seq, transcript.message(one, one.files, _quoted(db, settings, one))) for one in heard
+    ]
     lines += [(one.seq, transcript.stranger(one)) for one in strange]
     fence = [transcript.note(FENCE)] if strange else []
     told = [*above, *fence, *(line for _, line in sorted(lines))]
@@ -106,14 +115,16 @@ def _parent(db: Connection, settings: Settings, run: Run) -> list[str]:
     return [transcript.note(FENCE), transcript.stranger(theirs)]
 
 
-def _quoted(message: Message) -> tuple[str, str] | None:
-    """What a message quotes, as its network tells it: whose words, and as many as are shown."""
+def _quoted(db: Connection, settings: Settings, message: Message) -> tuple[str, str] | None:
+    """What a message quotes, as its network tells it: whose words, and as many as are shown. Where
+    we have posted what is quoted, the words are ours, by whatever account we speak."""
     try:
-        facts = json.loads(message.metadata or "null")
-        quoted = facts["quoted"]
-        whose, words = str(quoted["sender"]), str(quoted["text"])
-    except (ValueError, TypeError, KeyError):
+        quoted = json.loads(message.metadata or "null")["quoted"]
+        id, whose, words = (str(quoted.get(key, "")) for key in ("id", "sender", "text"))
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    if id and outbox.of_remote(db, message.chat_jid, id) is not None:
+        whose = settings.agent.name
     return (whose, _cut(words, PARENT)) if words else None
 
 

@@ -14,7 +14,8 @@ from pynchy_cli.store.outbound import INBOXES
 def command(
     ctx: typer.Context,
     channel: Annotated[
-        str, typer.Argument(metavar="CHANNEL", help="stdin, slack, or slack.NAME of several.")
+        str,
+        typer.Argument(metavar="CHANNEL", help="stdin, whatsapp, slack, or slack.NAME of several."),
     ],
     chat: Annotated[
         str, typer.Option(metavar="CHAT", help="channel:name, or a group's name.")
@@ -37,7 +38,7 @@ def command(
     """Hold a channel: what is said there comes in, and answers go out.
 
     A chat network is connected to until Ctrl-C; `pynchy up` does that for all of them, and
-    `pynchy auth slack` tells what is needed first. A pipe is read to its end.
+    `pynchy auth` does or tells what is needed first. A pipe is read to its end.
 
     A line of standard input is a message: plain text, or a JSON object with `text` (or
     `content`) and, where wanted, `id`, `sender`, `sender_name`, `chat` and `timestamp`. The same
