@@ -353,9 +353,19 @@ def test_a_message_that_cannot_be_read_comes_again(linked: Linked, bob: str) -> 
         whatsapp.wait_received()
         kinds = [row["kind"] for row in whatsapp.log("receipt") if row["ids"] == [one]]
         assert kinds[0] == "retry"
-    hidden = whatsapp.unavailable(bob)
-    assert "IsUnavailable: true" in client.wait_for("UndecryptableMessage", hidden)
+
+
+def test_the_phone_tells_the_device_what_it_missed(linked: Linked, bob: str) -> None:
+    whatsapp, client = linked
+    whatsapp.history(bob, "said yesterday")
+    assert "said yesterday" in client.wait_for("HistorySync", bob)
+    for kind in ("view_once", "fanout"):
+        hidden = whatsapp.unavailable(bob, kind=kind)
+        assert "IsUnavailable: true" in client.wait_for("UndecryptableMessage", hidden)
+    assert client.heard(hidden)["text"] == "for the phone alone"
     whatsapp.wait_received()
+    assert [row["text"] for row in client.rows("message", chat=jid(bob))] == ["for the phone alone"]
+    assert len(whatsapp.log("peer")) == 2
 
 
 def test_three_hundred_come_in_order(linked: Linked, bob: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.whatsapp_server.chains import Undecryptable
@@ -18,6 +19,8 @@ class Arrivals:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.peer: Callable[[dict[str, Any], bytes], None] = lambda row, plain: None
+        """Called with what the device sends to its own phone alone."""
         self._plain: dict[str, tuple[bytes, list[str]]] = {}
         self.held: list[Node] = []
         """Acks that wait."""
@@ -60,6 +63,9 @@ class Arrivals:
         if one not in self._plain:
             self._plain[one] = self._decrypt(node)
         plain, problems = self._plain[one]
+        if node.attrs.get("category") == "peer":
+            self.peer(self._world.books.note("peer", id=one, **describe(plain)), plain)
+            return
         row = {"id": one, "to": to, "chat": self._world.by_phone(to), "accepted": accepted}
         row |= {"acked": acked, "error": error, "repeats": repeats, "attrs": node.attrs}
         row |= {"accepted": accepted and not repeats, "problems": problems, **describe(plain)}

@@ -68,6 +68,11 @@ class Control(ABC):
         how = {"message": _b64(message), "address": address, "peer": peer, "id": id}
         return str(self._call("own", text=text, chat=chat, **how))
 
+    def history(self, phone: str, *texts: str, chat: str = "") -> str:
+        """The phone hands the device a piece of history, in which somebody has said these texts
+        yesterday; gives the id of the message that tells of it."""
+        return str(self._call("history", phone=phone, texts=list(texts), chat=chat))
+
     # People and groups
 
     def person(self, phone: str, name: str = "", lid: str = "") -> str:
@@ -175,8 +180,8 @@ class Control(ABC):
         self._call("read", phone=phone, ids=list(ids), kind=kind, chat=chat)
 
     def unavailable(self, phone: str, chat: str = "", kind: str = "view_once") -> str:
-        """A message that only the owner's phone may see; linked devices are told no more than
-        that. Gives its id."""
+        """A message that linked devices are told no more of than its id, which this gives. One of
+        another kind than `view_once` is sent by the owner's phone when the client asks that."""
         return str(self._call("unavailable", phone=phone, chat=chat, kind=kind))
 
     def again(self, id: str, *, anew: bool = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.whatsapp_server import wording
+from tests.whatsapp_server import peers, wording
 from tests.whatsapp_server.desk_base import Base, given
 from tests.whatsapp_server.nodes import Node
 from tests.whatsapp_server.queries import group_node
@@ -27,6 +27,10 @@ class OfOwner(Base):
         if self._service.pairing is None:
             raise ValueError("no device wants to be linked")
         self._service.pairing.type_code(code)
+
+    def history(self, phone: str, texts: list[str], chat: str) -> str:
+        piece = peers.past(self._hosting, self._world.contact(phone), chat, texts)
+        return peers.tell(self._world, self._service.delivery, piece)
 
     def qr_codes(self, number: int) -> None:
         self._world.qr_codes = number

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from typing import Any
 
 from aiohttp import web
 from cryptography.exceptions import InvalidTag
 
-from tests.whatsapp_server import arrivals, queries
+from tests.whatsapp_server import arrivals, peers, queries
 from tests.whatsapp_server.arrivals import Arrivals
 from tests.whatsapp_server.delivery import Delivery
 from tests.whatsapp_server.nodes import Node
@@ -30,6 +31,7 @@ class Service:
         self.world = world
         self.delivery = Delivery(world)
         self.arrivals = Arrivals(world)
+        self.arrivals.peer = functools.partial(peers.answer, world, self.delivery)
         self.pairing: Pairing | None = None
         self.proxy: Proxy | None = None
         self._root = root
