@@ -140,16 +140,11 @@ Linked = tuple[WhatsAppProcess, Client]
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("whatsapp") / "kit"
-
-
-@pytest.fixture(scope="module")
-def line(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linked]:
+def line(whatsapp_kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linked]:
     """A server and a client that is linked by QR code."""
     folder = tmp_path_factory.mktemp("linked")
     with (
-        WhatsAppProcess(folder / "server", kit) as whatsapp,
+        WhatsAppProcess(folder / "server", whatsapp_kit) as whatsapp,
         Client(whatsapp, folder / "client") as client,
     ):
         client.link()
@@ -366,6 +361,10 @@ def test_the_phone_tells_the_device_what_it_missed(linked: Linked, bob: str) -> 
     whatsapp.wait_received()
     assert [row["text"] for row in client.rows("message", chat=jid(bob))] == ["for the phone alone"]
     assert len(whatsapp.log("peer")) == 2
+    number = whatsapp.log()[-1]["n"]
+    whatsapp.app_state("regular")
+    asked = whatsapp.until(lambda: whatsapp.log("query", after=number))
+    assert asked[0]["name"] == "w:sync:app:state sync"
 
 
 def test_three_hundred_come_in_order(linked: Linked, bob: str) -> None:
@@ -494,8 +493,10 @@ def test_the_media_host_fails_as_it_is_told_to(linked: Linked, bob: str, kind: s
     assert whatsapp.log("download")[-1]["fault"] == kind
 
 
-def test_what_is_said_while_nobody_is_there_waits(kit: Path, tmp_path: Path, bob: str) -> None:
-    with WhatsAppProcess(tmp_path / "server", kit) as whatsapp:
+def test_what_is_said_while_nobody_is_there_waits(
+    whatsapp_kit: Path, tmp_path: Path, bob: str
+) -> None:
+    with WhatsAppProcess(tmp_path / "server", whatsapp_kit) as whatsapp:
         with Client(whatsapp, tmp_path / "client") as client:
             client.wait("qr")
             code = client.ask("phone", number=OWNER)
@@ -531,9 +532,9 @@ def test_what_is_said_while_nobody_is_there_waits(kit: Path, tmp_path: Path, bob
         assert [json.loads(line) for line in log] == whatsapp.log()
 
 
-def test_logins_fail_and_devices_are_removed(kit: Path, tmp_path: Path) -> None:
+def test_logins_fail_and_devices_are_removed(whatsapp_kit: Path, tmp_path: Path) -> None:
     with (
-        WhatsAppProcess(tmp_path / "server", kit) as whatsapp,
+        WhatsAppProcess(tmp_path / "server", whatsapp_kit) as whatsapp,
         Client(whatsapp, tmp_path / "client") as client,
     ):
         client.link()

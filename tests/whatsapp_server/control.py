@@ -73,6 +73,11 @@ class Control(ABC):
         yesterday; gives the id of the message that tells of it."""
         return str(self._call("history", phone=phone, texts=list(texts), chat=chat))
 
+    def app_state(self, name: str) -> None:
+        """The client is told that a part of the app's state (`regular`) has changed; when it asks,
+        nothing has."""
+        self._call("app_state", name=name)
+
     # People and groups
 
     def person(self, phone: str, name: str = "", lid: str = "") -> str:
