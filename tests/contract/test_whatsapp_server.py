@@ -9,10 +9,11 @@ import itertools
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -157,6 +158,7 @@ def linked(line: Linked) -> Iterator[Linked]:
     yield line
     line[0].mend()
     line[0].wait_online()
+    line[0].wait_received()
 
 
 @pytest.fixture
@@ -403,29 +405,28 @@ def test_a_message_that_is_refused_or_not_answered_for(linked: Linked, bob: str)
 
 def test_a_line_that_breaks_is_made_anew(linked: Linked, bob: str) -> None:
     whatsapp, client = linked
-    number = len(client.rows("Connected"))
-
-    def reconnects(breaks: Callable[[], None]) -> None:
-        nonlocal number
-        number += 1
+    number = len(whatsapp.log("online"))
+    for breaks in (
+        whatsapp.drop,
+        lambda: whatsapp.stream_error("515"),
+        lambda: whatsapp.stream_error("503"),
+    ):
         breaks()
-        client.wait("Connected", number)
+        assert not whatsapp.online()
         whatsapp.wait_online()
-
-    reconnects(whatsapp.drop)
-    reconnects(lambda: whatsapp.stream_error("515"))
-    reconnects(lambda: whatsapp.stream_error("503"))
+    assert len(whatsapp.log("online")) == number + 3
     whatsapp.stall()
     one = whatsapp.say(bob, "into the void")
     assert whatsapp.waiting() == [one]
     assert client.rows("message", id=one) == []
     whatsapp.stall(False)
-    reconnects(whatsapp.drop)
+    whatsapp.drop()
     assert client.heard(one)["text"] == "into the void"
     whatsapp.refuse()
-    whatsapp.drop()
-    whatsapp.until(lambda: not whatsapp.online())
-    reconnects(lambda: whatsapp.refuse(False))
+    host, _, port = whatsapp.proxy.partition("//")[2].partition(":")
+    with socket.create_connection((host, int(port))) as line:
+        assert line.recv(1) == b""
+    assert whatsapp.online()
 
 
 def test_a_receipt_that_is_lost_brings_the_message_again(linked: Linked, bob: str) -> None:

@@ -69,6 +69,7 @@ class Service:
         assert self.proxy is not None
         for stream in self._streams:
             self.proxy.reset(stream.port)
+            self._gone(stream)
 
     def send(self, node: Node) -> None:
         """To the client that is logged in. Raises ValueError where none is."""
@@ -81,6 +82,7 @@ class Service:
         for stream in self._streams:
             stream.put(node)
             stream.end()
+            self._gone(stream)
 
     def _greet(self, stream: Stream, payload: Any) -> None:
         failure = self.world.faults.next_login()
