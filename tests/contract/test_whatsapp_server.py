@@ -352,6 +352,19 @@ def test_a_message_that_cannot_be_read_comes_again(linked: Linked, bob: str) -> 
         assert kinds[0] == "retry"
 
 
+def test_a_message_that_somebody_cannot_read_is_sent_again(linked: Linked, bob: str) -> None:
+    whatsapp, client = linked
+    group = whatsapp.group("Deaf", bob)
+    for chat in (jid(bob), group):
+        sent = client.send(chat, "hello")
+        assert not whatsapp.log("message")[-1]["repeats"]
+        whatsapp.cannot_read(bob, sent, chat if chat == group else "")
+        whatsapp.until(lambda: whatsapp.log("message")[-1]["repeats"])
+        first, again = (row for row in whatsapp.log("message") if row["id"] == sent)
+        assert (first["accepted"], again["accepted"], again["repeats"]) == (True, False, True)
+        assert (again["text"], again["problems"]) == ("hello", [])
+
+
 def test_the_phone_tells_the_device_what_it_missed(linked: Linked, bob: str) -> None:
     whatsapp, client = linked
     whatsapp.history(bob, "said yesterday")

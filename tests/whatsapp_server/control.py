@@ -184,6 +184,11 @@ class Control(ABC):
         """Somebody's receipts for what the client sent: `read`, `delivered` or `played`."""
         self._call("read", phone=phone, ids=list(ids), kind=kind, chat=chat)
 
+    def cannot_read(self, phone: str, id: str, chat: str = "") -> None:
+        """Somebody's phone can't read a message of the client's, and asks for it once more. What
+        comes then is in the log, and isn't a second message."""
+        self._call("cannot_read", phone=phone, id=id, chat=chat)
+
     def unavailable(self, phone: str, chat: str = "", kind: str = "view_once") -> str:
         """A message that linked devices are told no more of than its id, which this gives. One of
         another kind than `view_once` is sent by the owner's phone when the client asks that."""
