@@ -77,6 +77,12 @@ def home(tmp_path: Path, pynchy: Pynchy) -> Path:
 
 
 @pytest.fixture(scope="session")
+def whatsapp_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What WhatsApp servers of the tests share; the first that is given it makes it."""
+    return tmp_path_factory.mktemp("whatsapp") / "kit"
+
+
+@pytest.fixture(scope="session")
 def engine() -> Iterator[engines.Engine]:
     """A Docker engine with the agents' image; skipped, or in CI failed, where none can be had."""
     engines.require()

@@ -9,10 +9,11 @@ import itertools
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -140,16 +141,11 @@ Linked = tuple[WhatsAppProcess, Client]
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("whatsapp") / "kit"
-
-
-@pytest.fixture(scope="module")
-def line(kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linked]:
+def line(whatsapp_kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linked]:
     """A server and a client that is linked by QR code."""
     folder = tmp_path_factory.mktemp("linked")
     with (
-        WhatsAppProcess(folder / "server", kit) as whatsapp,
+        WhatsAppProcess(folder / "server", whatsapp_kit) as whatsapp,
         Client(whatsapp, folder / "client") as client,
     ):
         client.link()
@@ -162,6 +158,7 @@ def linked(line: Linked) -> Iterator[Linked]:
     yield line
     line[0].mend()
     line[0].wait_online()
+    line[0].wait_received()
 
 
 @pytest.fixture
@@ -353,9 +350,36 @@ def test_a_message_that_cannot_be_read_comes_again(linked: Linked, bob: str) -> 
         whatsapp.wait_received()
         kinds = [row["kind"] for row in whatsapp.log("receipt") if row["ids"] == [one]]
         assert kinds[0] == "retry"
-    hidden = whatsapp.unavailable(bob)
-    assert "IsUnavailable: true" in client.wait_for("UndecryptableMessage", hidden)
+
+
+def test_a_message_that_somebody_cannot_read_is_sent_again(linked: Linked, bob: str) -> None:
+    whatsapp, client = linked
+    group = whatsapp.group("Deaf", bob)
+    for chat in (jid(bob), group):
+        sent = client.send(chat, "hello")
+        assert not whatsapp.log("message")[-1]["repeats"]
+        whatsapp.cannot_read(bob, sent, chat if chat == group else "")
+        whatsapp.until(lambda: whatsapp.log("message")[-1]["repeats"])
+        first, again = (row for row in whatsapp.log("message") if row["id"] == sent)
+        assert (first["accepted"], again["accepted"], again["repeats"]) == (True, False, True)
+        assert (again["text"], again["problems"]) == ("hello", [])
+
+
+def test_the_phone_tells_the_device_what_it_missed(linked: Linked, bob: str) -> None:
+    whatsapp, client = linked
+    whatsapp.history(bob, "said yesterday")
+    assert "said yesterday" in client.wait_for("HistorySync", bob)
+    for kind in ("view_once", "fanout"):
+        hidden = whatsapp.unavailable(bob, kind=kind)
+        assert "IsUnavailable: true" in client.wait_for("UndecryptableMessage", hidden)
+    assert client.heard(hidden)["text"] == "for the phone alone"
     whatsapp.wait_received()
+    assert [row["text"] for row in client.rows("message", chat=jid(bob))] == ["for the phone alone"]
+    assert len(whatsapp.log("peer")) == 2
+    number = whatsapp.log()[-1]["n"]
+    whatsapp.app_state("regular")
+    asked = whatsapp.until(lambda: whatsapp.log("query", after=number))
+    assert asked[0]["name"] == "w:sync:app:state sync"
 
 
 def test_three_hundred_come_in_order(linked: Linked, bob: str) -> None:
@@ -394,29 +418,28 @@ def test_a_message_that_is_refused_or_not_answered_for(linked: Linked, bob: str)
 
 def test_a_line_that_breaks_is_made_anew(linked: Linked, bob: str) -> None:
     whatsapp, client = linked
-    number = len(client.rows("Connected"))
-
-    def reconnects(breaks: Callable[[], None]) -> None:
-        nonlocal number
-        number += 1
+    number = len(whatsapp.log("online"))
+    for breaks in (
+        whatsapp.drop,
+        lambda: whatsapp.stream_error("515"),
+        lambda: whatsapp.stream_error("503"),
+    ):
         breaks()
-        client.wait("Connected", number)
+        assert not whatsapp.online()
         whatsapp.wait_online()
-
-    reconnects(whatsapp.drop)
-    reconnects(lambda: whatsapp.stream_error("515"))
-    reconnects(lambda: whatsapp.stream_error("503"))
+    assert len(whatsapp.log("online")) == number + 3
     whatsapp.stall()
     one = whatsapp.say(bob, "into the void")
     assert whatsapp.waiting() == [one]
     assert client.rows("message", id=one) == []
     whatsapp.stall(False)
-    reconnects(whatsapp.drop)
+    whatsapp.drop()
     assert client.heard(one)["text"] == "into the void"
     whatsapp.refuse()
-    whatsapp.drop()
-    whatsapp.until(lambda: not whatsapp.online())
-    reconnects(lambda: whatsapp.refuse(False))
+    host, _, port = whatsapp.proxy.partition("//")[2].partition(":")
+    with socket.create_connection((host, int(port))) as line:
+        assert line.recv(1) == b""
+    assert whatsapp.online()
 
 
 def test_a_receipt_that_is_lost_brings_the_message_again(linked: Linked, bob: str) -> None:
@@ -484,8 +507,10 @@ def test_the_media_host_fails_as_it_is_told_to(linked: Linked, bob: str, kind: s
     assert whatsapp.log("download")[-1]["fault"] == kind
 
 
-def test_what_is_said_while_nobody_is_there_waits(kit: Path, tmp_path: Path, bob: str) -> None:
-    with WhatsAppProcess(tmp_path / "server", kit) as whatsapp:
+def test_what_is_said_while_nobody_is_there_waits(
+    whatsapp_kit: Path, tmp_path: Path, bob: str
+) -> None:
+    with WhatsAppProcess(tmp_path / "server", whatsapp_kit) as whatsapp:
         with Client(whatsapp, tmp_path / "client") as client:
             client.wait("qr")
             code = client.ask("phone", number=OWNER)
@@ -521,9 +546,9 @@ def test_what_is_said_while_nobody_is_there_waits(kit: Path, tmp_path: Path, bob
         assert [json.loads(line) for line in log] == whatsapp.log()
 
 
-def test_logins_fail_and_devices_are_removed(kit: Path, tmp_path: Path) -> None:
+def test_logins_fail_and_devices_are_removed(whatsapp_kit: Path, tmp_path: Path) -> None:
     with (
-        WhatsAppProcess(tmp_path / "server", kit) as whatsapp,
+        WhatsAppProcess(tmp_path / "server", whatsapp_kit) as whatsapp,
         Client(whatsapp, tmp_path / "client") as client,
     ):
         client.link()

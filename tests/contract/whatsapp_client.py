@@ -39,6 +39,7 @@ KINDS = [
     "GroupInfoEv",
     "JoinedGroupEv",
     "ChatPresenceEv",
+    "HistorySyncEv",
 ]
 
 

@@ -52,6 +52,7 @@ def _public(service: Service, hosting: Hosting) -> web.Application:
     app.router.add_get("/ws/chat", service.connect)
     app.router.add_post("/mms/{path:.*}", hosting.upload)
     app.router.add_get("/{path:.*}", hosting.download)
+    app.router.add_delete("/{path:.*}", hosting.delete)
     return app
 
 

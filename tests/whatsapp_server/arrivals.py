@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.whatsapp_server.chains import Undecryptable
 from tests.whatsapp_server.describing import describe
-from tests.whatsapp_server.nodes import Node
+from tests.whatsapp_server.nodes import Node, encode
 from tests.whatsapp_server.protos import e2e
 from tests.whatsapp_server.sender_keys import HeardKeys
 from tests.whatsapp_server.world import GROUPS, World, device
@@ -18,7 +19,9 @@ class Arrivals:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._plain: dict[str, tuple[bytes, list[str]]] = {}
+        self.peer: Callable[[dict[str, Any], bytes], None] = lambda row, plain: None
+        """Called with what the device sends to its own phone alone."""
+        self._plain: dict[bytes, tuple[bytes, list[str]]] = {}
         self.held: list[Node] = []
         """Acks that wait."""
 
@@ -57,9 +60,13 @@ class Arrivals:
     def _note(self, node: Node, *, accepted: bool, acked: bool = False, error: int = 0) -> None:
         one, to = node.attrs["id"], node.attrs["to"]
         repeats = one in self._world.outbound
-        if one not in self._plain:
-            self._plain[one] = self._decrypt(node)
-        plain, problems = self._plain[one]
+        content = encode(Node("", {}, node.content))
+        if content not in self._plain:  # the same once more can't be decrypted once more
+            self._plain[content] = self._decrypt(node)
+        plain, problems = self._plain[content]
+        if node.attrs.get("category") == "peer":
+            self.peer(self._world.books.note("peer", id=one, **describe(plain)), plain)
+            return
         row = {"id": one, "to": to, "chat": self._world.by_phone(to), "accepted": accepted}
         row |= {"acked": acked, "error": error, "repeats": repeats, "attrs": node.attrs}
         row |= {"accepted": accepted and not repeats, "problems": problems, **describe(plain)}
@@ -69,7 +76,7 @@ class Arrivals:
 
     def _decrypt(self, node: Node) -> tuple[bytes, list[str]]:
         """What the message says to people, and what was wrong with it for somebody."""
-        to, problems = node.attrs["to"], []
+        to, problems = node.attrs.get("participant", node.attrs["to"]), []
         said: dict[str, bytes] = {}
         parts = {to: node.every("enc")} if not to.endswith(f"@{GROUPS}") else {}
         for place in node.every("participants"):

@@ -68,6 +68,16 @@ class Control(ABC):
         how = {"message": _b64(message), "address": address, "peer": peer, "id": id}
         return str(self._call("own", text=text, chat=chat, **how))
 
+    def history(self, phone: str, *texts: str, chat: str = "") -> str:
+        """The phone hands the device a piece of history, in which somebody has said these texts
+        yesterday; gives the id of the message that tells of it."""
+        return str(self._call("history", phone=phone, texts=list(texts), chat=chat))
+
+    def app_state(self, name: str) -> None:
+        """The client is told that a part of the app's state (`regular`) has changed; when it asks,
+        nothing has."""
+        self._call("app_state", name=name)
+
     # People and groups
 
     def person(self, phone: str, name: str = "", lid: str = "") -> str:
@@ -174,9 +184,14 @@ class Control(ABC):
         """Somebody's receipts for what the client sent: `read`, `delivered` or `played`."""
         self._call("read", phone=phone, ids=list(ids), kind=kind, chat=chat)
 
+    def cannot_read(self, phone: str, id: str, chat: str = "") -> None:
+        """Somebody's phone can't read a message of the client's, and asks for it once more. What
+        comes then is in the log, and isn't a second message."""
+        self._call("cannot_read", phone=phone, id=id, chat=chat)
+
     def unavailable(self, phone: str, chat: str = "", kind: str = "view_once") -> str:
-        """A message that only the owner's phone may see; linked devices are told no more than
-        that. Gives its id."""
+        """A message that linked devices are told no more of than its id, which this gives. One of
+        another kind than `view_once` is sent by the owner's phone when the client asks that."""
         return str(self._call("unavailable", phone=phone, chat=chat, kind=kind))
 
     def again(self, id: str, *, anew: bool = False) -> None:

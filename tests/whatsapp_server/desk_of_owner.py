@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.whatsapp_server import wording
+from tests.whatsapp_server import peers, wording
 from tests.whatsapp_server.desk_base import Base, given
 from tests.whatsapp_server.nodes import Node
 from tests.whatsapp_server.queries import group_node
 from tests.whatsapp_server.service import own_jid
-from tests.whatsapp_server.world import GROUPS, Group
+from tests.whatsapp_server.world import GROUPS, SERVER, Group
 
 
 class OfOwner(Base):
@@ -27,6 +27,15 @@ class OfOwner(Base):
         if self._service.pairing is None:
             raise ValueError("no device wants to be linked")
         self._service.pairing.type_code(code)
+
+    def history(self, phone: str, texts: list[str], chat: str) -> str:
+        piece = peers.past(self._hosting, self._world.contact(phone), chat, texts)
+        return peers.tell(self._world, self._service.delivery, piece)
+
+    def app_state(self, name: str) -> None:
+        attrs = {"from": SERVER, "type": "server_sync", "id": self._world.stanza(), "t": "1"}
+        changed = Node("collection", {"name": name, "version": "1"})
+        self._service.send(Node("notification", attrs, [changed]))
 
     def qr_codes(self, number: int) -> None:
         self._world.qr_codes = number

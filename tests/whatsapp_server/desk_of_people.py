@@ -102,6 +102,15 @@ class OfPeople(Base):
             attrs = {**who, **kinds, "id": number, "t": str(int(time.time()))}
             self._service.send(Node("receipt", attrs))
 
+    def cannot_read(self, phone: str, id: str, chat: str) -> None:
+        one, now = self._world.contact(phone), str(int(time.time()))
+        sent = self._world.outbound[id]
+        who = {"from": chat, "participant": one.jid} if chat else {"from": sent["to"]}
+        retry = Node("retry", {"count": "1", "id": id, "t": now, "v": "1"})
+        number = Node("registration", {}, one.person.registration.to_bytes(4, "big"))
+        attrs = {**who, "id": id, "type": "retry", "t": now}
+        self._service.send(Node("receipt", attrs, [retry, number]))
+
     def unavailable(self, phone: str, chat: str, kind: str) -> str:
         delivery, one = self._service.delivery, self._world.contact(phone)
         said = wording.text("for the phone alone")

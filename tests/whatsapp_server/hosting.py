@@ -67,6 +67,11 @@ class Hosting:
             return await self._wrong(request, fault, content)
         return web.Response(body=content, content_type="application/octet-stream")
 
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """The client needs a file no more."""
+        self._files.pop(request.path, None)
+        return web.Response()
+
     async def _wrong(self, request: web.Request, fault: str, content: bytes) -> web.StreamResponse:
         if fault.isdecimal():
             return web.Response(status=int(fault), headers={"Retry-After": "1"})

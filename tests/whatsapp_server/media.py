@@ -18,6 +18,7 @@ PURPOSES = {
     "audio": b"WhatsApp Audio Keys",
     "voice": b"WhatsApp Audio Keys",
     "document": b"WhatsApp Document Keys",
+    "history": b"WhatsApp History Keys",
 }
 MAC_SIZE = 10
 
@@ -31,6 +32,8 @@ class Sealed:
     content: bytes
     hash: bytes
     plain_hash: bytes
+    size: int
+    """Of what was encrypted."""
 
 
 def _keys(kind: str, key: bytes) -> tuple[bytes, bytes, bytes]:
@@ -46,7 +49,8 @@ def seal(kind: str, plain: bytes) -> Sealed:
     body = encrypt(cipher, iv, plain)
     content = body + hmac.digest(mac, iv + body, "sha256")[:MAC_SIZE]
     path = f"/v/t62.7118-24/{secrets.token_hex(8)}.enc?ccb=11-4&oh=01&oe={secrets.token_hex(4)}"
-    return Sealed(path, key, content, sha256(content).digest(), sha256(plain).digest())
+    hashes = (sha256(content).digest(), sha256(plain).digest())
+    return Sealed(path, key, content, *hashes, len(plain))
 
 
 def unseal(kind: str, key: bytes, content: bytes) -> bytes:

@@ -15,7 +15,7 @@ class Proxy:
         self._target = port
         self._open: dict[int, asyncio.StreamWriter] = {}
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.refuses = False
 
     async def start(self) -> int:
@@ -27,8 +27,8 @@ class Proxy:
         """Ends all."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
+        for writer in self._tasks.values():
+            writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def reset(self, port: int | None = None) -> None:
@@ -40,12 +40,12 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._tasks[task] = writer
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 await self._serve(reader, writer)
         finally:
-            self._tasks.discard(task)
+            del self._tasks[task]
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from typing import Any
 
 from aiohttp import web
 from cryptography.exceptions import InvalidTag
 
-from tests.whatsapp_server import arrivals, queries
+from tests.whatsapp_server import arrivals, peers, queries
 from tests.whatsapp_server.arrivals import Arrivals
 from tests.whatsapp_server.delivery import Delivery
 from tests.whatsapp_server.nodes import Node
@@ -30,6 +31,7 @@ class Service:
         self.world = world
         self.delivery = Delivery(world)
         self.arrivals = Arrivals(world)
+        self.arrivals.peer = functools.partial(peers.answer, world, self.delivery)
         self.pairing: Pairing | None = None
         self.proxy: Proxy | None = None
         self._root = root
@@ -67,6 +69,7 @@ class Service:
         assert self.proxy is not None
         for stream in self._streams:
             self.proxy.reset(stream.port)
+            self._gone(stream)
 
     def send(self, node: Node) -> None:
         """To the client that is logged in. Raises ValueError where none is."""
@@ -79,6 +82,7 @@ class Service:
         for stream in self._streams:
             stream.put(node)
             stream.end()
+            self._gone(stream)
 
     def _greet(self, stream: Stream, payload: Any) -> None:
         failure = self.world.faults.next_login()
