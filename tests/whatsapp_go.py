@@ -140,6 +140,12 @@ class Go:
         for one in messages:
             self._frames.put(one)
 
+    def acknowledge(self, name: str) -> Thread:
+        """A message is acknowledged, by a thread of its own."""
+        thread = Thread(target=self._acknowledge, args=(name,), daemon=True)
+        thread.start()
+        return thread
+
     def log(self, name: str, text: str, level: str = "DEBUG") -> None:
         """A line of whatsmeow's."""
         data = events.LogEntry(Name=name, Level=level, Message=text).SerializeToString()
@@ -154,7 +160,7 @@ class Go:
             self.log("Client/Recv", f'<message {where}><enc type="msg" v="2"/></message>')
             self.decrypted.append(name)
             self.tell(event)
-            Thread(target=self._acknowledge, args=(name,), daemon=True).start()
+            self.acknowledge(name)
 
     def _acknowledge(self, name: str) -> None:
         where = f'id="{name}" to="4915550100@s.whatsapp.net" type="inactive"'

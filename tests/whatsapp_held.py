@@ -1,6 +1,7 @@
 """A process that holds the connection to WhatsApp, and nothing else: `python -m tests.whatsapp_held
 DATABASE BOOK`. What it hears is a line of JSON in the file BOOK, which stands for the database: a
-message whose text is `kill` kills it before that line is there. Of what is written to it, each line
+message whose text begins with `kill` kills it before that line is there, where the file beside BOOK
+that ends with `.deadly` is there. Of what is written to it, each line
 is sent to the chat named first in it. On SIGTERM it lets go."""
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pynchy_cli.errors import DatabaseBusy, PynchyError
 class Book:
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._deadly = path.with_suffix(".deadly")
         self._locked = path.with_suffix(".locked")
 
     def heard(self, kind: str, event: Any) -> None:
@@ -30,9 +32,11 @@ class Book:
         elif kind == "Message":
             said = event.Message
             text = said.conversation or said.extendedTextMessage.text
-            if text == "kill":
+            if text.startswith("kill") and self._deadly.exists():
+                self._deadly.unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
-            self.note(heard=kind, id=event.Info.ID, text=text)
+            if text:
+                self.note(heard=kind, id=event.Info.ID, text=text)
         else:
             self.note(heard=kind)
 

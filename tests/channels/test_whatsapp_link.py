@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,8 +19,8 @@ from typing import Any
 import pytest
 
 from pynchy_cli.channels.base import Away
+from pynchy_cli.channels.whatsapp import keys, noise, reach
 from pynchy_cli.channels.whatsapp import link as links
-from pynchy_cli.channels.whatsapp import noise, reach
 from pynchy_cli.channels.whatsapp.ear import Ignored
 from pynchy_cli.channels.whatsapp.gate import Gate
 from pynchy_cli.channels.whatsapp.link import Link
@@ -46,11 +47,13 @@ class Book:
         self.states: list[tuple[bool, str | None]] = []
         self.trouble: list[Exception] = []
         self.is_busy = False
+        self.refused = 0
 
     def heard(self, kind: str, event: Any) -> None:
         if self.trouble:
             raise self.trouble.pop(0)
         if self.is_busy:
+            self.refused += 1
             raise DatabaseBusy("It is locked.")
         self.heard_.append((kind, event))
 
@@ -276,23 +279,77 @@ def test_a_connection_that_stays_away_is_made_anew(
     asyncio.run(scenario())
 
 
-def test_what_is_ignored_is_told_unless_it_was_stored(tmp_path: Path) -> None:
+def test_what_is_ignored_is_asked_for_again_once_unless_it_was_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pynchy_cli.channels.whatsapp import life
+
+    monkeypatch.setattr(life, "LINGER", 0.05)
+    lost = Ignored("C", "3:2@lid", "12036@g.us")
+
+    async def ignored(go: Go, name: str, source: str) -> None:
+        said = f"Ignoring message {name} from {source}: old counter"
+        await asyncio.to_thread(go.log, "Client", said, "WARN")
+        go.acknowledge(name)
+
     async def scenario() -> None:
         go, book = Go(), Book()
-        async with held(linked(tmp_path, go, book), go):
+        link = linked(tmp_path, go, book)
+        async with held(link, go):
             go.deliver(message("A"))
-            await until(lambda: go.receipts)
-            for said in (
-                "Ignoring message A from 1@s.whatsapp.net: old counter",
-                "Ignoring message B from 2@s.whatsapp.net: old counter",
-                "Ignoring message C from 3@lid in 12036@g.us: old counter",
-            ):
-                await asyncio.to_thread(go.log, "Client", said, "WARN")
-            await until(lambda: len(book.heard_) == 3)
-        assert book.heard_[1:] == [
-            ("Ignored", Ignored("B", "2@s.whatsapp.net", "2@s.whatsapp.net")),
-            ("Ignored", Ignored("C", "3@lid", "12036@g.us")),
-        ]
+            await until(lambda: go.receipts == ["A"])
+            await ignored(go, "A", "1@s.whatsapp.net")
+            await until(lambda: go.receipts == ["A", "A"])
+            await ignored(go, "C", "3:2@lid in 12036@g.us")
+            await until(lambda: len(go.dialled) == 2 and link.client is not None)
+            assert go.receipts == ["A", "A"]
+            assert len(book.heard_) == 1
+            await ignored(go, "C", "3:2@lid in 12036@g.us")
+            await until(lambda: go.receipts == ["A", "A", "C"])
+            await until(lambda: book.heard_[1:] == [("Ignored", lost)])
+        assert len(go.dialled) == 2
+
+    asyncio.run(scenario())
+
+
+def test_the_keys_that_a_person_used_are_forgotten_and_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "neonize.db"
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE whatsmeow_sessions (their_id)")
+        db.execute("CREATE TABLE whatsmeow_sender_keys (chat_id, sender_id)")
+        db.execute("CREATE TABLE whatsmeow_lid_map (lid, pn)")
+        db.execute("INSERT INTO whatsmeow_lid_map VALUES ('88', '49'), ('77', '41')")
+        for one in ("49:0", "49:12", "88_1:0", "490:0", "41:0", "88_1", "149:0"):
+            db.execute("INSERT INTO whatsmeow_sessions VALUES (?)", (one,))
+            for chat in ("1@g.us", "2@g.us"):
+                db.execute("INSERT INTO whatsmeow_sender_keys VALUES (?, ?)", (chat, one))
+    keys.forget(path, [Ignored("A", "88:3@lid", "1@g.us"), Ignored("B", "*@x", "*@x")])
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        left = [row[0] for row in db.execute("SELECT their_id FROM whatsmeow_sessions")]
+        in_groups = list(db.execute("SELECT sender_id FROM whatsmeow_sender_keys ORDER BY chat_id"))
+    assert left == ["490:0", "41:0", "88_1", "149:0"]
+    assert [row[0] for row in in_groups[:4]] == left
+    assert len(in_groups) == 4 + 7
+
+
+def test_of_a_message_with_keys_before_it_the_last_part_is_waited_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        keys_alone = message("A", "")
+        keys_alone.Message.Clear()
+        keys_alone.Message.senderKeyDistributionMessage.groupID = "12036@g.us"
+        async with held(linked(tmp_path, go, book), go):
+            go.tell(keys_alone)
+            await until(lambda: book.ids == ["A"])
+            book.is_busy = True
+            go.tell(message("A"))
+            await until(lambda: book.refused)
+            waiting = go.acknowledge("A")
+            waiting.join(0.05)
+            assert waiting.is_alive()
+            book.is_busy = False
+            await until(lambda: go.receipts == ["A"])
+            assert book.ids == ["A", "A"]
 
     asyncio.run(scenario())
 

@@ -23,8 +23,8 @@ class Ear(Protocol):
         """What people said, or did to groups, in the order in which it came. `kind` is `Message`,
         `UndecryptableMessage`, `JoinedGroup` or `GroupInfo`, with the library's event of that name;
         or `Ignored`, with an Ignored: a process before us may have died before it had stored that
-        one, which can't be read any more. On return it must be stored; on DatabaseBusy and
-        DatabaseFull it is said again."""
+        one, it can't be read any more, and asking for it again didn't help. It may be there all the
+        same. On return it must be stored; on DatabaseBusy and DatabaseFull it is said again."""
 
     def state(self, connected: bool, why: str | None) -> None:
         """The connection stands or doesn't, and why not. Raises nothing."""

@@ -8,8 +8,9 @@ otherwise one day, things are as they were without the gate.
 
 What remains: reading a message uses up its key. A process that is killed after that, and before the
 row is there, some milliseconds later, leaves one message that comes again and can't be read any
-more. whatsmeow acknowledges it, says in its log that it ignores it, and brings no event (measured);
-that line is how we know, and can tell people."""
+more. whatsmeow says in its log that it ignores it, acknowledges it, and brings no event (measured).
+That acknowledgement is held, too: the connection is made anew without the keys, and then the
+message is asked for again, as with any keys that are out of step."""
 
 from __future__ import annotations
 
@@ -45,6 +46,7 @@ class Gate:
         self._due: str | None = None
         self._stored: deque[str] = deque(maxlen=REMEMBERED)
         self._known: deque[str] = deque(maxlen=REMEMBERED)
+        self._doubted: set[str] = set()
 
     def frame(self, came: bool, text: str) -> None:
         """A frame, as whatsmeow writes it down, came or is about to leave. Waits where it must."""
@@ -81,8 +83,16 @@ class Gate:
         with self._changed:
             is_known = message_id in self._known
             self._is_over(message_id)
+            if not is_known:
+                self._doubted.add(message_id)
             self._sign()
         return None if is_known else (message_id, sender, chat)
+
+    def give_up(self, message_id: str) -> None:
+        """Let WhatsApp know that a message came which was ignored: else it isn't told of it."""
+        with self._changed:
+            self._doubted.discard(message_id)
+            self._sign()
 
     def drain(self, longest: float) -> None:
         """Wait until all that came is dealt with, for so many seconds at most."""
@@ -107,6 +117,8 @@ class Gate:
     def _receipt(self, message_id: str) -> None:
         """Wait until this message is stored; or seems to bring nothing to be stored."""
         with self._changed:
+            while message_id in self._doubted and not self._is_open:
+                self._changed.wait()
             self._wait(lambda: message_id in self._stored, None)
             if self._due == message_id:
                 self._due = None

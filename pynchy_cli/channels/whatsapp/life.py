@@ -29,6 +29,8 @@ CUTTING, DRAINING = 1.0, 5.0
 """Seconds that cutting the connection may take, and then storing what has come already."""
 PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds between two attempts to store something."""
+LINGER = 0.5
+"""Seconds in which further messages may turn out to be missing."""
 KINDS = {
     MESSAGE: "Message",
     UNDECRYPTABLE: "UndecryptableMessage",
@@ -38,9 +40,12 @@ KINDS = {
 
 
 class Life:
-    """A client's life. `client` is neonize's object for it, `make` makes its wire."""
+    """A client's life. `client` is neonize's object for it, `make` makes its wire, `asked` are the
+    ids of messages that were asked for again, in earlier lives too."""
 
-    def __init__(self, client: Any, make: Callable[[Life], Wire], ear: Ear) -> None:
+    def __init__(
+        self, client: Any, make: Callable[[Life], Wire], ear: Ear, asked: set[str]
+    ) -> None:
         self.client = client
         self.me: Any = None
         self.is_up = False
@@ -53,6 +58,8 @@ class Life:
         self._storing: set[asyncio.Task[None]] = set()
         self._why = "connecting"
         self._is_stuck = False
+        self.missed: list[Ignored] = []
+        self._asked = asked
         self._wire = make(self)
 
     async def run(self) -> str:
@@ -78,7 +85,7 @@ class Life:
 
     def ignored(self, message: Ignored) -> None:
         """A message was ignored."""
-        self._post(self._take, "Ignored", message, None)
+        self._post(self._miss, message)
 
     def unpaired(self) -> None:
         """There is no device."""
@@ -135,6 +142,18 @@ class Life:
             self._fail(error)
         elif done is not None:
             done()
+
+    def _miss(self, message: Ignored) -> None:
+        """Ask for a message again, once; with others that may be missing, too."""
+        if message.id in self._asked:
+            self._wire.gate.give_up(message.id)
+            self._take("Ignored", message, None)
+            return
+        self._asked.add(message.id)
+        if not self.missed:
+            why = "what was cut off once is asked for again"
+            self._loop.call_later(LINGER, self._finish, why)
+        self.missed.append(message)
 
     def _changed(self, code: int, event: Any) -> None:
         if code in (states.CONNECTED, states.KEEPALIVE_RESTORED):

@@ -28,7 +28,8 @@ WANTED = bytes(
     (*range(CONNECTED, DISCONNECTED + 1), MESSAGE, JOINED_GROUP, GROUP_INFO, UNDECRYPTABLE)
 )
 """The events that Go hands on to us; the device it tells of unasked."""
-OF_MESSAGES = frozenset({MESSAGE, UNDECRYPTABLE})
+KEYS = frozenset({"senderKeyDistributionMessage", "messageContextInfo"})
+"""What comes first in a group, as an event of its own with the id of the message behind it."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,7 @@ class Wire:
         self.gate.began()
         self._listener.heard(Heard(code, event, done.set))
         done.wait()
-        is_message = code in OF_MESSAGES and event is not None
-        self.gate.ended(str(event.Info.ID) if is_message else None)
+        self.gate.ended(_whole(code, event))
 
     def _logged(self, data: int, size: int) -> None:
         """Called by Go with a line for the log, by whoever writes it."""
@@ -146,3 +146,11 @@ def _read(code: int, data: bytes) -> Any:
         return kind.FromString(data) if kind is not None else None
     except DecodeError:
         return None
+
+
+def _whole(code: int, event: Any) -> str | None:
+    """The id of a message of which nothing more is to come."""
+    if event is None or code not in (MESSAGE, UNDECRYPTABLE):
+        return None
+    has_more = code == MESSAGE and {one.name for one, _ in event.Message.ListFields()} <= KEYS
+    return None if has_more else str(event.Info.ID)
