@@ -29,9 +29,10 @@ STAGES = {
     "gateway": "gateway",
 }
 """Name -> module in `pipeline`; `listen@stdin` is a stage `listen`."""
-ENVIRON = {"listen@whatsapp": {"NEONIZE_BOT_TAG": "off"}}
+ENVIRON = {"listen@whatsapp": {"NEONIZE_BOT_TAG": "off", "GOMEMLIMIT": "32MiB"}}
 """Name -> what its process must begin with in the environment, since a library of it, in Go, never
-sees what is set later. This one would mark what it sends as a business bot's."""
+sees what is set later. This one would mark what it sends as a business bot's, and after each large
+file that it uploads hold on to more memory."""
 SUPERVISOR = "PYNCHY_SUPERVISOR"
 """Environment: the supervisor's process id; the stage stops when that process has gone."""
 

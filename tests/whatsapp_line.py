@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import subprocess
 import warnings
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -166,5 +167,8 @@ def _quietly() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield
+        # It asks `uname`, and leaves that process to whoever begins the next one.
+        while getattr(subprocess, "_active", None):
+            getattr(subprocess, "_cleanup")()  # noqa: B009 - types know nothing of it
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -560,7 +560,7 @@ import os
 from pynchy_cli.stage import ENVIRON, begin_with
 print("begun", flush=True)
 begin_with(ENVIRON["listen@whatsapp"])
-print(os.environ["NEONIZE_BOT_TAG"])
+print(os.environ["NEONIZE_BOT_TAG"], os.environ["GOMEMLIMIT"])
 """
 
 
@@ -569,4 +569,4 @@ def test_a_stage_begins_anew_with_what_go_reads_only_then() -> None:
     done = subprocess.run(
         [sys.executable, "-c", BEGUN], capture_output=True, text=True, check=True, env=environ
     )
-    assert done.stdout == "begun\nbegun\noff\n"
+    assert done.stdout == "begun\nbegun\noff 32MiB\n"

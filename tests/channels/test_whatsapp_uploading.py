@@ -130,7 +130,8 @@ def test_a_picture_too_large_to_be_shown_is_a_document(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "why"), [(0, "no empty file"), (LIMIT + 1, "which is max_file"), (None, "isn't there")]
+    ("size", "why"),
+    [(0, "no empty file"), (LIMIT + 1, "which is max_upload"), (None, "isn't there")],
 )
 def test_what_can_not_be_sent_never_is(tmp_path: Path, size: int | None, why: str) -> None:
     async def scenario(line: Hosted, uploads: Uploads) -> None:

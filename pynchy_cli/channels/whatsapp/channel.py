@@ -54,7 +54,7 @@ class WhatsAppChannel:
         self._link: Link | None = None
         self._names = Names()
         self._sending = Sending(self)
-        self._uploads = Uploads(self, self._sending, self.rules.max_file)
+        self._uploads = Uploads(self, self._sending, self.rules.max_upload)
         self._presence = Presence(self._sending, self.rules)
 
     async def run(self, host: Host) -> None:

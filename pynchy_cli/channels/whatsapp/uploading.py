@@ -71,7 +71,7 @@ class Uploads:
             raise NeverSent(f"WhatsApp takes no empty file, such as {file.name}.")
         if file.size > self._limit:
             most = f"{self._limit / 1024**2:g} MiB"
-            raise NeverSent(f"The file {file.name} is larger than {most}, which is max_file.")
+            raise NeverSent(f"The file {file.name} is larger than {most}, which is max_upload.")
         upload = self._upload_of(client, file)
         await asyncio.wait({upload.task}, timeout=self._wait)
         if not upload.task.done():
