@@ -36,6 +36,13 @@ class Codes:
         self._screen = None if as_json else Screen()
         self._shown: tuple[str, str, str] | None = None
 
+    def logged_out(self) -> None:
+        """Say that what had been linked here is no longer."""
+        if self._as_json:
+            print_line({"state": "logged_out"})
+        else:
+            print_text("The account that was linked here has been logged out. It is linked anew.")
+
     def read(self, code: str, seconds: int) -> None:
         """Show a code that a phone reads, which is good for so many seconds."""
         if self._png is not None:
@@ -99,6 +106,8 @@ async def link(database: Path, codes: Codes, phone: str) -> Device:
     with device.hold(database):
         if linked := device.paired(database):
             return linked
+        if database.exists():
+            codes.logged_out()
         asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, codes.redraw)
         try:
             linked = await pairing.pair(fresh, show, codes.accepted, phone)

@@ -65,8 +65,9 @@ class Screen:
     def _write(self, text: str) -> None:
         # While a library that prints is kept off, it is another stream than before and after.
         out = self._out or sys.stdout
-        out.write(text)
         out.flush()
+        out.buffer.write(text.encode())  # in UTF-8 whatever the locale, as all that we print
+        out.buffer.flush()
 
     def _cleared(self, size: tuple[int, int]) -> str:
         """What takes away what was drawn. In a window that has changed, nobody knows where that

@@ -226,10 +226,12 @@ def test_broken_ones_are_left_and_when_none_is_left_it_ends(supervise: Callable[
 def test_what_had_ended_for_good_is_started_again_when_somebody_asks(
     supervise: Callable[..., Up], tmp_path: Path
 ) -> None:
-    mended = tmp_path / "mended"
+    mended, over = tmp_path / "mended", tmp_path / "over"
     broken = f"import os, time\nif not os.path.exists({str(mended)!r}): raise SystemExit(100)\n"
     broken += f"{READY}time.sleep(600)"
-    one = supervise(broken=broken, steady=f"import time\n{READY}time.sleep(600)")
+    steady = f"import os, time\n{READY}while not os.path.exists({str(over)!r}): time.sleep(0.05)\n"
+    steady += f"os.remove({str(over)!r})\nraise SystemExit(100)"
+    one = supervise(broken=broken, steady=steady)
     one.until("broken ended with code 100; it is not started again")
     one.until("steady is ready")
     assert start_again([tmp_path, FOLDER], "broken"), "heard, though it isn't mended yet"
@@ -239,6 +241,10 @@ def test_what_had_ended_for_good_is_started_again_when_somebody_asks(
     one.until("broken is ready")
     assert start_again([FOLDER], "broken"), "which changes nothing"
     assert not start_again([FOLDER], "unknown")
+    over.touch()
+    one.until("steady ended with code 100")
+    assert start_again([FOLDER], "steady"), "it supervises the one that came back"
+    one.until("steady is ready", 2)
     children = one.children()
     assert len(children) == 2
     assert one.stop(signal.SIGTERM) == 0

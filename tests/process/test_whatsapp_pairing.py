@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,30 @@ def auth(environ: dict[str, str]) -> Iterator[Auth]:
         one.process.communicate()
 
 
+@pytest.fixture
+def up(environ: dict[str, str], tmp_path: Path) -> Iterator[Path]:
+    """A supervisor whose `listen whatsapp` has ended; where it prints."""
+    said = tmp_path / "up.txt"
+    command = [sys.executable, "-m", "pynchy_cli", "up", "--only", "listen,route"]
+    (tmp_path / "home" / "data" / "neonize.db").touch()  # of an account that was logged out
+    with said.open("w") as out, subprocess.Popen(command, env=environ, stdout=out) as process:
+        try:
+            until(said, "listen@whatsapp ended with code")
+            until(said, "route is ready")
+            yield said
+        finally:
+            process.terminate()
+            process.wait(LIMIT)
+
+
+def until(said: Path, words: str) -> None:
+    """Wait until something was printed."""
+    end = time.monotonic() + LIMIT
+    while words not in said.read_text():
+        assert time.monotonic() < end, said.read_text()
+        time.sleep(0.05)
+
+
 def left(home: Path) -> list[str]:
     """The library's files in a home."""
     return sorted(path.name for path in (home / "data").glob("*neonize*"))
@@ -115,16 +141,23 @@ def test_a_code_is_read_and_the_device_taken_off_again(
 
     ended, [told], said = auth().end()
     assert (ended, told["state"], told["number"]) == (0, "linked_before", OWNER)
+    database = home / "data" / "neonize.db"
+    shutil.copy(database, tmp_path)
     ended, [told], said = auth("--logout").end()
     assert (ended, told["state"], said) == (0, "not_linked", "")
     assert left(home) == []
     assert not whatsapp.linked()
+    shutil.copy(tmp_path / database.name, database)
+    ended, [told], said = auth("--logout").end()
+    assert (ended, told["state"], said) == (0, "not_linked", ""), "it had been taken off before"
+    assert left(home) == []
 
 
 def test_a_code_is_typed_and_what_was_killed_then_is_finished(
-    whatsapp: WhatsAppProcess, auth: Auth, home: Path
+    whatsapp: WhatsAppProcess, auth: Auth, home: Path, up: Path
 ) -> None:
     one = auth("--phone", f"+{OWNER[:2]} {OWNER[2:]}")
+    assert one.next() == {"state": "logged_out"}
     code = one.next()
     assert (code["kind"], code["phone"]) == ("typed", OWNER)
     whatsapp.fail_login(503, number=-1)
@@ -136,14 +169,13 @@ def test_a_code_is_typed_and_what_was_killed_then_is_finished(
     assert "neonize.pairing.db" in left(home)
     whatsapp.mend()
     again = auth()
+    assert again.next() == {"state": "logged_out"}
     assert again.next() == {"state": "accepted"}, "without another code"
     ended, [told], _ = again.end()
     assert (ended, told["state"]) == (0, "linked")
+    assert "pynchy up" not in told["next"]
     assert left(home) == ["neonize.db"]
-    whatsapp.unlink()
-    ended, [told], _ = auth("--logout").end()
-    assert (ended, told["state"]) == (0, "not_linked"), "the phone had done so"
-    assert left(home) == []
+    until(up, "listen@whatsapp is started again, as somebody asked")
 
 
 def test_ctrl_c_while_a_terminal_shows_the_code(

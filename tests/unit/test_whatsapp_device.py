@@ -136,6 +136,7 @@ def test_what_was_linked_takes_its_place_though_it_is_still_open(database: Path)
     with contextlib.closing(sqlite3.connect(fresh)) as still:
         still.execute("SELECT * FROM whatsmeow_device").fetchone()
         device.settle(fresh, database)
+    # Before anybody opens it: the old journal would be taken for its own.
+    assert [path.name for path in database.parent.iterdir()] == ["neonize.db"]
     assert device.paired(database) == ALICE
     assert mode(database) == 0o600
-    assert [path.name for path in database.parent.iterdir()] == ["neonize.db"]
