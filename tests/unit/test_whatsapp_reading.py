@@ -368,6 +368,13 @@ def test_deletion() -> None:
     assert (message.id, message.replaces) == ("3EB0FF-deleted-3EB0AA", "3EB0FF")
 
 
+def test_the_owner_takes_back_what_others_said() -> None:
+    gone = event(wa.protocol("REVOKE", "3EB0FF"), sender=number(OWN), chat=GROUP, from_me=True)
+    assert (said(gone).sender, said(gone).message_type) == ("", "deletion")
+    gone.Message.protocolMessage.key.fromMe = True
+    assert said(gone).sender == "owner"
+
+
 @pytest.mark.parametrize(("emoji", "called"), [("👀", "eyes"), ("❌", "x"), ("✖️", "x")])
 def test_reaction(emoji: str, called: str) -> None:
     message = said(event(wa.reaction(emoji, "3EB0FF")))

@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from pynchy_cli.channels.seen import NO_CALL
 from pynchy_cli.channels.whatsapp import addresses
 from pynchy_cli.channels.whatsapp.names import Names
-
-if TYPE_CHECKING:
-    from pynchy_cli.channels.whatsapp.reading import Identity
+from pynchy_cli.channels.whatsapp.speakers import Identity
 
 MOST = 100
 """Mentions of one message that are looked at."""

@@ -1,35 +1,34 @@
 """Reads one message of WhatsApp's: who speaks in it, in which chat, what is said, and what it does
-to what was said before. Whatever comes, nothing is raised. Statuses, newsletters and programs are
-nobody's speech; what comes by a broadcast list is said to us by whoever sent it."""
+to what was said before. Whatever comes, nothing is raised."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pynchy_cli import clock
 from pynchy_cli.channels.base import Event
-from pynchy_cli.channels.seen import passes_for
-from pynchy_cli.channels.whatsapp import addresses, contents
-from pynchy_cli.channels.whatsapp.addresses import BROADCAST, Address, plain
+from pynchy_cli.channels.whatsapp import addresses, contents, speakers
+from pynchy_cli.channels.whatsapp.addresses import plain
 from pynchy_cli.channels.whatsapp.mentions import Mentions
 from pynchy_cli.channels.whatsapp.names import Names
 from pynchy_cli.channels.whatsapp.shared import files
+from pynchy_cli.channels.whatsapp.speakers import Identity, Where, chat_name, shown_name
 from pynchy_cli.model import NewMessage
 from pynchy_cli.security.senders import OWNER
 
 if TYPE_CHECKING:
-    from neonize.proto.Neonize_pb2 import Message, MessageInfo
+    from neonize.proto.Neonize_pb2 import Message
     from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message as Said
+
+__all__ = ["Identity", "read"]
 
 HEARD = {"👀": "eyes", "❌": "x", "✖": "x"}
 """Emojis that are heard as reactions, and what they are called."""
-PROGRAM = "pynchy"
-"""By this name our own host speaks to agents."""
 QUOTED = 4000
 """Characters of a quoted text that are kept."""
 EARLIEST = datetime(2009, 1, 1, tzinfo=UTC)
@@ -39,36 +38,10 @@ _ID = re.compile(r"[A-Za-z0-9]{1,64}")
 _REVOKE, _EDIT = 0, 14
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Whose account it is: its phone number and its LID, as digits, and the assistant's name, with
-    `waking` words besides it. `is_assistants` where the account is the assistant's own, and who is
-    mentioned by it is the assistant."""
-
-    number: str
-    lid: str
-    agent_name: str
-    waking: tuple[str, ...] = ()
-    is_assistants: bool = False
-
-    def is_own(self, id: str) -> bool:
-        """Whether somebody, as `addresses.person` gives them, is the account itself."""
-        return id == self.number or (bool(self.lid) and id == f"{self.lid}@{addresses.LIDS}")
-
-
-@dataclass(frozen=True)
-class Where:
-    """Who says something in which chat; `jid` is the sender's as the network wrote it."""
-
-    chat: Address
-    sender: str
-    jid: str
-
-
 def read(event: Message, who: Identity, names: Names, now: str | None = None) -> Event | None:
     """What a message says; None where nobody says anything in it. Names that it tells are learnt.
     `now` is the moment at which it came."""
-    where = _where(event.Info, who, names)
+    where = speakers.where(event.Info, who, names)
     if where is None or plain(event.Info.Category) == "peer" or not plain(event.Info.ID):
         return None
     push_name = plain(event.Info.Pushname)
@@ -79,13 +52,13 @@ def read(event: Message, who: Identity, names: Names, now: str | None = None) ->
         id=_id(event.Info.ID),
         chat_jid=addresses.chat_of(where.chat),
         sender=where.sender,
-        sender_name=_name(where.sender, who, names),
+        sender_name=shown_name(where.sender, who, names),
         content="",
         timestamp=_time(event.Info.Timestamp, now or clock.now()),
         metadata=json.dumps({"jid": where.jid}),
     )
     said = _Reading(who, names, where, blank).message(contents.unwrapped(event.Message))
-    return Event(said, _chat_name(where.chat, names)) if said is not None else None
+    return Event(said, chat_name(where.chat, names)) if said is not None else None
 
 
 class _Reading:
@@ -113,11 +86,18 @@ class _Reading:
         if not protocol.HasField("type") or not target:
             return None
         if protocol.type == _REVOKE:
-            return self._about(target, "deleted", "deletion", "")
+            return self._deletion(target, is_own=protocol.key.fromMe)
         if protocol.type != _EDIT or not protocol.HasField("editedMessage"):
             return None
         content = self._content(contents.unwrapped(protocol.editedMessage))
         return self._about(target, "edit", "edit", content) if content else None
+
+    def _deletion(self, target: str, *, is_own: bool) -> NewMessage:
+        """What is taken back is the sender's own, by whatever else it is called. Only the account's
+        owner is believed to take back what others said, which those may who run a group."""
+        gone = self._about(target, "deleted", "deletion", "")
+        is_others = self.where.sender == OWNER and not is_own
+        return replace(gone, sender="", sender_name="") if is_others else gone
 
     def _reaction(self, reaction: Any) -> NewMessage | None:
         """A reaction; one that is taken back has no text."""
@@ -156,56 +136,7 @@ class _Reading:
         """Whom a quote names. By the account of the owner the assistant speaks, too."""
         if person and self.who.is_own(person):
             return self.who.agent_name if self.who.is_assistants else ""
-        return _name(person, self.who, self.names) if person else ""
-
-
-def _where(info: MessageInfo, who: Identity, names: Names) -> Where | None:
-    """Who says it where; None where nobody does whom one could answer."""
-    source = info.MessageSource
-    sender, other = addresses.address(source.Sender), addresses.address(source.SenderAlt)
-    person = addresses.person(sender, other, names)
-    if person is None:
-        return None
-    is_own = source.IsFromMe or who.is_own(person)
-    if plain(source.Chat.Server) == BROADCAST:
-        # Ours go to many. One that comes is said to us, as between two; a status is said to nobody.
-        is_list = plain(source.Chat.User) != "status" and not is_own
-        chat = addresses.of_person(person) if is_list else None
-    else:
-        there = source.RecipientAlt if is_own else source.SenderAlt
-        chat = _chat(addresses.address(source.Chat), addresses.address(there), who, names)
-    if chat is None:
-        return None
-    if not is_own:
-        return Where(chat, person, addresses.raw(source.Sender))
-    # In the chat with oneself the sender is who the chat is with, whichever way both came.
-    is_alone = bool(who.number) and chat.user == who.number and not chat.is_group
-    return Where(chat, OWNER, str(chat) if is_alone else addresses.raw(source.Sender))
-
-
-def _chat(
-    chat: Address | None, other: Address | None, who: Identity, names: Names
-) -> Address | None:
-    if chat is None or chat.is_group:
-        return chat
-    person = addresses.person(chat, other, names)
-    if person is None:
-        return None
-    return addresses.of_person(who.number if who.number and who.is_own(person) else person)
-
-
-def _name(sender: str, who: Identity, names: Names) -> str:
-    """What a person is called. People choose their names; one by which the owner or the assistant
-    goes tells whose it is."""
-    name = names.called(sender)
-    if name is None or sender == OWNER:
-        return name or sender
-    taken = (OWNER, PROGRAM, who.agent_name, *who.waking)
-    return f"{name} ({sender})" if passes_for(name, taken) else name
-
-
-def _chat_name(chat: Address, names: Names) -> str | None:
-    return names.called(str(chat) if chat.is_group else addresses.person(chat, None, names) or "")
+        return shown_name(person, self.who, self.names) if person else ""
 
 
 def _id(given: str | bytes) -> str:
