@@ -91,7 +91,7 @@ class Go:
         self.decrypted: list[str] = []
         self.receipts: list[str] = []
         self.acknowledged: Callable[[str], None] = self.receipts.append
-        self._is_cut = self._is_reading = False
+        self.is_cut = self._is_reading = False
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._frames: SimpleQueue[events.Message] = SimpleQueue()
         self._call: Any = None
@@ -101,7 +101,7 @@ class Go:
 
     def Neonize(self, database: bytes, name: bytes, *rest: Any) -> bytes:  # noqa: N802
         self.dialled.append(name.decode())
-        self._is_cut = False
+        self.is_cut = False
         self._events = SimpleQueue()
         qr, _, self._call, self._log = rest[4:8]
         self.door.wait()
@@ -121,7 +121,7 @@ class Go:
 
     def Disconnect(self, name: bytes) -> None:  # noqa: N802
         self.door.wait()
-        self._is_cut = True
+        self.is_cut = True
 
     def Stop(self, name: bytes) -> None:  # noqa: N802
         self.Disconnect(name)
@@ -165,7 +165,7 @@ class Go:
     def _acknowledge(self, name: str) -> None:
         where = f'id="{name}" to="4915550100@s.whatsapp.net" type="inactive"'
         self.log("Client/Send", f"<receipt {where}/>")
-        if not self._is_cut:
+        if not self.is_cut:
             self.acknowledged(name)
 
     def _device(self) -> events.Device:

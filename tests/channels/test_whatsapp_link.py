@@ -30,11 +30,12 @@ from pynchy_cli.errors import (
     ChannelBroken,
     DatabaseBusy,
     DatabaseFull,
+    DatabaseReplaced,
     LoggedOut,
     ProcessWorn,
     PynchyError,
 )
-from tests.whatsapp_go import LID, NUMBER, Go, events, message
+from tests.whatsapp_go import LID, NUMBER, Go, events, jid, message
 
 PATIENCE = 30.0
 
@@ -146,13 +147,34 @@ def test_while_the_database_is_busy_only_one_message_is_decrypted_and_none_ackno
 def test_what_storing_raises_ends_it_and_is_not_acknowledged(tmp_path: Path) -> None:
     async def scenario() -> None:
         go, book = Go(), Book()
-        book.trouble = [ValueError("a fault of ours")]
+        book.trouble = [DatabaseReplaced("It is another file.")]
         async with held(linked(tmp_path, go, book), go) as task:
             go.deliver(message("A"))
-            with pytest.raises(ValueError, match="a fault of ours"):
+            with pytest.raises(DatabaseReplaced):
                 await task
         assert go.receipts == []
         assert go.stopped == go.dialled
+
+    asyncio.run(scenario())
+
+
+def test_one_message_that_is_too_much_for_us_is_told_of_and_stops_no_others(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        book.trouble = [ValueError("a fault of ours")]
+        async with held(linked(tmp_path, go, book), go):
+            go.deliver(message("A"), message("B"))
+            await until(lambda: len(go.receipts) == 2)
+            book.trouble = [ValueError("a fault of ours")]
+            go.tell(events.GroupInfoEvent(Notify="", JID=jid("1", "g.us"), Timestamp=0))
+            go.deliver(message("C"))
+            await until(lambda: len(go.receipts) == 3)
+        who = "4915550100@s.whatsapp.net"
+        assert book.heard_[0] == ("Ignored", Ignored("A", who, who))
+        assert book.ids == ["B", "C"]
+        assert len(go.dialled) == 1
 
     asyncio.run(scenario())
 
@@ -312,6 +334,31 @@ def test_what_is_ignored_is_asked_for_again_once_unless_it_was_stored(
     asyncio.run(scenario())
 
 
+def test_what_is_being_sent_comes_to_its_end_before_something_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pynchy_cli.channels.whatsapp import life
+
+    monkeypatch.setattr(life, "LINGER", 0.01)
+
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        link = linked(tmp_path, go, book)
+        async with held(link, go):
+            await asyncio.to_thread(go.log, "Client/Send", '<message id="X" to="1@lid">')
+            said = "Ignoring message A from 1@s.whatsapp.net: old counter"
+            await asyncio.to_thread(go.log, "Client", said, "WARN")
+            await until(lambda: link.client is None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await until(lambda: go.is_cut)
+            assert not go.is_cut
+            await asyncio.to_thread(go.log, "Client/Recv", '<ack class="message" id="X"/>')
+            await until(lambda: len(go.dialled) == 2 and link.client is not None)
+
+    asyncio.run(scenario())
+
+
 def test_the_keys_that_a_person_used_are_forgotten_and_no_others(tmp_path: Path) -> None:
     path = tmp_path / "neonize.db"
     with contextlib.closing(sqlite3.connect(path)) as db, db:
@@ -362,7 +409,7 @@ def test_what_has_come_when_it_is_to_end_is_stored(tmp_path: Path) -> None:
             go.deliver(message("A"))
             await until(lambda: go.decrypted)
             task.cancel()
-            await until(lambda: go._is_cut)
+            await until(lambda: go.is_cut)
             book.is_busy = False
             await asyncio.gather(task, return_exceptions=True)
         assert book.ids == ["A"]

@@ -47,14 +47,19 @@ class Gate:
         self._stored: deque[str] = deque(maxlen=REMEMBERED)
         self._known: deque[str] = deque(maxlen=REMEMBERED)
         self._doubted: set[str] = set()
+        self._unanswered: set[str] = set()
 
     def frame(self, came: bool, text: str) -> None:
         """A frame, as whatsmeow writes it down, came or is about to leave. Waits where it must."""
-        if not text.startswith(("<message ", "<receipt ")):
+        if not text.startswith(("<message ", "<receipt ", "<ack ")):
             return
         head = dict(_ATTRIBUTE.findall(text[: text.index(">") + 1] if ">" in text else text))
         if came and text.startswith("<message "):
             self._message(head.get("id", ""))
+        elif came and head.get("class") == "message":
+            self._unanswered.discard(head.get("id", ""))
+        elif not came and text.startswith("<message "):
+            self._unanswered.add(head.get("id", ""))
         elif not came and text.startswith("<receipt ") and head.get("type", "") in HELD:
             self._receipt(head.get("id", ""))
 
@@ -93,6 +98,10 @@ class Gate:
         with self._changed:
             self._doubted.discard(message_id)
             self._sign()
+
+    def awaits_answers(self) -> bool:
+        """Whether WhatsApp has yet to say that something of ours came."""
+        return bool(self._unanswered)
 
     def drain(self, longest: float) -> None:
         """Wait until all that came is dealt with, for so many seconds at most."""

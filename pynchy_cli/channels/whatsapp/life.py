@@ -12,6 +12,7 @@ from typing import Any
 from pynchy_cli import log
 from pynchy_cli.channels.whatsapp import states
 from pynchy_cli.channels.whatsapp.ear import Ear, Ignored
+from pynchy_cli.channels.whatsapp.storing import Storing
 from pynchy_cli.channels.whatsapp.wire import (
     DEVICE,
     GROUP_INFO,
@@ -21,16 +22,16 @@ from pynchy_cli.channels.whatsapp.wire import (
     Heard,
     Wire,
 )
-from pynchy_cli.errors import DatabaseBusy, DatabaseFull
 
 PATIENCE = 120.0
 """Seconds for which whatsmeow may try to connect again; it takes two more with each attempt."""
 CUTTING, DRAINING = 1.0, 5.0
 """Seconds that cutting the connection may take, and then storing what has come already."""
-PAUSE, LONGEST_PAUSE = 0.2, 5.0
-"""Seconds between two attempts to store something."""
 LINGER = 0.5
 """Seconds in which further messages may turn out to be missing."""
+ANSWERS = 10.0
+"""Seconds for which WhatsApp's answers to what is being sent are waited for."""
+ASKING = "what was cut off once is asked for again"
 KINDS = {
     MESSAGE: "Message",
     UNDECRYPTABLE: "UndecryptableMessage",
@@ -55,9 +56,8 @@ class Life:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[str] = self._loop.create_future()
         self._patience: asyncio.TimerHandle | None = None
-        self._storing: set[asyncio.Task[None]] = set()
+        self._storing = Storing(ear, self._fail)
         self._why = "connecting"
-        self._is_stuck = False
         self.missed: list[Ignored] = []
         self._asked = asked
         self._wire = make(self)
@@ -107,7 +107,7 @@ class Life:
 
     def _deal(self, heard: Heard) -> None:
         if (kind := KINDS.get(heard.code)) is not None and heard.event is not None:
-            self._take(kind, heard.event, heard.dealt_with)
+            self._storing.take(kind, heard.event, heard.dealt_with)
             return
         if kind is not None:
             self._log.warning("what came can't be read", kind=kind)
@@ -117,43 +117,24 @@ class Life:
             self._changed(heard.code, heard.event)
         heard.dealt_with()
 
-    def _take(self, kind: str, event: Any, done: Callable[[], None] | None) -> None:
-        task = self._loop.create_task(self._store(kind, event))
-        self._storing.add(task)
-        task.add_done_callback(lambda task: self._stored(task, done))
-
-    async def _store(self, kind: str, event: Any) -> None:
-        """Have it stored, as soon as that is possible."""
-        pause = PAUSE
-        while True:
-            try:
-                return self._ear.heard(kind, event)
-            except (DatabaseBusy, DatabaseFull) as error:
-                self._log.warning("what came waits", error=str(error))
-            await asyncio.sleep(pause)
-            pause = min(LONGEST_PAUSE, 2 * pause)
-
-    def _stored(self, task: asyncio.Task[None], done: Callable[[], None] | None) -> None:
-        self._storing.discard(task)
-        if task.cancelled():
-            return
-        if (error := task.exception()) is not None:
-            self._is_stuck = True  # nothing behind it will be handed to us
-            self._fail(error)
-        elif done is not None:
-            done()
-
     def _miss(self, message: Ignored) -> None:
-        """Ask for a message again, once; with others that may be missing, too."""
+        """Ask for a message again, once; with others that may be missing, too. What is being sent
+        comes to its end first."""
         if message.id in self._asked:
-            self._wire.gate.give_up(message.id)
-            self._take("Ignored", message, None)
+            give_up = partial(self._wire.gate.give_up, message.id)
+            self._storing.take("Ignored", message, give_up)
             return
         self._asked.add(message.id)
-        if not self.missed:
-            why = "what was cut off once is asked for again"
-            self._loop.call_later(LINGER, self._finish, why)
         self.missed.append(message)
+        if len(self.missed) == 1:
+            self._down(ASKING)
+            self._loop.call_later(LINGER, self._ask, self._loop.time() + ANSWERS)
+
+    def _ask(self, latest: float) -> None:
+        if self._wire.gate.awaits_answers() and self._loop.time() < latest:
+            self._loop.call_later(LINGER, self._ask, latest)
+        else:
+            self._finish(ASKING)
 
     def _changed(self, code: int, event: Any) -> None:
         if code in (states.CONNECTED, states.KEEPALIVE_RESTORED):
@@ -166,9 +147,10 @@ class Life:
             self._down(why)
 
     def _up(self) -> None:
-        if self._over.done():
+        self.was_up = True
+        if self._over.done() or self.missed:
             return
-        self.is_up = self.was_up = self.client.connected = True
+        self.is_up = self.client.connected = True
         if self._patience is not None:
             self._patience.cancel()
         self._ear.state(True, None)
@@ -203,10 +185,9 @@ class Life:
         run = partial(self._loop.run_in_executor, None)
         cutting = run(self._wire.cut)
         await asyncio.wait({cutting}, timeout=CUTTING)
-        if cutting.done() and not self._is_stuck:
+        if cutting.done() and not self._storing.is_stuck:
             await run(self._wire.gate.drain, DRAINING)
-        for task in list(self._storing):
-            task.cancel()
+        self._storing.stop()
         ending = run(self._wire.end)
         if cutting.done():  # else it is blocked likewise, until the dial is over
             await asyncio.wait({ending}, timeout=CUTTING)
