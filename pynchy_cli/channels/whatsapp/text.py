@@ -29,7 +29,7 @@ _UNUSED = dict.fromkeys(range(0xFDD0, 0xFDF0), "\ufffd")
 _URL = r"(?:https?://|www\.)"
 _ADDRESS = re.compile(rf"({_URL}[^\s<>]*)", re.I)
 _IN_ADDRESS = str.maketrans({" ": "%20", "(": "%28", ")": "%29"})
-_MARKED_ADDRESS = re.compile(rf"([ \t]*\(?{_URL}[^\s\ufdd0-\ufdd3]*)([\ufdd0-\ufdd2]+)", re.I)
+_ADDRESSES = re.compile(rf"((?:[ \t]*+\(?+{_URL}[^\s\ufdd0-\ufdd3]*+)++)([\ufdd0-\ufdd2]*+)", re.I)
 _EMPTY = re.compile(r"([\ufdd0-\ufdd2])\1")
 _CODE = re.compile("\ufdd3[^\ufdd3\n]*\ufdd3")
 _CODE_BLOCK = re.compile(f"{_BLOCK}([^{_BLOCK}]*){_BLOCK}")
@@ -119,8 +119,7 @@ def _settled(line: str) -> str:
 
 def _apart(line: str) -> str:
     """No mark behind an address: WhatsApp would take it for a part of that."""
-    while (moved := _MARKED_ADDRESS.sub(_moved, line)) != line:
-        line = moved
+    line = _ADDRESSES.sub(_moved, line)
     while (fewer := _EMPTY.sub("", line)) != line:
         line = fewer
     return line
@@ -128,6 +127,8 @@ def _apart(line: str) -> str:
 
 def _moved(found: re.Match[str]) -> str:
     """Marks that end behind an address end before it; one that begins there stays away from it."""
+    if not found[2]:
+        return found[0]
     before = found.string[: found.start(2)]
     closing = [mark for mark in found[2] if before.count(mark) % 2]
     opening = [mark for mark in found[2] if not before.count(mark) % 2]
