@@ -12,6 +12,7 @@ import typer
 
 from pynchy_cli import clock, plugins
 from pynchy_cli.commands.app import Context, here, open_store
+from pynchy_cli.config import phones
 from pynchy_cli.config.channels import KINDS, configured, section_of
 from pynchy_cli.config.home import make_group
 from pynchy_cli.config.settings import Settings
@@ -64,6 +65,7 @@ def add(
     """
     context = here(ctx)
     name, jid = _named(name, folder, chat)
+    jid = phones.chat(jid)
     groups.require_folder(name)
     groups.require_jid(jid)
     mode, word = _trigger(trigger), groups.trigger_word(pattern) if pattern else None
@@ -137,7 +139,7 @@ def link(ctx: typer.Context, name: str = NAME, jid: str = CHAT, as_json: bool = 
 
     Example: pynchy groups link dev slack:C0456
     """
-    context = here(ctx)
+    context, jid = here(ctx), phones.chat(jid)
     with open_store(context) as store:
         with store.atomic() as db:
             groups.link(db, name, jid, clock.now())
@@ -152,6 +154,7 @@ def unlink(ctx: typer.Context, name: str = NAME, jid: str = CHAT, as_json: bool 
 
     Example: pynchy groups unlink dev slack:C0456
     """
+    jid = phones.chat(jid)
     with open_store(here(ctx)) as store:
         with store.atomic() as db:
             groups.unlink(db, name, jid)
@@ -184,8 +187,7 @@ def deny(
 def _let_speak(
     context: Context, name: str, more: Sequence[str], less: Sequence[str], as_json: bool
 ) -> None:
-    for user in (*more, *less):
-        _user(user)
+    more, less = [_user(one) for one in more], [_user(one) for one in less]
     with open_store(context) as store:
         with store.atomic() as db:
             before = groups.get(db, name).allowed_users
@@ -335,6 +337,7 @@ def _trigger(text: str) -> TriggerMode:
 
 
 def _user(text: str) -> str:
+    text = phones.require_user(text)
     if not text or any(letter.isspace() or not letter.isprintable() for letter in text):
         raise UsageWrong(f"--allow must be *, owner or a user such as slack:U123, not {text!r}.")
     return text

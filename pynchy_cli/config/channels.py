@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from pynchy_cli.config import phones
 from pynchy_cli.config.settings import NetworkRules, Settings, SlackRules, WhatsAppRules
 from pynchy_cli.errors import ConfigInvalid, UsageWrong
 
@@ -88,7 +89,7 @@ def resolved(settings: Settings, channel: str) -> str:
 def owners(settings: Settings) -> tuple[str, ...]:
     """Who the owner is on each network, as `kind:id`."""
     named = (
-        f"{section_of(channel)[0]}:{rules.owner}"
+        phones.meant(f"{section_of(channel)[0]}:{rules.owner}")
         for channel, rules in configured(settings).items()
         if rules.owner
     )
@@ -118,6 +119,7 @@ def require_channels(settings: Settings) -> None:
                 f"[channels.whatsapp.{name}]: a home has one WhatsApp account, which is "
                 f"[channels.whatsapp.{MAIN}]. For another account make another home."
             )
+        _require_person(settings.channels.whatsapp[name].owner)
     of: dict[str, str] = {}
     for name, rules in settings.channels.slack.items():
         if not _NAME.fullmatch(name):
@@ -133,3 +135,11 @@ def require_channels(settings: Settings) -> None:
                     "One app serves one workspace here: two connections would take half of what is "
                     "said each."
                 )
+
+
+def _require_person(owner: str) -> None:
+    if owner and phones.person(f"{phones.PREFIX}{owner}") in (None, ACCOUNT_OWNER):
+        raise ConfigInvalid(
+            f"[channels.whatsapp.{MAIN}] owner: {owner!r} is no phone number with its country's "
+            f'code, such as "{phones.EXAMPLE}". Where the account is your own, leave it out.'
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pynchy_cli.config import channels
+from pynchy_cli.config import channels, phones
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.model import Group, Verdict
 
@@ -69,7 +69,7 @@ class People:
         found: set[str] = set()
         waiting = list(names)
         while waiting:
-            name = waiting.pop()
+            name = phones.meant(waiting.pop())
             if name not in found:
                 found.add(name)
                 waiting += self.lists.get(name, ()) if _may_be_list(name) else ()
@@ -97,6 +97,7 @@ def unknown_names(settings: Settings, groups: Iterable[Group]) -> list[str]:
             "network is named with that, such as slack:U012ABCDEF."
             for one in _unknown(rules.members, known)
         ]
+        found += _nobody(f"[people.{name}] members", rules.members)
     named = {"[approvals] approvers": settings.approvals.approvers}
     named |= {f"The users of the group {group.folder}": group.allowed_users for group in groups}
     for where, names in named.items():
@@ -105,11 +106,21 @@ def unknown_names(settings: Settings, groups: Iterable[Group]) -> list[str]:
             f"slack:{one} means one."
             for one in _unknown(names, known)
         ]
+        found += _nobody(where, names)
     return found
 
 
 def _unknown(names: Iterable[str], known: Container[str]) -> list[str]:
     return [name for name in names if ":" not in name and name not in known]
+
+
+def _nobody(where: str, names: Iterable[str]) -> list[str]:
+    return [
+        f"{where}: {name!r} means nobody. People on WhatsApp go by their phone numbers with the "
+        f"country's code, such as {phones.PREFIX}{phones.EXAMPLE}."
+        for name in names
+        if name.startswith(phones.PREFIX) and phones.person(name) is None
+    ]
 
 
 def _may_be_list(name: str) -> bool:

@@ -75,6 +75,8 @@ def test_everything_about_a_group_can_be_said(home: Path, pynchy: Pynchy) -> Non
         (("unlink", "main", "local:main"), "first chat of 'main'"),
         (("unlink", "main", "slack:C1"), "does not live in slack:C1, but in local:main"),
         (("allow", "main", "a b"), "such as slack:U123"),
+        (("allow", "main", "whatsapp:0151 23"), "'whatsapp:0151 23' is nobody: people on WhatsApp"),
+        (("link", "main", "whatsapp:bob"), "'whatsapp:bob' is no chat on WhatsApp"),
         (("deny", "main", "slack:U9"), "main listens to owner."),
         (("add",), "Missing argument"),
         (("remove", "main"), "needs --yes"),
@@ -185,11 +187,21 @@ def test_a_group_is_made_of_a_chat_and_lives_in_several(home: Path, pynchy: Pync
     assert done.stderr == "1 chat belongs to no group: `pynchy groups chats` lists them.\n"
 
 
+def test_chats_on_whatsapp_are_typed_as_numbers_are_written(home: Path, pynchy: Pynchy) -> None:
+    done = pynchy("groups", "add", "whatsapp:+49 123 45", "--folder", "anna")
+    assert json.loads(done.stdout)["jid"] == "whatsapp:4912345@s.whatsapp.net"
+    pynchy("groups", "link", "anna", "whatsapp:(0049) 123 46")
+    done = pynchy("groups", "unlink", "anna", "whatsapp:4912346")
+    assert json.loads(done.stdout)["chats"] == ["whatsapp:4912345@s.whatsapp.net"]
+
+
 def test_who_may_speak_is_changed(home: Path, pynchy: Pynchy) -> None:
-    done = pynchy("groups", "allow", "main", "slack:U2", "family", "slack:U2")
-    assert json.loads(done.stdout)["allowed_users"] == ["owner", "slack:U2", "family"]
+    typed = ("slack:U2", "family", "slack:U2", "whatsapp:+49 123 45", "whatsapp:4912345")
+    done = pynchy("groups", "allow", "main", *typed)
+    allowed = ["owner", "slack:U2", "family", "whatsapp:4912345"]
+    assert json.loads(done.stdout)["allowed_users"] == allowed
     assert "there is no list 'family'" in done.stderr
-    done = pynchy("groups", "deny", "main", "family", "owner")
+    done = pynchy("groups", "deny", "main", "family", "owner", "whatsapp:0049 12345")
     assert (json.loads(done.stdout)["allowed_users"], done.stderr) == (["slack:U2"], "")
     assert pynchy("send", "main", "hello", code=3).returncode == 3
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pynchy_cli.config.channels import configured, enabled, slack_rules, whatsapp_rules
+from pynchy_cli.config.channels import configured, enabled, owners, slack_rules, whatsapp_rules
 from pynchy_cli.config.load import load
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import ConfigInvalid, UsageWrong
@@ -47,3 +47,12 @@ def test_a_home_has_one_account(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[channels.whatsapp.work]\nowner = "491"\n')
     with pytest.raises(ConfigInvalid, match="a home has one WhatsApp account"):
         load(Home(tmp_path), {})
+
+
+@pytest.mark.parametrize("owner", ["0151 23456789", "owner", "bob", "120363041234567890@g.us"])
+def test_the_owner_of_an_account_has_a_number(tmp_path: Path, owner: str) -> None:
+    (tmp_path / "config.toml").write_text(f'[channels.whatsapp.main]\nowner = "{owner}"\n')
+    with pytest.raises(ConfigInvalid, match="is no phone number with its country's code"):
+        load(Home(tmp_path), {})
+    (tmp_path / "config.toml").write_text('[channels.whatsapp.main]\nowner = "+49 123 45"\n')
+    assert "whatsapp:4912345" in owners(load(Home(tmp_path), {}))

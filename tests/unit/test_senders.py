@@ -79,7 +79,7 @@ def test_an_admin_group_asks_too() -> None:
 SETTINGS = Settings(
     people={
         "family": PeopleRules(members=("slack:U2", "friends", "nobody")),
-        "friends": PeopleRules(members=("slack:U3", "family", "whatsapp:49")),
+        "friends": PeopleRules(members=("slack:U3", "family", "whatsapp:+49 123 45")),
         "us": PeopleRules(members=("owner",)),
         "all": PeopleRules(members=("*",)),
         "owner": PeopleRules(members=("slack:U6",)),
@@ -105,7 +105,9 @@ KNOWN = People.of(SETTINGS)
         (("us",), "stdin", "owner"),
         (("family",), "slack", "U2"),
         (("family",), "slack.work", "U3"),
-        (("family",), "whatsapp", "49"),
+        (("family",), "whatsapp", "4912345"),
+        (("whatsapp:0049 123-45",), "whatsapp", "4912345"),
+        (("whatsapp:4912345@s.whatsapp.net",), "whatsapp", "4912345"),
         (("friends",), "slack", "U2"),
         (("all",), "slack", "anybody"),
         (("U8",), "slack", "U2"),
@@ -177,23 +179,25 @@ def test_names_that_mean_nobody_are_told_of() -> None:
     ]
     assert "no list 'nobody'" in told[3]
     assert "slack:U4 means one" in told[5]
+    (nobody,) = unknown_names(Settings(), [group("whatsapp:bob", "whatsapp:+49 123 45")])
+    assert nobody.startswith("The users of the group team: 'whatsapp:bob' means nobody.")
 
 
 @pytest.mark.parametrize(
     ("channel", "sender", "is_owner"),
     [
         ("whatsapp", "owner", True),
-        ("whatsapp", "4930", True),
+        ("whatsapp", "493012345", True),
         ("whatsapp", "4931", False),
         ("whatsapp", "whatsapp:owner", False),
         ("slack", "owner", False),
-        ("slack", "4930", False),
+        ("slack", "493012345", False),
     ],
 )
 def test_whoever_holds_the_account_of_whatsapp_is_the_owner(
     channel: str, sender: str, is_owner: bool
 ) -> None:
-    settings = Settings(channels=Channels(whatsapp={"main": WhatsAppRules(owner="4930")}))
+    settings = Settings(channels=Channels(whatsapp={"main": WhatsAppRules(owner="+49 30 12345")}))
     people = People.of(settings)
     assert people.is_owner(channel, sender) == is_owner
     verdict = "allowed" if is_owner else "refused"

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pynchy_cli.channels.whatsapp import device, library
 from pynchy_cli.channels.whatsapp.device import Device
 from pynchy_cli.channels.whatsapp.noise import kept_off
 from pynchy_cli.channels.whatsapp.states import CLIENT_OUTDATED, fatal
+from pynchy_cli.config import phones
 from pynchy_cli.errors import (
     ChannelBroken,
     LoggedOut,
@@ -55,11 +55,10 @@ class Shown:
 def number_of(text: str) -> str:
     """A phone number as people write it, as digits alone. Raises UsageWrong where it has no
     country's code, or is none."""
-    digits = re.sub(r"[\s()./-]", "", text)
-    digits = digits.removeprefix("+") if digits.startswith("+") else digits.removeprefix("00")
-    if not re.fullmatch(r"[1-9][0-9]{6,14}", digits):
+    digits = phones.digits(text)
+    if digits is None:
         raise UsageWrong(
-            f"{text!r} is no phone number with its country's code, such as +49 151 23456789."
+            f"{text!r} is no phone number with its country's code, such as {phones.EXAMPLE}."
         )
     return digits
 
