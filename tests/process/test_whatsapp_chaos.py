@@ -1,4 +1,4 @@
-"""A day in WhatsApp, in seconds: people talk in groups and with the owner's device while the network
+"""A day in WhatsApp, in seconds: people talk in groups and with the account alone while the network
 fails in every way it knows and every stage is killed at random. What was said is answered once, in
 its order, but where nobody can know whether the answer got there: that answer is held, never sent
 again, and told. Where the death of the stage took a message with it, its chat is told. What was
@@ -234,7 +234,8 @@ class Day:
                 yield f"stored out of order in {chat}: {got}"
         held = self.home.rows(HELD)
         told = self.home.rows(
-            "SELECT content FROM outbound_ledger WHERE key LIKE 'held:%' AND chat_jid = 'local:main'"
+            "SELECT content FROM outbound_ledger WHERE key LIKE 'held:%'"
+            " AND chat_jid = 'local:main'"
         )
         for _, chat, _ in held:
             if not any(chat in one for one in told):
