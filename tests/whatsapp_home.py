@@ -4,11 +4,14 @@ processes."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from tests.whatsapp_server import OWNER, Control, WhatsAppProcess
 
 SELF = f"whatsapp:{OWNER}@s.whatsapp.net"
 """The chat with oneself."""
+KEPT = ("PATH", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CI")
 
 
 class WhatsAppHome(Pipeline):
@@ -58,6 +62,7 @@ class WhatsAppHome(Pipeline):
             if len(said) == 1:
                 self.whatsapp.scan(said[0]["code"])
         code = child.wait()
+        child.stdout.close()
         watch.cancel()
         assert child.stderr is not None
         assert code == 0, (said, child.stderr.read())
@@ -90,6 +95,21 @@ class WhatsAppHome(Pipeline):
             " SELECT 1 FROM registered_groups g JOIN messages m ON m.chat_jid = g.jid"
             " WHERE m.seq > g.routed_seq AND m.message_type = 'user' AND m.verdict = 'allowed'"
         )
+
+
+@contextmanager
+def linked(root: Path) -> Iterator[WhatsAppHome]:
+    """A WhatsApp of its own and a home that is linked there; for a whole module's tests, since
+    linking takes some seconds. All that was started is ended."""
+    environ = {name: os.environ[name] for name in KEPT if name in os.environ}
+    environ |= {"HOME": str(root), "PYNCHY_AGENT__CORE": "echo"}
+    with WhatsAppProcess(root / "whatsapp") as whatsapp:
+        home = WhatsAppHome(root, environ, whatsapp)
+        try:
+            home.link()
+            yield home
+        finally:
+            home.close()
 
 
 def words(whatsapp: Control, chat: str) -> Counter[str]:
