@@ -208,8 +208,10 @@ class _Loop:
         self.pause = min(longest, self.pause * 2 or FIRST_PAUSE)
         text = described(error)
         if text != self.failing:
-            cause = None if isinstance(error, FINAL) or waits_for_disk else error
-            self.context.log.error("drain failed", error=text, exc_info=cause)
+            is_final = isinstance(error, FINAL)
+            cause = None if is_final or waits_for_disk else error
+            what = "can't go on" if is_final else "drain failed"
+            self.context.log.error(what, error=text, exc_info=cause)
             self.failing = text
             self.context.fail(text)
 
