@@ -37,7 +37,7 @@ VERBS: dict[str, Verb] = {
     "approvals": Verb("approvals", PEOPLE, "Say yes or no to what agents ask for."),
     "status": Verb("status", PEOPLE, "Tell how everything is."),
     "init": Verb("init", KEEP, "Make a home: folders, configuration, a first group."),
-    "auth": Verb("auth", KEEP, "Check what chat networks need to let us in."),
+    "auth": Verb("auth", KEEP, "Link a WhatsApp account, check what Slack needs."),
     "groups": Verb("groups", KEEP, "Add, list, show and remove groups."),
     "mounts": Verb("mounts", KEEP, "Tell what of the host agents may see."),
     "runs": Verb("runs", KEEP, "List, show, retry and cancel runs."),

@@ -23,7 +23,7 @@ from pynchy_cli.errors import EXIT_DONE, DatabaseMissing, UsageWrong
 from pynchy_cli.output import print_json, print_line, print_text, wants_json
 from pynchy_cli.supervise.again import start_again
 from pynchy_cli.tui.ending import to_the_end
-from pynchy_cli.tui.linking import Codes, link, unlink
+from pynchy_cli.tui.linking import Codes, forget, link, unlink
 
 app = typer.Typer(help="Let this home into chat networks.\n\nExample: pynchy auth whatsapp")
 
@@ -134,6 +134,7 @@ def whatsapp(
     linked = device.paired(context.home.whatsapp)
     if log_out:
         if linked is None:
+            forget(context.home.whatsapp)
             return _told({"state": "not_linked"}, ["No account is linked here."], as_json)
         to_the_end(partial(_log_out, context, linked, as_json), said)
     if linked is not None:

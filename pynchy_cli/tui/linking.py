@@ -134,3 +134,11 @@ async def unlink(database: Path) -> bool:
         was_there = await pairing.unlink(database)
         device.remove(database)
     return was_there
+
+
+def forget(database: Path) -> None:
+    """Remove what is left of an account that was logged out, if anything is, so that nothing is
+    connected for it any more. Raises AlreadyRunning."""
+    if database.exists():
+        with device.hold(database):
+            device.remove(database)

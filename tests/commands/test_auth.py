@@ -175,8 +175,10 @@ def test_whatsapp_without_the_library_tells_how_to_get_it(
     done = pynchy("auth", "whatsapp", "--json", env=without, code=100)
     assert 'pip install "pynchy[whatsapp]"' in json.loads(done.stdout)["error"]["message"]
     assert not list(home.rglob("*neonize*"))
+    (home / "data" / "neonize.db").touch()  # of an account that WhatsApp has logged out
     off = json.loads(pynchy("auth", "whatsapp", "--logout", env=without).stdout)
     assert off == {"ok": True, "state": "not_linked"}
+    assert not list(home.rglob("*neonize*"))
 
 
 def test_whatsapp_is_linked_in_a_home_with_a_number_that_can_be(

@@ -91,7 +91,7 @@ def up(environ: dict[str, str], tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "home" / "data" / "neonize.db").touch()  # of an account that was logged out
     with said.open("w") as out, subprocess.Popen(command, env=environ, stdout=out) as process:
         try:
-            until(said, "listen@whatsapp ended with code")
+            until(said, "listen@whatsapp ended with code 100")
             until(said, "route is ready")
             yield said
         finally:
@@ -176,6 +176,12 @@ def test_a_code_is_typed_and_what_was_killed_then_is_finished(
     assert "pynchy up" not in told["next"]
     assert left(home) == ["neonize.db"]
     until(up, "listen@whatsapp is started again, as somebody asked")
+    until(up, "Connected to WhatsApp")
+    whatsapp.wait_online()
+    whatsapp.until(lambda: auth().end()[1][0]["connected"])  # a row, soon after it was said
+    ended, lines, said = auth("--logout", "--json").end()
+    assert (ended, lines[0]["error"]["code"]) == (1, "already_running")
+    assert "which `pynchy up` runs" in said
 
 
 def test_ctrl_c_while_a_terminal_shows_the_code(

@@ -15,6 +15,7 @@ from pynchy_cli import log
 from pynchy_cli.channels.whatsapp import device, library
 from pynchy_cli.channels.whatsapp.device import Device
 from pynchy_cli.channels.whatsapp.noise import kept_off
+from pynchy_cli.channels.whatsapp.reach import obstacle
 from pynchy_cli.channels.whatsapp.states import CLIENT_OUTDATED, fatal
 from pynchy_cli.config import phones
 from pynchy_cli.errors import (
@@ -104,6 +105,8 @@ async def unlink(database: Path) -> bool:
 async def _talking(database: Path) -> AsyncIterator[Talk]:
     """A connection with the device of this file, or with one that is to be linked."""
     library.load()
+    if (why := await obstacle()) is not None:
+        raise NetworkAway(f"WhatsApp can't be reached: {why}. Try again later.")
     asyncio.get_running_loop().set_default_executor(library.DaemonThreads())
     device.prepare(database)
     # It imports neonize, which isn't there before it was asked for.
