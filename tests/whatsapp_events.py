@@ -53,7 +53,7 @@ def event(
     recipient_alt: str = "",
     from_me: bool = False,
     name: str = "Anna",
-    at: int = AT,
+    at: int = AT * 1000,
     category: str = "",
     device: int = 0,
 ) -> Any:

@@ -15,7 +15,8 @@ _DIGITS = re.compile(r"[1-9][0-9]{6,14}")
 _ADDRESS = re.compile(r"([^@]+)@(s\.whatsapp\.net|c\.us|lid|g\.us)", re.IGNORECASE)
 _GROUP = re.compile(r"[0-9]{16,24}|[1-9][0-9]{9,14}-1[0-9]{9}")
 """Groups' ids: of today, and those that began with the number of whoever made them."""
-_LID = re.compile(r"[1-9][0-9]{3,19}")
+_ID = re.compile(r"[1-9][0-9]{3,19}")
+"""What WhatsApp may call somebody."""
 
 
 def digits(text: str) -> str | None:
@@ -36,7 +37,9 @@ def person(name: str) -> str | None:
     if found is not None:
         user, server = found[1].partition(":")[0], found[2].lower()
         if server == "lid":
-            return f"{PREFIX}{user}@lid" if _LID.fullmatch(user) else None
+            return f"{PREFIX}{user}@lid" if _ID.fullmatch(user) else None
+        if server != "g.us" and _ID.fullmatch(user):
+            return f"{PREFIX}{user}"
         text = user if server != "g.us" else ""
     number = digits(text)
     return f"{PREFIX}{number}" if number is not None else None

@@ -117,6 +117,8 @@ def test_it_listens_to_whom_the_asking_group_listens_to(ask: Asking) -> None:
         ({"trigger": "@"}, "one word"),
         ({"name": "turned\u202e"}, "one line"),
         ({"name": "  "}, "needs a name"),
+        ({"jid": "whatsapp:4912345"}, "that chat is 'whatsapp:4912345@s.whatsapp.net'"),
+        ({"jid": "whatsapp:bob"}, "is no chat on WhatsApp"),
     ],
 )
 def test_a_group_that_can_not_be_is_refused_before_anybody_is_asked(

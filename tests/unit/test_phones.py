@@ -38,6 +38,7 @@ def test_what_is_no_phone_number(typed: str) -> None:
         ("whatsapp:+49 123 45", "whatsapp:4912345"),
         ("whatsapp:4912345@s.whatsapp.net", "whatsapp:4912345"),
         ("whatsapp:4912345:3@c.us", "whatsapp:4912345"),
+        ("whatsapp:12345@s.whatsapp.net", "whatsapp:12345"),
         ("whatsapp:88001@lid", "whatsapp:88001@lid"),
         ("whatsapp:owner", "whatsapp:owner"),
         ("slack:+49 123 45", "slack:+49 123 45"),

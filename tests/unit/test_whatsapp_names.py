@@ -58,8 +58,10 @@ def test_groups_that_change() -> None:
 
 def test_only_so_many_are_remembered() -> None:
     names = Names(most=2)
-    for one in ("a", "b", "a", "c"):
+    for one in ("a", "b", "a", "a"):
         names.learn(one, one)
+    assert [names.called(one) for one in "ab"] == ["a", "b"]
+    names.learn("c", "c")
     assert [names.called(one) for one in "abc"] == ["a", None, "c"]
 
 

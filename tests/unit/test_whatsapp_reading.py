@@ -109,6 +109,10 @@ def test_owner_in_the_chat_with_oneself(own: str) -> None:
     assert not message.is_from_me
 
 
+def test_the_account_is_the_owner_though_the_library_knows_only_its_other_address() -> None:
+    assert said(event(sender="77700@lid", chat=GROUP, sender_alt=number(OWN))).sender == "owner"
+
+
 def test_owner_speaks_to_others() -> None:
     names = Names()
     heard(event(), names=names)
@@ -354,6 +358,11 @@ def test_edit() -> None:
     for message in (said(event(edited)), said(event(wa.wrapped("editedMessage", edited)))):
         assert (message.message_type, message.content) == ("edit", "better")
         assert (message.id, message.replaces) == ("3EB0FF-edit-3EB0AA", "3EB0FF")
+
+
+def test_edit_of_what_vanishes() -> None:
+    inside = wa.wrapped("ephemeralMessage", e2e.Message(conversation="better"))
+    assert said(event(wa.protocol("MESSAGE_EDIT", "3EB0FF", inside))).content == "better"
 
 
 def test_edit_of_a_caption() -> None:

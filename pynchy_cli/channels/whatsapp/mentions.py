@@ -13,7 +13,7 @@ from pynchy_cli.channels.whatsapp.speakers import Identity
 
 MOST = 100
 """Mentions of one message that are looked at."""
-_MENTION = re.compile(r"@([0-9]{4,20})(?![0-9])")
+_MENTION = re.compile(r"@([0-9]{4,20})")
 
 
 class Mentions:

@@ -149,8 +149,8 @@ def _id(given: str | bytes) -> str:
 
 
 def _time(told: int, now: str) -> str:
-    """When it was said, as the file writes it: told in seconds or milliseconds, and of what can't
-    be, when it came."""
+    """When it was said, as the file writes it; of what can't be, when it came. The library tells
+    milliseconds, and WhatsApp itself seconds."""
     try:
         moment = datetime.fromtimestamp(told / 1000 if abs(told) > 10**11 else told, UTC)
     except (ValueError, OverflowError, OSError):

@@ -9,8 +9,9 @@ from typing import Any
 
 from agent_runner.protocol.requests import ListGroups, RefreshGroups, RegisterGroup
 from pynchy_cli.channels.meeting import Offered
+from pynchy_cli.config import phones
 from pynchy_cli.config.home import make_group
-from pynchy_cli.errors import GroupInvalid, HomeUnusable, RequestRefused
+from pynchy_cli.errors import GroupInvalid, HomeUnusable, RequestRefused, UsageWrong
 from pynchy_cli.ipc.effects import Asked, Effect, Result
 from pynchy_cli.store import chats, groups, naming
 from pynchy_cli.store.connection import Connection
@@ -56,12 +57,25 @@ def _refresh(db: Connection, asked: Asked[RefreshGroups], now: str, prepared: An
 Wanted = RegisterGroup | Offered
 
 
+def _chat(request: Wanted) -> None:
+    """Raises GroupInvalid for what is no chat, or is one that its network calls otherwise."""
+    groups.require_jid(request.jid)
+    if isinstance(request, Offered):
+        return
+    try:
+        called = phones.chat(request.jid)
+    except UsageWrong as error:
+        raise GroupInvalid(str(error)) from error
+    if called != request.jid:
+        raise GroupInvalid(f"{request.jid!r} is no chat's address; that chat is {called!r}.")
+
+
 def _check(asked: Asked[Any]) -> None:
     """Raises RequestRefused for a group that can't be."""
     request = asked.request
     try:
         groups.require_folder(request.folder)
-        groups.require_jid(request.jid)
+        _chat(request)
         groups.require_free(asked.context.store.db, request.folder, request.jid)
         _name(request)
         _word(request)
