@@ -59,6 +59,7 @@ class WhatsAppHome(Pipeline):
                 self.whatsapp.scan(said[0]["code"])
         code = child.wait()
         watch.cancel()
+        child.stdout.close()
         assert child.stderr is not None
         assert code == 0, (said, child.stderr.read())
         return dict(said[-1])
