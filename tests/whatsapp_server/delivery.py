@@ -142,7 +142,7 @@ class Delivery:
 
     def _addresses(self, sender: Contact, chat: str, address: str) -> dict[str, str]:
         if chat.endswith(f"@{GROUPS}"):
-            return _in_group(sender, chat, self._world.group(chat).by_lid)
+            return _in_group(sender, chat, address, by_lid=self._world.group(chat).by_lid)
         if sender is self._world.owner:
             return _from_owner(sender, self._world.by_jid(chat), address)
         if address == "lid":
@@ -156,11 +156,13 @@ class Delivery:
         return {"from": sender.jid, "sender_lid": sender.lid_jid}
 
 
-def _in_group(sender: Contact, chat: str, by_lid: bool) -> dict[str, str]:
-    if by_lid:
-        who = {"participant": sender.lid_jid, "participant_pn": sender.jid}
-        return {"from": chat, "addressing_mode": "lid", **who}
-    return {"from": chat, "participant": sender.jid, "participant_lid": sender.lid_jid}
+def _in_group(sender: Contact, chat: str, address: str, *, by_lid: bool) -> dict[str, str]:
+    """As the group addresses its members, unless one of them alone is to be told."""
+    if by_lid and address != "phone_only":
+        number = {"participant_pn": sender.jid} if address != "lid_only" else {}
+        return {"from": chat, "addressing_mode": "lid", "participant": sender.lid_jid, **number}
+    lid = {"participant_lid": sender.lid_jid} if address != "phone_only" else {}
+    return {"from": chat, "participant": sender.jid, **lid}
 
 
 def _from_owner(owner: Contact, other: Contact, address: str) -> dict[str, str]:
