@@ -164,8 +164,9 @@ class Go:
 
     def _acknowledge(self, name: str) -> None:
         where = f'id="{name}" to="4915550100@s.whatsapp.net" type="inactive"'
+        connection = self.dialled[-1]
         self.log("Client/Send", f"<receipt {where}/>")
-        if not self.is_cut:
+        if connection == self.dialled[-1] and not self.is_cut:
             self.acknowledged(name)
 
     def _device(self) -> events.Device:

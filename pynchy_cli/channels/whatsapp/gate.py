@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from threading import Condition
 
-IDLE = 0.5
+IDLE = 1.0
 """Seconds without any sign of a message after which it is taken for one that brings no event."""
 QUIET = 0.1
 """The same where no further frames come."""
