@@ -66,7 +66,7 @@ def test_every_kind_of_text_in_its_order(listening: WhatsAppHome, bob: str) -> N
     whatsapp.revoke(bob, plain)
     place = e2e.Message(locationMessage={"name": "Home"})
     whatsapp.say(bob, message=place.SerializeToString())
-    found = stored(listening, chat, 10, "message_type, content, sender, sender_name")
+    found = stored(listening, chat, 11, "message_type, content, sender, sender_name")
     assert found == [
         (kind, content, bob, "Bob")
         for kind, content in (
