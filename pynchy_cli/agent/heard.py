@@ -115,17 +115,22 @@ def _parent(db: Connection, settings: Settings, run: Run) -> list[str]:
     return [transcript.note(FENCE), transcript.stranger(theirs)]
 
 
-def _quoted(db: Connection, settings: Settings, message: Message) -> tuple[str, str] | None:
-    """What a message quotes, as its network tells it: whose words, and as many as are shown. Where
-    we have posted what is quoted, the words are ours, by whatever account we speak."""
+def _quoted(db: Connection, settings: Settings, message: Message) -> transcript.Quote | None:
+    """What a message quotes. Its network only tells what whoever quotes claims: what stands in the
+    file, or was posted by us, is told as it was said there."""
     try:
         quoted = json.loads(message.metadata or "null")["quoted"]
         id, whose, words = (str(quoted.get(key, "")) for key in ("id", "sender", "text"))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    if id and outbox.of_remote(db, message.chat_jid, id) is not None:
-        whose = settings.agent.name
-    return (whose, _cut(words, PARENT)) if words else None
+    is_known = False
+    if id and (number := outbox.of_remote(db, message.chat_jid, id)) is not None:
+        ours = outbound.get(db, number)
+        whose, is_known = settings.agent.name, True
+        words = words if ours is None or words in ours.content else ours.content
+    elif id and (said := messages.by_id(db, message.chat_jid, id)) is not None:
+        whose, words, is_known = said.sender_name, said.content or words, True
+    return transcript.Quote(whose, _cut(words, PARENT), is_known) if words else None
 
 
 def _cut(text: str, room: int) -> str:

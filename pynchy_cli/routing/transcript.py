@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pynchy_cli.model import SharedFile
@@ -47,12 +48,20 @@ def whole(lines: Iterable[str], thread: str = "") -> str:
     return "\n".join([begins, *lines, "</messages>"])
 
 
-def message(
-    said: Said, files: Sequence[SharedFile] = (), quoted: tuple[str, str] | None = None
-) -> str:
+@dataclass(frozen=True)
+class Quote:
+    """What a message quotes: whose words, and these. Where it `is_known` they were said so; else it
+    is all the word of whoever quotes."""
+
+    whose: str
+    words: str
+    is_known: bool = False
+
+
+def message(said: Said, files: Sequence[SharedFile] = (), quote: Quote | None = None) -> str:
     """What somebody said to the agent, with the files that came with it, and before it what is
-    `quoted` by it: whose words, and these."""
-    inner = [] if quoted is None else [_quote(*quoted)]
+    quoted by it."""
+    inner = [] if quote is None else [_quoted(quote)]
     inner += [text(said.content)] if said.content else []
     return _element("message", said, "\n".join([*inner, *(file(one) for one in files)]))
 
@@ -84,9 +93,10 @@ def file(shared: SharedFile) -> str:
     return f"<file {' '.join(filter(None, (place, known, size)))}/>"
 
 
-def _quote(whose: str, words: str) -> str:
-    sender = f' sender="{attribute(whose)}"' if whose else ""
-    return f"<quoted{sender}>{text(words)}</quoted>"
+def _quoted(quote: Quote) -> str:
+    kind = "sender" if quote.is_known else "sender_as_claimed"
+    sender = f' {kind}="{attribute(quote.whose)}"' if quote.whose else ""
+    return f"<quoted{sender}>{text(quote.words)}</quoted>"
 
 
 def _element(kind: str, said: Said, inner: str) -> str:

@@ -226,7 +226,9 @@ def test_strangers_alone_are_nothing_to_answer(told: Told) -> None:
 def test_what_is_quoted_is_told_with_whose_words_it_is(told: Told) -> None:
     quoted = {"id": "0", "sender": 'Eve "x"', "text": "a < b"}
     first = told.said("1", "@pynchy is it?", metadata=json.dumps({"jid": "1", "quoted": quoted}))
-    line = '<quoted sender="Eve &quot;x&quot;">a &lt; b</quoted>\n@pynchy is it?</message>'
+    line = (
+        '<quoted sender_as_claimed="Eve &quot;x&quot;">a &lt; b</quoted>\n@pynchy is it?</message>'
+    )
     assert line in told.to(told.run(first, first))
     nameless = {"quoted": {"sender": "", "text": "b" * 20_000}}
     last = told.said("2", "", metadata=json.dumps(nameless))

@@ -23,6 +23,7 @@ from pynchy_cli.store import chats, groups
 from tests.delivering import Delivering, delivering
 from tests.whatsapp_events import (
     ANNA,
+    ANNA_LID,
     GROUP,
     OWN,
     OWN_LID,
@@ -196,3 +197,17 @@ def test_groups_are_called_as_they_are(made: Delivering, owner: str) -> None:
 def test_unreadable_messages_harm_nobody(listening: Listening) -> None:
     listening.hearing.heard("UndecryptableMessage", neonize.UndecryptableMessage())
     assert (listening.stored(), listening.told()) == ([], [])
+
+
+def test_a_chat_that_became_a_groups_by_its_lid_stays_so(listening: Listening) -> None:
+    lid = f"{ANNA_LID}@lid"
+    with listening.made.store.atomic() as db:
+        groups.link(db, "family", f"whatsapp:{lid}", clock.now())
+    listening.hearing.heard("Message", event("one", sender=lid, id="3EB0A1"))
+    listening.hearing.heard(
+        "Message", event("two", sender=lid, sender_alt=number(ANNA), id="3EB0A2")
+    )
+    listening.hearing.heard("Message", event("three", sender=number(ANNA), id="3EB0A3"))
+    assert [(chat, text) for chat, _, text in listening.stored()] == [
+        (f"whatsapp:{lid}", text) for text in ("one", "two", "three")
+    ]

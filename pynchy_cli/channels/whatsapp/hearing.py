@@ -64,8 +64,10 @@ class Hearing:
             return
         said = found.message
         if not self._host.concerns_us(said.chat_jid, said.content):
-            self._meet(Chat(said.chat_jid, found.chat_name))
-            return
+            if (before := self._before(said.chat_jid)) is None:
+                self._meet(Chat(said.chat_jid, found.chat_name))
+                return
+            found = replace(found, message=replace(said, chat_jid=before))
         try:
             self._host.take([self._aged(found)])
         except DATABASES:
@@ -75,6 +77,16 @@ class Hearing:
             return
         if said.files:
             self._shared()
+
+    def _before(self, chat_jid: str) -> str | None:
+        """The chat with somebody, where it became a group's before his number was known: it is
+        called by his LID there, and stays so."""
+        address = addresses.written(chat_jid.partition(":")[2])
+        lid = self._names.lid_of(address.user) if address is not None else None
+        if address is None or address.is_group or lid is None:
+            return None
+        before = addresses.chat_of(addresses.Address(lid, addresses.LIDS))
+        return before if self._host.concerns_us(before, "") else None
 
     def _ignored(self, message: Ignored) -> None:
         """A message that came again, and can't be read any more."""

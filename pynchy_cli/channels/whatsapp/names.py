@@ -30,6 +30,7 @@ class Names:
         self._most = most
         self._names: dict[str, str] = {}
         self._numbers: dict[str, str] = {}
+        self._lids: dict[str, str] = {}
 
     def called(self, id: str) -> str | None:
         """The name of a person or a group, where it is known."""
@@ -50,6 +51,11 @@ class Names:
     def same(self, lid: str, number: str) -> None:
         """They are one person's."""
         self._keep(self._numbers, lid, number)
+        self._keep(self._lids, number, lid)
+
+    def lid_of(self, number: str) -> str | None:
+        """The LID of a phone number, both as digits, where somebody has told of both."""
+        return self._lids.get(number)
 
     def joined(self, info: GroupInfo) -> Chat | None:
         """A group that we are in; None where it is none."""
