@@ -2,7 +2,8 @@
 fails in every way it knows and every stage is killed at random. What was said is answered once, in
 its order, but where nobody can know whether the answer got there: that answer is held, never sent
 again, and told. What the stage had read when it was killed comes once more, later than what was
-said after it, or its chat is told that it is lost. What was drawn is printed: PYNCHY_CHAOS_SEED draws the same again."""
+said after it, or its chat is told that it is lost. What was drawn is printed: PYNCHY_CHAOS_SEED
+draws the same again."""
 
 from __future__ import annotations
 
@@ -277,9 +278,8 @@ def live(home: WhatsAppHome, messages: int, wrongs: int, *, patience: bool = Fal
         print("runs:", home.rows("SELECT state, count(*) FROM runs GROUP BY state"))
         print("deliveries:", home.rows(DELIVERIES))
         print(f"faults: {dict(day.faults)}")
-        print(
-            f"late: {len(day.late())}, lost and told: {len(day.lost())}, held and told: {len(home.rows(HELD))}"
-        )
+        print(f"late: {len(day.late())}, lost and told: {len(day.lost())}")
+        print(f"held and told: {len(home.rows(HELD))}")
 
 
 @pytest.fixture
