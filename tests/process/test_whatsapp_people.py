@@ -200,7 +200,7 @@ def test_whatever_a_friend_says_is_heard_and_quoted_to_the_agent(
         quoted_from=OWNER,
     )
     told = said(whatsapp, WITH_BOB, "what did you mean?")["text"]
-    assert "<quoted>@pynchy said so</quoted>" in told
+    assert ('<quoted sender="pynchy">' in told, "said so" in told) == (True, False), told
 
 
 def test_files_are_fetched_and_named_to_the_agent(
