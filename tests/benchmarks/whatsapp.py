@@ -1,4 +1,4 @@
-"""From WhatsApp's message to its row and its receipt, from a reply's row to the server, a burst, and
+"""From WhatsApp's message to its row and its receipt, from a reply to the server, a burst, and
 the memory that it takes. Times are of one clock: the server is a process on this machine."""
 
 from __future__ import annotations
