@@ -15,6 +15,7 @@ from tests.benchmarks import (
     schedule,
     slack,
     starting,
+    whatsapp,
 )
 
 ALL = {
@@ -25,6 +26,7 @@ ALL = {
     "requests": requests,
     "schedule": schedule,
     "slack": slack,
+    "whatsapp": whatsapp,
     "claude": claude,
     "containers": containers,
     "idle": idle,
