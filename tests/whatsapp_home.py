@@ -15,12 +15,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import KEPT, NO_ENGINE
 from tests.process.test_run_agent import Pipeline
 from tests.whatsapp_server import OWNER, Control, WhatsAppProcess
 
 SELF = f"whatsapp:{OWNER}@s.whatsapp.net"
 """The chat with oneself."""
 KEPT = ("PATH", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CI")
+
+
+def linked(root: Path, whatsapp: WhatsAppProcess, **env: str) -> WhatsAppHome:
+    """A home for more than one test, linked; the chat with oneself is the admin group's."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    made = WhatsAppHome(root, {**kept, "HOME": str(root), "DOCKER_HOST": NO_ENGINE}, whatsapp)
+    made.environ |= env
+    made.link()
+    made.run("groups", "link", "main", SELF)
+    return made
 
 
 class WhatsAppHome(Pipeline):

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import KEPT, NO_ENGINE
 from tests.planted import plant
 from tests.process.test_run_agent import wait_for
-from tests.whatsapp_home import SELF, WhatsAppHome
+from tests.whatsapp_home import SELF, WhatsAppHome, linked
 from tests.whatsapp_server import OWNER, WhatsAppProcess
 from tests.whatsapp_server.protos import e2e
 
@@ -62,16 +61,13 @@ def home(
 ) -> Iterator[WhatsAppHome]:
     """The chat with oneself is the admin group's; Bob may speak, alone and in the family."""
     root = tmp_path_factory.mktemp("home")
-    environ = {name: os.environ[name] for name in KEPT if name in os.environ}
-    environ |= {"HOME": str(root), "DOCKER_HOST": NO_ENGINE}
-    environ["PYTHONPATH"] = str(plant(root / "planted"))
-    made = WhatsAppHome(root, environ, whatsapp)
-    made.environ |= {
-        "PYNCHY_QUEUE__MAX_RETRIES": "0",
-        "PYNCHY_CHANNELS__WHATSAPP__MAIN__MAX_FILE": "100000",
-    }
-    made.link()
-    made.run("groups", "link", "main", SELF)
+    made = linked(
+        root,
+        whatsapp,
+        PYNCHY_QUEUE__MAX_RETRIES="0",
+        PYNCHY_CHANNELS__WHATSAPP__MAIN__MAX_FILE="100000",
+    )
+    made.environ["PYTHONPATH"] += f"{os.pathsep}{plant(root / 'planted')}"
     bob = ("--allow", "owner", "--allow", f"whatsapp:{BOB}")
     made.run("groups", "add", f"whatsapp:{WITH_BOB}", "--folder", "bob", *bob, "--trigger=always")
     made.run("groups", "add", f"whatsapp:{family}", "--folder", "family", *bob)
@@ -137,6 +133,10 @@ def test_the_owner_talks_to_the_assistant_alone(
     assert stored(home, first)["sender"] == "owner"
     whatsapp.own("by the other address", address="lid")
     said(whatsapp, MINE, "heard by the other address")
+    linked = whatsapp.linked()
+    assert linked
+    whatsapp.own(answer["text"], id=answer["id"], device=linked["device"])
+    whatsapp.wait_received()
     last = whatsapp.own("still there?")
     said(whatsapp, MINE, "heard still there?")
     assert stored(home, last)["chat_jid"] == SELF
