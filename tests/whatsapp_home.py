@@ -15,23 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import KEPT, NO_ENGINE
 from tests.process.test_run_agent import Pipeline
 from tests.whatsapp_server import OWNER, Control, WhatsAppProcess
 
 SELF = f"whatsapp:{OWNER}@s.whatsapp.net"
 """The chat with oneself."""
 KEPT = ("PATH", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CI")
-
-
-def linked(root: Path, whatsapp: WhatsAppProcess, **env: str) -> WhatsAppHome:
-    """A home for more than one test, linked; the chat with oneself is the admin group's."""
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    made = WhatsAppHome(root, {**kept, "HOME": str(root), "DOCKER_HOST": NO_ENGINE}, whatsapp)
-    made.environ |= env
-    made.link()
-    made.run("groups", "link", "main", SELF)
-    return made
 
 
 class WhatsAppHome(Pipeline):
@@ -67,11 +56,12 @@ class WhatsAppHome(Pipeline):
         assert child.stdout is not None
         watch = threading.Timer(90, child.kill)
         watch.start()
-        said = []
+        said: list[dict[str, Any]] = []
         for line in child.stdout:
+            is_first = not any("code" in one for one in said)
             said.append(json.loads(line))
-            if len(said) == 1:
-                self.whatsapp.scan(said[0]["code"])
+            if is_first and "code" in said[-1]:
+                self.whatsapp.scan(said[-1]["code"])
         code = child.wait()
         child.stdout.close()
         watch.cancel()

@@ -15,7 +15,7 @@ import pytest
 from pynchy_cli.errors import EXIT_BROKEN
 from tests.process.test_run_agent import wait_for
 from tests.process.test_up import Up
-from tests.whatsapp_home import WhatsAppHome, linked
+from tests.whatsapp_home import SELF, WhatsAppHome, linked
 from tests.whatsapp_server import OWNER, WhatsAppProcess
 
 LISTEN = "listen@whatsapp"
@@ -23,18 +23,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def whatsapp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WhatsAppProcess]:
-    with WhatsAppProcess(tmp_path_factory.mktemp("whatsapp")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def home(
-    tmp_path_factory: pytest.TempPathFactory, whatsapp: WhatsAppProcess
-) -> Iterator[WhatsAppHome]:
-    made = linked(tmp_path_factory.mktemp("home"), whatsapp, PYNCHY_LOG__LEVEL="info")
-    yield made
-    made.close()
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WhatsAppHome]:
+    """The chat with oneself is the admin group's."""
+    with linked(tmp_path_factory.mktemp("states")) as made:
+        made.environ["PYNCHY_LOG__LEVEL"] = "info"
+        made.run("groups", "link", "main", SELF)
+        yield made
 
 
 @pytest.fixture
@@ -68,9 +62,8 @@ def refuse(server: WhatsAppProcess, reason: int, **more: int) -> None:
     server.drop()
 
 
-def test_it_ends_with_words_and_auth_has_it_started_again(
-    whatsapp: WhatsAppProcess, home: WhatsAppHome, up: Up
-) -> None:
+def test_it_ends_with_words_and_auth_has_it_started_again(home: WhatsAppHome, up: Up) -> None:
+    whatsapp = home.whatsapp
     up.until("Connected to WhatsApp")
     for times, (says, fault) in enumerate(FAULTS.items(), 1):
         fault(whatsapp)
