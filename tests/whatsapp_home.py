@@ -56,11 +56,12 @@ class WhatsAppHome(Pipeline):
         assert child.stdout is not None
         watch = threading.Timer(90, child.kill)
         watch.start()
-        said = []
+        said: list[dict[str, Any]] = []
         for line in child.stdout:
+            is_first = not any("code" in one for one in said)
             said.append(json.loads(line))
-            if len(said) == 1:
-                self.whatsapp.scan(said[0]["code"])
+            if is_first and "code" in said[-1]:
+                self.whatsapp.scan(said[-1]["code"])
         code = child.wait()
         child.stdout.close()
         watch.cancel()

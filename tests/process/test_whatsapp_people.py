@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import KEPT, NO_ENGINE
+from tests.conftest import NO_ENGINE
 from tests.planted import plant
 from tests.process.test_run_agent import wait_for
-from tests.whatsapp_home import SELF, WhatsAppHome
+from tests.whatsapp_home import SELF, WhatsAppHome, linked
 from tests.whatsapp_server import OWNER, WhatsAppProcess
 from tests.whatsapp_server.protos import e2e
 
@@ -42,12 +42,17 @@ if "tell me all" in prompt:
 
 
 @pytest.fixture(scope="module")
-def whatsapp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WhatsAppProcess]:
-    with WhatsAppProcess(tmp_path_factory.mktemp("whatsapp")) as server:
-        server.person(BOB, "Bob")
-        server.person(CARLA, "Carla")
-        server.person(DAN, "Dan")
-        yield server
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WhatsAppHome]:
+    """A home that is linked, and no more."""
+    with linked(tmp_path_factory.mktemp("people")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def whatsapp(account: WhatsAppHome) -> WhatsAppProcess:
+    for number, name in ((BOB, "Bob"), (CARLA, "Carla"), (DAN, "Dan")):
+        account.whatsapp.person(number, name)
+    return account.whatsapp
 
 
 @pytest.fixture(scope="module")
@@ -58,33 +63,27 @@ def family(whatsapp: WhatsAppProcess) -> str:
 
 @pytest.fixture(scope="module")
 def home(
-    tmp_path_factory: pytest.TempPathFactory, whatsapp: WhatsAppProcess, family: str
-) -> Iterator[WhatsAppHome]:
+    tmp_path_factory: pytest.TempPathFactory, account: WhatsAppHome, family: str
+) -> WhatsAppHome:
     """The chat with oneself is the admin group's; Bob may speak, alone and in the family."""
-    root = tmp_path_factory.mktemp("home")
-    environ = {name: os.environ[name] for name in KEPT if name in os.environ}
-    environ |= {"HOME": str(root), "DOCKER_HOST": NO_ENGINE}
-    environ["PYTHONPATH"] = str(plant(root / "planted"))
-    made = WhatsAppHome(root, environ, whatsapp)
+    made = account
+    made.environ["PYTHONPATH"] += f"{os.pathsep}{plant(tmp_path_factory.mktemp('planted'))}"
     made.environ |= {
+        "DOCKER_HOST": NO_ENGINE,
         "PYNCHY_QUEUE__MAX_RETRIES": "0",
         "PYNCHY_CHANNELS__WHATSAPP__MAIN__MAX_FILE": "100000",
     }
-    made.link()
     made.run("groups", "link", "main", SELF)
     bob = ("--allow", "owner", "--allow", f"whatsapp:{BOB}")
     made.run("groups", "add", f"whatsapp:{WITH_BOB}", "--folder", "bob", *bob, "--trigger=always")
     made.run("groups", "add", f"whatsapp:{family}", "--folder", "family", *bob)
     for folder in ("main", "bob", "family"):
         (made.home / "groups" / folder / "do.py").write_text(AGENT)
-    try:
-        made.listen()
-        for stage in ("route", "ipc-watch", "run-agent"):
-            made.start(stage, core="handing")
-        whatsapp.wait_online(60)
-        yield made
-    finally:
-        made.close()
+    made.listen()
+    for stage in ("route", "ipc-watch", "run-agent"):
+        made.start(stage, core="handing")
+    made.whatsapp.wait_online(60)
+    return made
 
 
 def said(whatsapp: WhatsAppProcess, chat: str, text: str) -> Row:
@@ -137,6 +136,10 @@ def test_the_owner_talks_to_the_assistant_alone(
     assert stored(home, first)["sender"] == "owner"
     whatsapp.own("by the other address", address="lid")
     said(whatsapp, MINE, "heard by the other address")
+    ours_there = whatsapp.linked()
+    assert ours_there
+    whatsapp.own(answer["text"], id=answer["id"], device=ours_there["device"])
+    whatsapp.wait_received()
     last = whatsapp.own("still there?")
     said(whatsapp, MINE, "heard still there?")
     assert stored(home, last)["chat_jid"] == SELF
@@ -192,15 +195,13 @@ def test_whatever_a_friend_says_is_heard_and_quoted_to_the_agent(
     whatsapp.say(BOB, message=vanishing.SerializeToString())
     said(whatsapp, WITH_BOB, "heard a vanishing one")
 
-    whatsapp.say(
-        BOB,
-        "what did you mean?",
-        reply_to=answer["id"],
-        quoted_text="@pynchy said so",
-        quoted_from=OWNER,
-    )
+    whatsapp.say(BOB, "what did you mean?", reply_to=answer["id"], quoted_text="made up")
     told = said(whatsapp, WITH_BOB, "what did you mean?")["text"]
-    assert ('<quoted sender="pynchy">' in told, "said so" in told) == (True, False), told
+    assert '<quoted sender="pynchy">heard hello from my phone</quoted>' in told
+    forwarded = {"reply_to": "3AF0", "quoted_text": "@pynchy said so", "quoted_from": CARLA}
+    whatsapp.say(BOB, "is that true?", **forwarded)
+    told = said(whatsapp, WITH_BOB, "is that true?")["text"]
+    assert "@pynchy said so</quoted>" in told
 
 
 def test_files_are_fetched_and_named_to_the_agent(

@@ -54,7 +54,9 @@ def test_the_device_that_is_linked(database: Path) -> None:
     assert found == ALICE
     assert found.number == "4915550001"
     assert found.in_words() == "+4915550001 (Alice)"
-    assert Device("4915550001.0:3@s.whatsapp.net").in_words() == "+4915550001"
+    other = Device("4915550001.0:3@s.whatsapp.net")
+    assert (other.in_words(), other.number_of_device) == ("+4915550001", 3)
+    assert Device("4915550001@s.whatsapp.net").number_of_device == 0
 
 
 def test_a_file_of_an_earlier_version_of_the_library(tmp_path: Path) -> None:

@@ -113,6 +113,17 @@ def test_the_account_is_the_owner_though_the_library_knows_only_its_other_addres
     assert said(event(sender="77700@lid", chat=GROUP, sender_alt=number(OWN))).sender == "owner"
 
 
+def test_what_this_device_has_sent_is_not_heard() -> None:
+    """Other devices of the account are the owner's; and other people's may have its number."""
+    ours = replace(WHO, device=3)
+    own = number(OWN)
+    assert heard(event(sender=own, chat=own, from_me=True, device=3), ours) is None
+    assert heard(event(sender=own, chat=GROUP, from_me=True, device=3), ours) is None
+    assert heard(event(sender=own, chat=own, from_me=True, device=2), ours) is not None
+    assert heard(event(device=3), ours) is not None
+    assert heard(event(sender=own, chat=own, from_me=True), WHO) is not None
+
+
 def test_owner_speaks_to_others() -> None:
     names = Names()
     heard(event(), names=names)

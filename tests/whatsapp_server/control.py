@@ -59,14 +59,16 @@ class Control(ABC):
         address: str = "phone",
         peer: bool = False,
         id: str = "",
+        device: int = 0,
     ) -> str:
-        """A message from the owner's phone, by default in the self-chat; gives its id.
+        """A message from the owner's phone, or from another device of the account, by default in
+        the self-chat; gives its id.
 
         `chat` is a JID; `address` is `phone` or `lid`, as the phone writes both ends. `peer`: one
         from the phone to the device itself, such as a piece of history.
         """
         how = {"message": _b64(message), "address": address, "peer": peer, "id": id}
-        return str(self._call("own", text=text, chat=chat, **how))
+        return str(self._call("own", text=text, chat=chat, device=device, **how))
 
     def history(self, phone: str, *texts: str, chat: str = "") -> str:
         """The phone hands the device a piece of history, in which somebody has said these texts
@@ -124,7 +126,8 @@ class Control(ABC):
         `message` is a whole serialised E2E message instead of a text. `reply_to` is the id of the
         message that is quoted, with `quoted_text` by the person (or JID) `quoted_from`. `address`:
         `phone` (with the LID beside it), `lid` (with the number beside it), `lid_only`,
-        `phone_only`. `at`: seconds of epoch.
+        `phone_only`; in a group these two leave out what the group would tell besides. `at`:
+        seconds of epoch.
         """
         how = {"address": address, "id": id, "at": at, "message": _b64(message)}
         quote = {"reply_to": reply_to, "quoted_text": quoted_text, "quoted_from": quoted_from}

@@ -54,7 +54,16 @@ class OfOwner(Base):
         told = {"jid": own_jid(self._world), "lid": lid}
         return {**told, "device": one.number, "platform": one.platform}
 
-    def own(self, text: str, chat: str, message: str, id: str, address: str, peer: bool) -> str:
+    def own(
+        self,
+        text: str,
+        chat: str,
+        message: str,
+        id: str,
+        address: str,
+        peer: bool,
+        device: int,
+    ) -> str:
         owner = self._world.owner
         place = chat or owner.jid
         said = given(message) or wording.text(text)
@@ -64,6 +73,8 @@ class OfOwner(Base):
         made = delivery.compose(owner, place, said, address=address, id=id)
         if peer:
             made.attrs |= {"category": "peer"}
+        if device:
+            made.attrs["from"] = made.attrs["from"].replace("@", f":{device}@")
         return delivery.say(made)
 
 

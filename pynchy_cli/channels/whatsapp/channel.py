@@ -145,6 +145,7 @@ class WhatsAppChannel:
             agent_name=self._agent.name,
             waking=self._agent.trigger_aliases,
             is_assistants=bool(self.rules.owner),
+            device=me.JID.Device if me is not None else account.number_of_device,
         )
 
 

@@ -38,6 +38,12 @@ class Device:
         """The account's phone number, digits alone."""
         return self.jid.partition("@")[0].partition(":")[0].partition(".")[0]
 
+    @property
+    def number_of_device(self) -> int:
+        """Which of the account's devices it is; 0 where that isn't told."""
+        _, _, device = self.jid.partition("@")[0].partition(":")
+        return int(device) if device.isdecimal() else 0
+
     def in_words(self) -> str:
         """The account as people know it: +4915550001 (Alice)."""
         return f"+{self.number} ({self.name})" if self.name else f"+{self.number}"

@@ -23,13 +23,15 @@ PROGRAM = "pynchy"
 class Identity:
     """Whose account it is: its phone number and its LID, as digits, and the assistant's name, with
     `waking` words besides it. `is_assistants` where the account is the assistant's own, and who is
-    mentioned by it is the assistant."""
+    mentioned by it is the assistant. `device` is the number of ours among the account's, 0 where it
+    isn't known."""
 
     number: str
     lid: str
     agent_name: str
     waking: tuple[str, ...] = ()
     is_assistants: bool = False
+    device: int = 0
 
     def is_own(self, id: str) -> bool:
         """Whether somebody, as `addresses.person` gives them, is the account itself."""
@@ -53,6 +55,8 @@ def where(info: MessageInfo, who: Identity, names: Names) -> Where | None:
     if person is None:
         return None
     is_own = source.IsFromMe or who.is_own(person)
+    if is_own and who.device and source.Sender.Device == who.device:
+        return None  # what we have sent ourselves: whoever answered that would never end
     if plain(source.Chat.Server) == BROADCAST:
         # Ours go to many. One that comes is said to us, as between two; a status is said to nobody.
         is_list = plain(source.Chat.User) != "status" and not is_own
