@@ -29,6 +29,7 @@ from pynchy_cli.channels.whatsapp.presence import Presence
 from pynchy_cli.channels.whatsapp.reading import Identity
 from pynchy_cli.channels.whatsapp.sending import Sending
 from pynchy_cli.channels.whatsapp.uploading import Uploads
+from pynchy_cli.config import phones
 from pynchy_cli.config.channels import whatsapp_rules
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.model import Chat
@@ -145,6 +146,8 @@ class WhatsAppChannel:
             agent_name=self._agent.name,
             waking=self._agent.trigger_aliases,
             is_assistants=bool(self.rules.owner),
+            called=account.name,
+            owner=phones.digits(self.rules.owner) or "",
         )
 
 
