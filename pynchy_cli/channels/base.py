@@ -193,9 +193,10 @@ class Host(Protocol):
         """Whether a text belongs into the file: what is said in chats of groups, and elsewhere
         what calls the assistant. For networks on which we see more than what is meant for us."""
 
-    def lost(self, chat_jid: str, id: str) -> bool:
+    def lost(self, chat_jid: str, id: str, sender: str) -> bool:
         """A message with this id was said in a chat, and can't be had any more: whether people are
-        told so there. They aren't where it is stored after all, or the chat isn't a group's."""
+        told so there. They aren't where it is stored after all, the sender may not speak there, or
+        they were told so often lately."""
 
     def chats(self) -> list[Known]:
         """The chats of this channel that belong to a group."""

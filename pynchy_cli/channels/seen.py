@@ -15,6 +15,8 @@ _HIDDEN = re.compile(
     r"[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2065\u206a-\u206f"
     r"\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
 )
+_ALIKE = str.maketrans("аɑαсϲԁеһіıιϳјӏоοрρѕսνхуԝո", "aaaccdehiiijjlooppsuvxywn")
+"""Letters of other alphabets that look like one of ours."""
 
 
 def line(text: str) -> str:
@@ -39,4 +41,4 @@ def passes_for(name: str, taken: Iterable[str]) -> bool:
 def _letters(name: str) -> str:
     """What of a name one sees."""
     folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(one for one in folded if one.isalnum())
+    return "".join(one for one in folded.translate(_ALIKE) if one.isalnum())

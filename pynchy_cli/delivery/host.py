@@ -14,6 +14,7 @@ from pynchy_cli.context import Context
 from pynchy_cli.errors import PynchyError
 from pynchy_cli.model import Chat, Message, SharedFile, thread_id
 from pynchy_cli.routing import triggers
+from pynchy_cli.security.senders import People
 from pynchy_cli.store import chats, cursors, groups, messages, outbound, processes
 from pynchy_cli.store.connection import Connection
 
@@ -21,6 +22,9 @@ MISSED = (
     "⏰ I was away. {count} said here meanwhile {is_are} too old to be answered by now; say again "
     "what still matters."
 )
+HOUR = 3600.0
+LOST_AN_HOUR = 10
+"""So often a chat is told in an hour that something was lost."""
 LOST = "⏰ I was interrupted while something said here came in, and can't read it; say it again."
 
 
@@ -76,13 +80,18 @@ class StageHost:
             return True
         return triggers.decide(text, self._waking, "mention", is_admin=False).triggered
 
-    def lost(self, chat_jid: str, id: str) -> bool:
-        """A message can't be had any more: whether its chat is told."""
-        now = clock.now()
+    def lost(self, chat_jid: str, id: str, sender: str) -> bool:
+        """A message can't be had any more: whether its chat is told. Anybody can send what looks
+        like that."""
+        now, kind = clock.now(), self.name.partition(".")[0]
+        people, said = People.of(self.context.settings), f"lost:{chat_jid}:"
         with self.context.store.atomic() as db:
-            if groups.by_chat(db, chat_jid) is None or messages.is_about(db, chat_jid, id):
+            if people.verdict(groups.by_chat(db, chat_jid), kind, sender) != "allowed":
                 return False
-            key = f"lost:{chat_jid}:{id}"
+            lately = outbound.said_since(db, said, clock.after(now, -HOUR))
+            if lately >= LOST_AN_HOUR or messages.is_about(db, chat_jid, id):
+                return False
+            key = f"{said}{id}"
             outbound.say(db, key=key, chat_jid=chat_jid, content=LOST, source="host", now=now)
         return True
 

@@ -58,6 +58,16 @@ def say(
     return int(row[0])
 
 
+def said_since(db: Connection, keys: str, since: str) -> int:
+    """How many replies there are since a moment whose keys begin with `keys`, a text that ends with
+    a colon."""
+    row = db.execute(
+        "SELECT count(*) FROM outbound_ledger WHERE key >= ?1 AND key < ?2 AND created_at >= ?3",
+        (keys, f"{keys[:-1]};", since),
+    ).fetchone()
+    return int(row[0])
+
+
 def grow(
     db: Connection,
     *,

@@ -35,6 +35,7 @@ class Codes:
         self._png = png
         self._screen = None if as_json else Screen()
         self._shown: tuple[str, str, str] | None = None
+        self._is_drawn = False
 
     def logged_out(self) -> None:
         """Say that what had been linked here is no longer."""
@@ -47,6 +48,7 @@ class Codes:
         """Show a code that a phone reads, which is good for so many seconds."""
         if self._png is not None:
             write_png(code, self._png)
+            self._is_drawn = True
         if self._screen is None:
             png = {} if self._png is None else {"png": str(self._png)}
             print_line({"state": "code", "kind": "qr", "code": code, "seconds": seconds, **png})
@@ -84,7 +86,8 @@ class Codes:
         if self._screen is not None and self._shown is not None:
             self._screen.clear()
         self._shown = None
-        if self._png is not None:
+        if self._png is not None and self._is_drawn:
+            self._is_drawn = False
             try:
                 self._png.unlink(missing_ok=True)
             except OSError as error:

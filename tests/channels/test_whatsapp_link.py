@@ -21,6 +21,7 @@ import pytest
 from pynchy_cli.channels.base import Away
 from pynchy_cli.channels.whatsapp import keys, noise, reach
 from pynchy_cli.channels.whatsapp import link as links
+from pynchy_cli.channels.whatsapp.asked import Asked
 from pynchy_cli.channels.whatsapp.ear import Ignored
 from pynchy_cli.channels.whatsapp.gate import Gate
 from pynchy_cli.channels.whatsapp.link import Link
@@ -332,6 +333,59 @@ def test_what_is_ignored_is_asked_for_again_once_unless_it_was_stored(
         assert len(go.dialled) == 2
 
     asyncio.run(scenario())
+
+
+def test_nobody_has_the_connection_be_made_anew_without_end() -> None:
+    asked = Asked()
+    assert [asked.may("A", 0.0, is_first=True), asked.may("A", 0.0, is_first=True)] == [True, False]
+    assert all(asked.may(f"B{one}", 1.0, is_first=False) for one in range(2000))
+    assert sum(asked.may(f"C{one}", 2.0, is_first=True) for one in range(100)) == 9
+    assert asked.may("D", 3600.0, is_first=True)
+    assert not asked.may("E", 3600.0, is_first=True)
+
+
+def test_what_may_not_be_asked_for_again_is_told_of_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pynchy_cli.channels.whatsapp import asked
+
+    monkeypatch.setattr(asked, "OFTEN", 0)
+
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        link = linked(tmp_path, go, book)
+        async with held(link, go):
+            said = "Ignoring message A from 1@s.whatsapp.net: old counter"
+            await asyncio.to_thread(go.log, "Client", said, "WARN")
+            go.acknowledge("A")
+            await until(lambda: go.receipts == ["A"])
+            assert [kind for kind, _ in book.heard_] == ["Ignored"]
+            assert link.client is not None
+        assert len(go.dialled) == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("id", ["A from 9@s.whatsapp.net: ", "A from 9@lid in 8@g.us: x\n"])
+def test_an_id_that_reads_like_a_line_of_the_log(id: str) -> None:
+    gate = Gate()
+    said = f"Ignoring message {id} from 5@s.whatsapp.net in 7@g.us: old counter"
+    assert gate.ignored(said) == (id, "5@s.whatsapp.net", "7@g.us")
+
+
+def test_a_name_that_reads_like_an_attribute() -> None:
+    gate = Gate(idle=1e6, longest=1e6)
+    name = 'x" id="B" class="message'
+    gate.frame(True, f'<message from="1@lid" id="A" notify="{name}" t="1"><enc/></message>')
+    gate.began()
+    gate.ended("A")
+    following = '<message from="1@lid" id="C" t="1"/>'
+    waiting = Thread(target=gate.frame, args=(True, following), daemon=True)
+    waiting.start()
+    waiting.join(PATIENCE)
+    is_held = waiting.is_alive()
+    gate.open()
+    assert not is_held
 
 
 def test_what_is_being_sent_comes_to_its_end_before_something_is_asked_for_again(

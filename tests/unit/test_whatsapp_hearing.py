@@ -33,6 +33,7 @@ from tests.whatsapp_events import (
     neonize,
     number,
     protocol,
+    text,
 )
 
 HOME = f"whatsapp:{GROUP}"
@@ -142,6 +143,13 @@ def test_who_calls_the_assistant_anywhere_is_heard(listening: Listening) -> None
     assert f"whatsapp:{number(ANNA)}" in content
 
 
+def test_of_who_calls_from_a_chat_of_nobodys_no_others_words_are_kept(listening: Listening) -> None:
+    for chat, kept in ((number(ANNA), 0), (GROUP, 1)):
+        quoting = text("@pynchy look", stanzaID="A", quotedMessage={"conversation": "marzipan"})
+        listening.hearing.heard("Message", said(quoting, chat=chat))
+        assert "\n".join(listening.made.store.db.iterdump()).count("marzipan") == kept
+
+
 def test_what_cannot_be_stored_yet_is_not_lost(listening: Listening) -> None:
     listening.host.busy = True
     with pytest.raises(DatabaseBusy):
@@ -163,6 +171,17 @@ def test_a_message_that_cannot_be_read_again_is_told_of_once(listening: Listenin
     for _ in range(2):
         listening.hearing.heard("Ignored", lost)
     assert listening.told() == [(HOME, LOST)]
+
+
+@pytest.mark.parametrize(("sender", "told"), [(ANNA, 10), (OWN, 10), ("4977777", 0)])
+def test_nobody_has_a_chat_be_told_of_losses_without_end(
+    listening: Listening, sender: str, told: int
+) -> None:
+    for one in range(30):
+        listening.hearing.heard(
+            "Ignored", Ignored(f"3EB0{one}", f"{sender}:3@s.whatsapp.net", GROUP)
+        )
+    assert len(listening.told()) == told
 
 
 @pytest.mark.parametrize("why", ["stored", "edit", "nobody's", "odd"])

@@ -29,6 +29,7 @@ from pynchy_cli.channels.whatsapp.presence import Presence
 from pynchy_cli.channels.whatsapp.reading import Identity
 from pynchy_cli.channels.whatsapp.sending import Sending
 from pynchy_cli.channels.whatsapp.uploading import Uploads
+from pynchy_cli.config import phones
 from pynchy_cli.config.channels import whatsapp_rules
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.model import Chat
@@ -146,6 +147,8 @@ class WhatsAppChannel:
             waking=self._agent.trigger_aliases,
             is_assistants=bool(self.rules.owner),
             device=me.JID.Device if me is not None else account.number_of_device,
+            called=account.name,
+            owner=phones.digits(self.rules.owner) or "",
         )
 
 

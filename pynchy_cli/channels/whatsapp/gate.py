@@ -30,7 +30,8 @@ REMEMBERED = 1000
 HELD = frozenset({"", "inactive", "sender", "peer_msg", "hist_sync"})
 """The types of receipts by which WhatsApp forgets a message; others are about reading and such."""
 _ATTRIBUTE = re.compile(r'([a-z_]+)="([^"]*)"')
-_IGNORED = re.compile(r"Ignoring message (\S+) from (\S+)(?: in (\S+))?: ")
+# Whoever says it chooses the id: what the library says of it stands behind.
+_IGNORED = re.compile(r"Ignoring message (.+) from (\S+)(?: in (\S+))?: ", re.DOTALL)
 
 
 class Gate:
@@ -53,7 +54,9 @@ class Gate:
         """A frame, as whatsmeow writes it down, came or is about to leave. Waits where it must."""
         if not text.startswith(("<message ", "<receipt ", "<ack ")):
             return
-        head = dict(_ATTRIBUTE.findall(text[: text.index(">") + 1] if ">" in text else text))
+        # In the order of their names, as people wrote them: the first `id` is before any `notify`,
+        # and what somebody is called may look like a further one.
+        head = dict(reversed(_ATTRIBUTE.findall(text.partition(">")[0])))
         if came and text.startswith("<message "):
             self._message(head.get("id", ""))
         elif came and head.get("class") == "message":

@@ -3,6 +3,7 @@ chats that are nobody's business but their people's only the names are noted."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,8 @@ from pynchy_cli.channels.whatsapp.names import Names
 from pynchy_cli.channels.whatsapp.reading import Identity
 from pynchy_cli.config.settings import WhatsAppRules
 from pynchy_cli.errors import DATABASES, PynchyError
-from pynchy_cli.model import Chat
+from pynchy_cli.model import Chat, NewMessage
+from pynchy_cli.security.senders import OWNER
 
 
 class Hearing:
@@ -63,11 +65,13 @@ class Hearing:
         if found is None:
             return
         said = found.message
-        if not self._host.concerns_us(said.chat_jid, said.content):
-            if (before := self._before(said.chat_jid)) is None:
-                self._meet(Chat(said.chat_jid, found.chat_name))
-                return
-            found = replace(found, message=replace(said, chat_jid=before))
+        if (chat := self._chat_of_a_group(said.chat_jid)) is not None:
+            found = replace(found, message=replace(said, chat_jid=chat))
+        elif self._host.concerns_us(said.chat_jid, said.content):
+            found = replace(found, message=_alone(said))
+        else:
+            self._meet(Chat(said.chat_jid, found.chat_name))
+            return
         try:
             self._host.take([self._aged(found)])
         except DATABASES:
@@ -78,9 +82,11 @@ class Hearing:
         if said.files:
             self._shared()
 
-    def _before(self, chat_jid: str) -> str | None:
-        """The chat with somebody, where it became a group's before his number was known: it is
-        called by his LID there, and stays so."""
+    def _chat_of_a_group(self, chat_jid: str) -> str | None:
+        """A chat as its group calls it; None where no group lives there. With somebody whose number
+        wasn't known when it became a group's, it is called by his LID, and stays so."""
+        if self._host.concerns_us(chat_jid, ""):
+            return chat_jid
         address = addresses.written(chat_jid.partition(":")[2])
         lid = self._names.lid_of(address.user) if address is not None else None
         if address is None or address.is_group or lid is None:
@@ -91,14 +97,16 @@ class Hearing:
     def _ignored(self, message: Ignored) -> None:
         """A message that came again, and can't be read any more."""
         address = addresses.written(message.chat)
-        if address is None:
+        sender = addresses.person(addresses.written(message.sender), None, self._names)
+        if address is None or sender is None:
             return
         if not address.is_group:
             person = addresses.person(address, None, self._names)
             address = addresses.of_person(person or "")
-        chat = addresses.chat_of(address)
-        if self._host.lost(chat, message.id):
-            self._log.error("a message is lost", id=message.id, chat=chat)
+        chat, id = self._chat_of_a_group(addresses.chat_of(address)), reading.id_of(message.id)
+        sender = OWNER if self._who().is_own(sender) else sender
+        if chat is not None and self._host.lost(chat, id, sender):
+            self._log.error("a message is lost", id=id, chat=chat)
 
     def _joined(self, event: Any) -> None:
         chat = self._names.joined(event.GroupInfo)
@@ -116,3 +124,10 @@ class Hearing:
     def _aged(self, event: Event) -> Event:
         age = self._wall() - clock.parse(event.message.timestamp).timestamp()
         return replace(event, is_old=age > self._rules.answer_within)
+
+
+def _alone(said: NewMessage) -> NewMessage:
+    """What somebody says, without the words of others that are quoted by it."""
+    facts = json.loads(said.metadata or "{}")
+    facts.pop("quoted", None)
+    return replace(said, metadata=json.dumps(facts))

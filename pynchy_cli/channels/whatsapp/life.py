@@ -11,6 +11,7 @@ from typing import Any
 
 from pynchy_cli import log
 from pynchy_cli.channels.whatsapp import states
+from pynchy_cli.channels.whatsapp.asked import Asked
 from pynchy_cli.channels.whatsapp.ear import Ear, Ignored
 from pynchy_cli.channels.whatsapp.storing import Storing
 from pynchy_cli.channels.whatsapp.wire import (
@@ -41,12 +42,10 @@ KINDS = {
 
 
 class Life:
-    """A client's life. `client` is neonize's object for it, `make` makes its wire, `asked` are the
-    ids of messages that were asked for again, in earlier lives too."""
+    """A client's life. `client` is neonize's object for it, `make` makes its wire, `asked` is
+    what was asked for again, in earlier lives too."""
 
-    def __init__(
-        self, client: Any, make: Callable[[Life], Wire], ear: Ear, asked: set[str]
-    ) -> None:
+    def __init__(self, client: Any, make: Callable[[Life], Wire], ear: Ear, asked: Asked) -> None:
         self.client = client
         self.me: Any = None
         self.is_up = False
@@ -120,13 +119,13 @@ class Life:
     def _miss(self, message: Ignored) -> None:
         """Ask for a message again, once; with others that may be missing, too. What is being sent
         comes to its end first."""
-        if message.id in self._asked:
+        is_first = not self.missed
+        if not self._asked.may(message.id, self._loop.time(), is_first=is_first):
             give_up = partial(self._wire.gate.give_up, message.id)
             self._storing.take("Ignored", message, give_up)
             return
-        self._asked.add(message.id)
         self.missed.append(message)
-        if len(self.missed) == 1:
+        if is_first:
             self._down(ASKING)
             self._loop.call_later(LINGER, self._ask, self._loop.time() + ANSWERS)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pynchy_cli import log
 from pynchy_cli.channels.base import Away
 from pynchy_cli.channels.whatsapp import keys, library, reach
+from pynchy_cli.channels.whatsapp.asked import Asked
 from pynchy_cli.channels.whatsapp.noise import kept_off
 from pynchy_cli.errors import ProcessWorn
 
@@ -54,7 +55,7 @@ class Link:
         self._pause = pause
         self._log = log.get("whatsapp")
         self._lives = itertools.count(1)
-        self._asked: set[str] = set()
+        self._asked = Asked()
         self._life: Life | None = None
 
     @property

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from pynchy_cli.channels.seen import NO_CALL
-from pynchy_cli.channels.whatsapp import addresses
+from pynchy_cli.channels.whatsapp import addresses, contents
 from pynchy_cli.channels.whatsapp.names import Names
 from pynchy_cli.channels.whatsapp.speakers import Identity
 
@@ -31,7 +31,9 @@ class Mentions:
             person = addresses.person(address, None, self._names)
             if address is not None and person is not None and (name := self._name(person)):
                 known[address.user] = name
-        return _MENTION.sub(lambda found: known.get(found[1], found[0]), text) if known else text
+        if not known:
+            return text
+        return _MENTION.sub(lambda found: known.get(found[1], found[0]), text)[: contents.LONGEST]
 
     def _name(self, person: str) -> str | None:
         if self._who.is_own(person) and self._who.is_assistants:
@@ -40,6 +42,7 @@ class Mentions:
         if name is None:
             # The number, where only the LID stands there.
             return f"@{person}" if "@" not in person else None
-        waking = (self._who.agent_name, *self._who.waking)
-        taken = name.casefold().startswith(tuple(word.casefold() for word in waking))
+        waking = "|".join(map(re.escape, (self._who.agent_name, *self._who.waking)))
+        # As calls are looked for: there are letters that are one in this way, and in no other.
+        taken = re.match(waking, name, re.IGNORECASE) is not None
         return f"@{NO_CALL}{name}" if taken else f"@{name}"

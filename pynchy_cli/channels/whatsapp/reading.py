@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from neonize.proto.Neonize_pb2 import Message
     from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message as Said
 
-__all__ = ["Identity", "read"]
+__all__ = ["Identity", "id_of", "read"]
 
 HEARD = {"👀": "eyes", "❌": "x", "✖": "x"}
 """Emojis that are heard as reactions, and what they are called."""
@@ -49,7 +49,7 @@ def read(event: Message, who: Identity, names: Names, now: str | None = None) ->
     if where.sender == OWNER and who.number:
         names.learn(who.number, push_name)
     blank = NewMessage(
-        id=_id(event.Info.ID),
+        id=id_of(event.Info.ID),
         chat_jid=addresses.chat_of(where.chat),
         sender=where.sender,
         sender_name=shown_name(where.sender, who, names),
@@ -72,7 +72,7 @@ class _Reading:
             return self._reaction(said.reactionMessage)
         if said.HasField("protocolMessage"):
             return self._protocol(said.protocolMessage)
-        content, found = self._content(said), files(said, self.blank.timestamp)
+        content, found = self._words(said), files(said, self.blank.timestamp)
         if not content and not found:
             return None
         facts: dict[str, Any] = {"jid": self.where.jid}
@@ -106,12 +106,22 @@ class _Reading:
         if emoji is None or not target:
             return None
         said = self._about(target, emoji, "reaction", emoji)
-        return replace(said, metadata=json.dumps({"jid": self.where.jid, "on": _id(target)}))
+        return replace(said, metadata=json.dumps({"jid": self.where.jid, "on": id_of(target)}))
 
     def _about(self, target: str, what: str, kind: str, content: str) -> NewMessage:
         """Something that is done to another message."""
-        id = f"{_id(target)}-{what}-{self.blank.id}"
-        return replace(self.blank, id=id, message_type=kind, content=content, replaces=_id(target))
+        id = f"{id_of(target)}-{what}-{self.blank.id}"
+        return replace(
+            self.blank, id=id, message_type=kind, content=content, replaces=id_of(target)
+        )
+
+    def _words(self, said: Said) -> str:
+        """What somebody says; of what he passes on each line is marked, so that none of it calls or
+        commands: it may be anybody's."""
+        content, context = self._content(said), contents.context(said)
+        if context is None or not context.isForwarded or not content:
+            return content
+        return "\n".join(["[forwarded]", *(f"> {line}" for line in content.splitlines())])
 
     def _content(self, said: Said) -> str:
         mentioned = contents.context(said)
@@ -127,7 +137,7 @@ class _Reading:
         person = addresses.person(address, None, self.names) or ""
         text = self._content(contents.unwrapped(context.quotedMessage))
         return {
-            "id": _id(context.stanzaID) if context.stanzaID else "",
+            "id": id_of(context.stanzaID) if context.stanzaID else "",
             "sender": self._whose(person),
             "text": text[:QUOTED],
         }
@@ -139,7 +149,7 @@ class _Reading:
         return shown_name(person, self.who, self.names) if person else ""
 
 
-def _id(given: str | bytes) -> str:
+def id_of(given: str | bytes) -> str:
     """What a message is called. Whoever says it gives the id: one of an odd shape could pass for
     another's, and is known by its hash."""
     id = plain(given)

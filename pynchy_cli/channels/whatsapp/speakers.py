@@ -22,9 +22,10 @@ PROGRAM = "pynchy"
 @dataclass(frozen=True)
 class Identity:
     """Whose account it is: its phone number and its LID, as digits, and the assistant's name, with
-    `waking` words besides it. `is_assistants` where the account is the assistant's own, and who is
-    mentioned by it is the assistant. `device` is the number of ours among the account's, 0 where it
-    isn't known."""
+    `waking` words besides it; what the account calls itself, and the number of its `owner`, where
+    that is another. `is_assistants` where the account is the assistant's own, and who is mentioned
+    by it is the assistant. `device` is the number of ours among the account's, 0 where it isn't
+    known."""
 
     number: str
     lid: str
@@ -32,6 +33,8 @@ class Identity:
     waking: tuple[str, ...] = ()
     is_assistants: bool = False
     device: int = 0
+    called: str = ""
+    owner: str = ""
 
     def is_own(self, id: str) -> bool:
         """Whether somebody, as `addresses.person` gives them, is the account itself."""
@@ -83,11 +86,12 @@ def _recipient(chat: Address, source: MessageSource, who: Identity, names: Names
 
 def shown_name(sender: str, who: Identity, names: Names) -> str:
     """What a person is called. People choose their names; one by which the owner or the assistant
-    goes tells whose it is."""
+    goes, as far as that is known, tells whose it is."""
     name = names.called(sender)
-    if name is None or sender == OWNER:
+    if name is None or sender in (OWNER, who.owner):
         return name or sender
-    taken = (OWNER, PROGRAM, who.agent_name, *who.waking)
+    owners = (who.called, *map(names.called, (OWNER, who.owner)))
+    taken = (OWNER, PROGRAM, who.agent_name, *who.waking, *filter(None, owners))
     return f"{name} ({sender})" if passes_for(name, taken) else name
 
 
