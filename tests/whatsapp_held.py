@@ -24,6 +24,10 @@ class Book:
         self._deadly = path.with_suffix(".deadly")
         self._locked = path.with_suffix(".locked")
 
+    def has(self, message: Any) -> bool:
+        rows = self._path.read_text().splitlines() if self._path.exists() else []
+        return any(f'"id": "{message.id}"' in row and '"Message"' in row for row in rows)
+
     def heard(self, kind: str, event: Any) -> None:
         if self._locked.exists():
             raise DatabaseBusy("It is locked.")

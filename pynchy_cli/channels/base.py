@@ -193,6 +193,9 @@ class Host(Protocol):
         """Whether a text belongs into the file: what is said in chats of groups, and elsewhere
         what calls the assistant. For networks on which we see more than what is meant for us."""
 
+    def has(self, chat_jid: str, id: str) -> bool:
+        """Whether what came under this id in a chat is stored."""
+
     def lost(self, chat_jid: str, id: str, sender: str) -> bool:
         """A message with this id was said in a chat, and can't be had any more: whether people are
         told so there. They aren't where it is stored after all, the sender may not speak there, or

@@ -80,6 +80,10 @@ class StageHost:
             return True
         return triggers.decide(text, self._waking, "mention", is_admin=False).triggered
 
+    def has(self, chat_jid: str, id: str) -> bool:
+        """Whether what came under this id in a chat is stored."""
+        return messages.is_about(self.context.store.db, chat_jid, id)
+
     def lost(self, chat_jid: str, id: str, sender: str) -> bool:
         """A message can't be had any more: whether its chat is told. Anybody can send what looks
         like that."""

@@ -48,6 +48,7 @@ class Book:
         self.heard_: list[tuple[str, Any]] = []
         self.states: list[tuple[bool, str | None]] = []
         self.trouble: list[Exception] = []
+        self.stored: set[str] = set()
         self.is_busy = False
         self.refused = 0
 
@@ -58,6 +59,9 @@ class Book:
             self.refused += 1
             raise DatabaseBusy("It is locked.")
         self.heard_.append((kind, event))
+
+    def has(self, message: Ignored) -> bool:
+        return message.id in self.stored
 
     def state(self, connected: bool, why: str | None) -> None:
         self.states.append((connected, why))
@@ -327,8 +331,11 @@ def test_what_is_ignored_is_asked_for_again_once_unless_it_was_stored(
             await until(lambda: len(go.dialled) == 2 and link.client is not None)
             assert go.receipts == ["A", "A"]
             assert len(book.heard_) == 1
+            book.stored = {"B"}  # by a process before this one
+            await ignored(go, "B", "1@s.whatsapp.net")
+            await until(lambda: go.receipts == ["A", "A", "B"])
             await ignored(go, "C", "3:2@lid in 12036@g.us")
-            await until(lambda: go.receipts == ["A", "A", "C"])
+            await until(lambda: go.receipts == ["A", "A", "B", "C"])
             await until(lambda: book.heard_[1:] == [("Ignored", lost)])
         assert len(go.dialled) == 2
 
@@ -386,6 +393,25 @@ def test_a_name_that_reads_like_an_attribute() -> None:
     is_held = waiting.is_alive()
     gate.open()
     assert not is_held
+
+
+def test_nothing_is_asked_for_again_while_more_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pynchy_cli.channels.whatsapp import life
+
+    monkeypatch.setattr(life, "LINGER", 0.01)
+
+    async def scenario() -> None:
+        go = Go()
+        link = linked(tmp_path, go, Book())
+        async with held(link, go):
+            assert link._life is not None
+            link._life._ask(float("inf"), link._life._wire.gate.signs - 1)
+            assert not link._life._over.done()
+            await until(lambda: len(go.dialled) == 2)
+
+    asyncio.run(scenario())
 
 
 def test_what_is_being_sent_comes_to_its_end_before_something_is_asked_for_again(

@@ -195,7 +195,9 @@ def test_what_is_stored_or_is_nobodys_is_not_lost(listening: Listening, why: str
         assert len(listening.stored()) == 1
     else:
         chat = number(ANNA) if why == "nobody's" else "status@broadcast"
-    listening.hearing.heard("Ignored", Ignored(id, number(ANNA), chat))
+    ignored = Ignored(id, number(ANNA), chat)
+    assert listening.hearing.has(ignored) == (why in ("stored", "edit"))
+    listening.hearing.heard("Ignored", ignored)
     assert listening.told() == []
 
 

@@ -23,6 +23,7 @@ OUT = "failed to send message node: "
         "websocket not connected",
         "frame socket is closed",
         f"{OUT}failed to write msg: write tcp 10.0.0.2:1->10.0.0.3:443: broken pipe",
+        f"{OUT}failed to write msg: failed to write frame: failed to flush: write tcp: broken pipe",
         f"{OUT}context canceled",
         "context deadline exceeded",
         "server returned error",
@@ -42,6 +43,9 @@ def test_what_may_have_been_sent_is_never_told_as_not_sent(words: str) -> None:
         "client is nil",
         f"{OUT}websocket not connected",
         f"{OUT}frame socket is closed",
+        # Of a connection that had failed before: the frame was not even begun.
+        f"{OUT}failed to write msg: failed to write frame: failed to write frame header: "
+        "write tcp 10.0.0.2:1->10.0.0.3:443: write: broken pipe",
         f"{NO_QUERY}websocket not connected",
         f"{NO_QUERY}{CUT_QUERY}",
         f"failed to get group members: {CUT_QUERY}",

@@ -26,5 +26,8 @@ class Ear(Protocol):
         one, it can't be read any more, and asking for it again didn't help. It may be there all the
         same. On return it must be stored; on DatabaseBusy and DatabaseFull it is said again."""
 
+    def has(self, message: Ignored) -> bool:
+        """Whether such a message is stored: then only its receipt got lost."""
+
     def state(self, connected: bool, why: str | None) -> None:
         """The connection stands or doesn't, and why not. Raises nothing."""

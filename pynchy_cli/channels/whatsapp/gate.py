@@ -43,7 +43,8 @@ class Gate:
         self._changed = Condition()
         self._is_open = False
         self._at_work = 0
-        self._signs = 0
+        self.signs = 0
+        """How much has happened to messages that came."""
         self._due: str | None = None
         self._stored: deque[str] = deque(maxlen=REMEMBERED)
         self._known: deque[str] = deque(maxlen=REMEMBERED)
@@ -142,9 +143,9 @@ class Gate:
         """Wait until it is over, or nothing is under way any more."""
         end = None if longest is None else time.monotonic() + longest
         while not self._is_open and not is_over():
-            signs = self._signs
+            signs = self.signs
             told = self._changed.wait(idle or self._idle)
-            if not told and signs == self._signs and not self._at_work:
+            if not told and signs == self.signs and not self._at_work:
                 return
             if end is not None and time.monotonic() >= end:
                 return
@@ -156,5 +157,5 @@ class Gate:
             self._due = None
 
     def _sign(self) -> None:
-        self._signs += 1
+        self.signs += 1
         self._changed.notify_all()

@@ -56,6 +56,11 @@ class Hearing:
         else:
             self._log.warning("a message can't be read; it is asked for again", id=event.Info.ID)
 
+    def has(self, message: Ignored) -> bool:
+        """Whether a message that came again is stored."""
+        written, id = self._chat_of(message), reading.id_of(message.id)
+        return written is not None and self._host.has(self._chat_of_a_group(written) or written, id)
+
     def state(self, connected: bool, why: str | None) -> None:
         """How the connection is."""
         self._host.state(connected, why)
@@ -96,17 +101,23 @@ class Hearing:
 
     def _ignored(self, message: Ignored) -> None:
         """A message that came again, and can't be read any more."""
-        address = addresses.written(message.chat)
+        written = self._chat_of(message)
         sender = addresses.person(addresses.written(message.sender), None, self._names)
-        if address is None or sender is None:
+        if written is None or sender is None:
             return
-        if not address.is_group:
-            person = addresses.person(address, None, self._names)
-            address = addresses.of_person(person or "")
-        chat, id = self._chat_of_a_group(addresses.chat_of(address)), reading.id_of(message.id)
+        chat, id = self._chat_of_a_group(written), reading.id_of(message.id)
         sender = OWNER if self._who().is_own(sender) else sender
         if chat is not None and self._host.lost(chat, id, sender):
             self._log.error("a message is lost", id=id, chat=chat)
+
+    def _chat_of(self, message: Ignored) -> str | None:
+        address = addresses.written(message.chat)
+        if address is None:
+            return None
+        if not address.is_group:
+            person = addresses.person(address, None, self._names)
+            address = addresses.of_person(person or "")
+        return addresses.chat_of(address)
 
     def _joined(self, event: Any) -> None:
         chat = self._names.joined(event.GroupInfo)

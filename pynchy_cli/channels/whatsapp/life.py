@@ -29,9 +29,10 @@ PATIENCE = 120.0
 CUTTING, DRAINING = 1.0, 5.0
 """Seconds that cutting the connection may take, and then storing what has come already."""
 LINGER = 0.5
-"""Seconds in which further messages may turn out to be missing."""
+"""Seconds in which further messages may turn out to be missing; so long nothing comes, before what
+is missing is asked for."""
 ANSWERS = 10.0
-"""Seconds for which WhatsApp's answers to what is being sent are waited for."""
+"""Seconds for which that, and answers to what is being sent, are waited for at most."""
 ASKING = "what was cut off once is asked for again"
 KINDS = {
     MESSAGE: "Message",
@@ -117,8 +118,11 @@ class Life:
         heard.dealt_with()
 
     def _miss(self, message: Ignored) -> None:
-        """Ask for a message again, once; with others that may be missing, too. What is being sent
-        comes to its end first."""
+        """Ask for a message again, once, where it isn't stored; with others that may be missing,
+        too. What is being sent comes to its end first."""
+        if self._ear.has(message):
+            self._wire.gate.give_up(message.id)
+            return
         is_first = not self.missed
         if not self._asked.may(message.id, self._loop.time(), is_first=is_first):
             give_up = partial(self._wire.gate.give_up, message.id)
@@ -127,13 +131,18 @@ class Life:
         self.missed.append(message)
         if is_first:
             self._down(ASKING)
-            self._loop.call_later(LINGER, self._ask, self._loop.time() + ANSWERS)
+            latest = self._loop.time() + ANSWERS
+            self._loop.call_later(LINGER, self._ask, latest, self._wire.gate.signs)
 
-    def _ask(self, latest: float) -> None:
-        if self._wire.gate.awaits_answers() and self._loop.time() < latest:
-            self._loop.call_later(LINGER, self._ask, latest)
-        else:
+    def _ask(self, latest: float, signs: int) -> None:
+        """As soon as nothing else comes any more: what is on its way could not be read, either,
+        once the keys are forgotten."""
+        gate = self._wire.gate
+        is_quiet = gate.signs == signs and not gate.awaits_answers()
+        if is_quiet or self._loop.time() >= latest:
             self._finish(ASKING)
+        else:
+            self._loop.call_later(LINGER, self._ask, latest, gate.signs)
 
     def _changed(self, code: int, event: Any) -> None:
         if code in (states.CONNECTED, states.KEEPALIVE_RESTORED):

@@ -39,6 +39,8 @@ UNWRITTEN = "failed to send message node: "
 CLOSED = ("frame socket is closed", "websocket not connected")
 """There was no connection to give it to. By themselves, without what comes before them above, they
 are said of the second attempt to send it, too, and tell nothing of the first."""
+HEADLESS = "failed to write frame header: "
+"""What is said where a connection had failed before: not even the beginning of it was written."""
 LOGGED_OUT = ("client is nil", "the store doesn't contain a device JID")
 CUT = re.compile(r"websocket disconnected before \S.* returned response")
 MEMBERS = "failed to get group members: "
@@ -74,12 +76,12 @@ def outcome(said: str) -> PynchyError:
         code = int(nack[1])
         return NotSent(f"WhatsApp refuses it: {REASONS.get(code, 'no reason is known')} ({code}).")
     if said.startswith(UNWRITTEN):
-        is_definite = said.endswith((*CLOSED, *NEVER))
+        is_definite = said.endswith((*CLOSED, *NEVER)) or HEADLESS in said
     else:
         is_definite = said.startswith(BEFORE)
     if not is_definite:
         return Unsure(f"WhatsApp's answer was lost: {said}.")
-    if said in LOGGED_OUT or said.endswith(CLOSED) or CUT.search(said):
+    if said in LOGGED_OUT or said.endswith(CLOSED) or HEADLESS in said or CUT.search(said):
         return Away(f"WhatsApp can't be reached: {said}.")
     for words, reason in NEVER.items():
         if words in said:
