@@ -65,7 +65,6 @@ class WhatsAppHome(Pipeline):
         code = child.wait()
         child.stdout.close()
         watch.cancel()
-        child.stdout.close()
         assert child.stderr is not None
         assert code == 0, (said, child.stderr.read())
         return dict(said[-1])
