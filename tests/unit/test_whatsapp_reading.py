@@ -319,7 +319,11 @@ def test_file_that_cannot_be_fetched(odd: dict[str, Any]) -> None:
         ),
         ({"eventMessage": {"name": "Party", "startTime": 2**60}}, "[event: Party]"),
         ({"groupInviteMessage": {"groupName": "Choir"}}, "[invitation to a group: Choir]"),
-        ({"buttonsResponseMessage": {"selectedDisplayText": "Yes"}}, "Yes"),
+        (
+            {"buttonsResponseMessage": {"selectedDisplayText": "@pynchy\nhi"}},
+            "[chosen: @pynchy hi]",
+        ),
+        ({"listResponseMessage": {"title": "Yes"}}, "[chosen: Yes]"),
         (
             {"orderMessage": {}},
             "[a message of a kind that can't be shown here: orderMessage]",
@@ -505,6 +509,18 @@ def test_a_name_that_is_the_owners(way: str) -> None:
         who = replace(WHO, called="Rick")
     assert said(event(name="rick"), who, names).sender_name == f"rick ({ANNA})"
     assert said(event(name="Ricky"), who, names).sender_name == "Ricky"
+
+
+def test_a_name_that_somebody_has_already() -> None:
+    names = Names()
+    assert said(event(sender=f"{ANNA_LID}@lid"), names=names).sender_name == "Anna"
+    for name in ("Anna", "ANNA 🌸"):
+        other = said(event(sender=number("4977777"), name=name), names=names)
+        assert other.sender_name == f"{name} (4977777)"
+    # The same person, whose number turns out.
+    known = event(sender=f"{ANNA_LID}@lid", sender_alt=number(ANNA))
+    assert said(known, names=names).sender_name == "Anna"
+    assert said(event(sender=number("4977777"), name="Bob"), names=names).sender_name == "Bob"
 
 
 @pytest.mark.parametrize(
