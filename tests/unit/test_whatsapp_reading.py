@@ -513,14 +513,20 @@ def test_a_name_that_is_the_owners(way: str) -> None:
 
 def test_a_name_that_somebody_has_already() -> None:
     names = Names()
-    assert said(event(sender=f"{ANNA_LID}@lid"), names=names).sender_name == "Anna"
+
+    def called(sender: str, name: str, chat: str = GROUP, **more: Any) -> str:
+        found = event(sender=sender, name=name, chat=chat, **more)
+        return said(found, names=names).sender_name
+
+    assert called(f"{ANNA_LID}@lid", "Anna") == "Anna"
     for name in ("Anna", "ANNA 🌸"):
-        other = said(event(sender=number("4977777"), name=name), names=names)
-        assert other.sender_name == f"{name} (4977777)"
+        assert called(number("4977777"), name) == f"{name} (4977777)"
+        assert called(number("4977777"), name, number("4977777")) == name
     # The same person, whose number turns out.
-    known = event(sender=f"{ANNA_LID}@lid", sender_alt=number(ANNA))
-    assert said(known, names=names).sender_name == "Anna"
-    assert said(event(sender=number("4977777"), name="Bob"), names=names).sender_name == "Bob"
+    for _ in range(2):
+        assert called(f"{ANNA_LID}@lid", "Anna", sender_alt=number(ANNA)) == "Anna"
+    assert called(number("4977777"), "Anna") == "Anna (4977777)"
+    assert called(number("4977777"), "Bob") == "Bob"
 
 
 @pytest.mark.parametrize(

@@ -41,13 +41,15 @@ class Names:
         """Somebody, or a group, is called so now."""
         if shown := line(name):
             self._keep(self._names, id, shown)
-            if not self.is_anothers(shown, id):
-                self._keep(self._first, letters(shown), id)
 
-    def is_anothers(self, name: str, id: str) -> bool:
-        """Whether somebody else went by a name, or one that looks like it, before."""
-        first = self._first.get(letters(name), id)
-        return first != id and self._numbers.get(first.partition("@")[0]) != id
+    def is_anothers(self, name: str, id: str, chat: str) -> bool:
+        """Whether somebody else went by a name, or one that looks like it, in a chat before."""
+        key = f"{chat} {letters(name) or name}"
+        first = self._first.get(key, id)
+        if first != id and self._numbers.get(first.partition("@")[0]) != id:
+            return True
+        self._keep(self._first, key, id)
+        return False
 
     def number_of(self, lid: str) -> str | None:
         """The phone number of a LID, both as digits, where it is known."""
