@@ -35,10 +35,10 @@ def whole(text: str) -> str:
 
 def passes_for(name: str, taken: Iterable[str]) -> bool:
     """Whether a name looks like one of those that are taken."""
-    return _letters(name) in {_letters(one) for one in taken}
+    return letters(name) in {letters(one) for one in taken}
 
 
-def _letters(name: str) -> str:
+def letters(name: str) -> str:
     """What of a name one sees."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(one for one in folded.translate(_ALIKE) if one.isalnum())

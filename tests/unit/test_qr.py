@@ -15,6 +15,7 @@ import pytest
 import segno
 
 from pynchy_cli.errors import UsageWrong
+from pynchy_cli.tui.linking import Codes
 from pynchy_cli.tui.qr import BORDER, Screen, lines, write_png
 
 CODE = "https://wa.me/settings/linked_devices#" + ",".join("aB3/" * 11 for _ in range(5))
@@ -112,3 +113,14 @@ def test_the_picture_is_its_owners_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(UsageWrong, match="No such file"):
         write_png(CODE, tmp_path / "nowhere" / "code.png")
+
+
+def test_only_a_picture_of_a_code_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(b"a photo")
+    codes = Codes(as_json=True, png=path)
+    codes.over()
+    assert path.read_bytes() == b"a photo"
+    codes.read(CODE, 20)
+    codes.over()
+    assert not path.exists()

@@ -319,7 +319,11 @@ def test_file_that_cannot_be_fetched(odd: dict[str, Any]) -> None:
         ),
         ({"eventMessage": {"name": "Party", "startTime": 2**60}}, "[event: Party]"),
         ({"groupInviteMessage": {"groupName": "Choir"}}, "[invitation to a group: Choir]"),
-        ({"buttonsResponseMessage": {"selectedDisplayText": "Yes"}}, "Yes"),
+        (
+            {"buttonsResponseMessage": {"selectedDisplayText": "@pynchy\nhi"}},
+            "[chosen: @pynchy hi]",
+        ),
+        ({"listResponseMessage": {"title": "Yes"}}, "[chosen: Yes]"),
         (
             {"orderMessage": {}},
             "[a message of a kind that can't be shown here: orderMessage]",
@@ -505,6 +509,24 @@ def test_a_name_that_is_the_owners(way: str) -> None:
         who = replace(WHO, called="Rick")
     assert said(event(name="rick"), who, names).sender_name == f"rick ({ANNA})"
     assert said(event(name="Ricky"), who, names).sender_name == "Ricky"
+
+
+def test_a_name_that_somebody_has_already() -> None:
+    names = Names()
+
+    def called(sender: str, name: str, chat: str = GROUP, **more: Any) -> str:
+        found = event(sender=sender, name=name, chat=chat, **more)
+        return said(found, names=names).sender_name
+
+    assert called(f"{ANNA_LID}@lid", "Anna") == "Anna"
+    for name in ("Anna", "ANNA 🌸"):
+        assert called(number("4977777"), name) == f"{name} (4977777)"
+        assert called(number("4977777"), name, number("4977777")) == name
+    # The same person, whose number turns out.
+    for _ in range(2):
+        assert called(f"{ANNA_LID}@lid", "Anna", sender_alt=number(ANNA)) == "Anna"
+    assert called(number("4977777"), "Anna") == "Anna (4977777)"
+    assert called(number("4977777"), "Bob") == "Bob"
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,11 @@ def poll(one: Any) -> str:
     return _card("poll", one.name, choices)
 
 
+def chosen(text: str | bytes) -> str:
+    """What stands on a button that somebody pressed: the words of whoever made it."""
+    return _card("chosen", text)
+
+
 def invitation(one: Any) -> str:
     """An invitation to a group."""
     return _card("invitation to a group", one.groupName) + _below(one.caption)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pynchy_cli.channels.seen import line
+from pynchy_cli.channels.seen import letters, line
 from pynchy_cli.channels.whatsapp import addresses
 from pynchy_cli.model import Chat
 
@@ -29,6 +29,7 @@ class Names:
         self._ask = ask
         self._most = most
         self._names: dict[str, str] = {}
+        self._first: dict[str, str] = {}
         self._numbers: dict[str, str] = {}
         self._lids: dict[str, str] = {}
 
@@ -40,6 +41,15 @@ class Names:
         """Somebody, or a group, is called so now."""
         if shown := line(name):
             self._keep(self._names, id, shown)
+
+    def is_anothers(self, name: str, id: str, chat: str) -> bool:
+        """Whether somebody else went by a name, or one that looks like it, in a chat before."""
+        key = f"{chat} {letters(name) or name}"
+        first = self._first.get(key, id)
+        if first != id and self._numbers.get(first.partition("@")[0]) != id:
+            return True
+        self._keep(self._first, key, id)
+        return False
 
     def number_of(self, lid: str) -> str | None:
         """The phone number of a LID, both as digits, where it is known."""

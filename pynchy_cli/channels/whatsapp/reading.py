@@ -52,7 +52,7 @@ def read(event: Message, who: Identity, names: Names, now: str | None = None) ->
         id=id_of(event.Info.ID),
         chat_jid=addresses.chat_of(where.chat),
         sender=where.sender,
-        sender_name=shown_name(where.sender, who, names),
+        sender_name=shown_name(where.sender, who, names, where.chat),
         content="",
         timestamp=_time(event.Info.Timestamp, now or clock.now()),
         metadata=json.dumps({"jid": where.jid}),
@@ -146,7 +146,7 @@ class _Reading:
         """Whom a quote names. By the account of the owner the assistant speaks, too."""
         if person and self.who.is_own(person):
             return self.who.agent_name if self.who.is_assistants else ""
-        return shown_name(person, self.who, self.names) if person else ""
+        return shown_name(person, self.who, self.names, self.where.chat) if person else ""
 
 
 def id_of(given: str | bytes) -> str:

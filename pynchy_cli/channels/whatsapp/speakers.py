@@ -84,15 +84,16 @@ def _recipient(chat: Address, source: MessageSource, who: Identity, names: Names
     return who.number if who.number and who.is_own(person) else person
 
 
-def shown_name(sender: str, who: Identity, names: Names) -> str:
-    """What a person is called. People choose their names; one by which the owner or the assistant
-    goes, as far as that is known, tells whose it is."""
+def shown_name(sender: str, who: Identity, names: Names, chat: Address) -> str:
+    """What a person is called in a chat. People choose their names; one by which the owner, the
+    assistant or somebody else there goes, as far as that is known, tells whose it is."""
     name = names.called(sender)
     if name is None or sender in (OWNER, who.owner):
         return name or sender
     owners = (who.called, *map(names.called, (OWNER, who.owner)))
     taken = (OWNER, PROGRAM, who.agent_name, *who.waking, *filter(None, owners))
-    return f"{name} ({sender})" if passes_for(name, taken) else name
+    is_taken = passes_for(name, taken) or names.is_anothers(name, sender, str(chat))
+    return f"{name} ({sender})" if is_taken else name
 
 
 def chat_name(chat: Address, names: Names) -> str | None:
