@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 CODES = {"healthy": 0, "degraded": 1, "down": 4}
 WIDTH = 120
 """Columns of the table where the terminal doesn't tell; the JSON is never cut."""
+SHORT = 40
+"""Characters of a stage's trouble that are told within the table; a longer one stands whole below
+it, since it ends with what to do."""
 FAILING = 5
 """Tasks and host jobs that are named at most of those whose last firing failed."""
 PLANNED = {"task": ("tasks", "tasks"), "job": ("host jobs", "host_jobs")}
@@ -100,6 +103,9 @@ def print_table(told: dict[str, Any], home: str) -> None:
             output.width() or WIDTH,
         )
     output.print_text("")
+    for name, stage in told["stages"].items():
+        if _is_long(stage["error"]):
+            output.print_text(f"{'trouble':<10} {name}: {stage['error']}")
     for name, text in _lines(told):
         output.print_text(f"{name:<10} {text}")
     for run in told["failures"]["runs"]:
@@ -127,7 +133,12 @@ def _row(stage: dict[str, Any]) -> tuple[object, ...]:
     lived = None
     if stage["since"]:
         lived = _span(max(0, int(clock.seconds_between(stage["since"], clock.now()))))
-    return runs, stage["pid"], lived, stage["error"] or stage["report"] or ""
+    tells = "see below" if _is_long(stage["error"]) else stage["error"] or stage["report"] or ""
+    return runs, stage["pid"], lived, tells
+
+
+def _is_long(error: str | None) -> bool:
+    return error is not None and len(error) > SHORT
 
 
 def _lines(told: dict[str, Any]) -> list[tuple[str, str]]:
@@ -191,7 +202,7 @@ def _undelivered(messages: dict[str, Any]) -> list[tuple[str, str]]:
     if messages["dead_deliveries"]:
         told.append(f"{messages['dead_deliveries']} that never got to their chats")
     if messages["held_deliveries"]:
-        told.append(f"{messages['held_deliveries']} of which nobody knows that")
+        told.append(f"{messages['held_deliveries']} of which nobody knows whether they got there")
     return [("replies", f"{', '.join(told)}; `pynchy outbox list` shows them")] if told else []
 
 

@@ -162,6 +162,8 @@ def _standing(
 ) -> int:
     """Tell of the account that is linked, and have its stage started again where that had ended."""
     found = standing.look(context.home, linked, owner)
+    rules = context.settings.channels.whatsapp.get(MAIN)
+    found.is_enabled = rules is None or rules.enabled
     if not found.listens:
         found.is_started = start_again(context.home.all_sockets(context.environ), standing.STAGE)
     return _told(found.document(is_new=is_new), found.words(is_new=is_new), as_json)

@@ -68,6 +68,8 @@ def whatsapp_rules(settings: Settings, channel: str) -> WhatsAppRules:
 
 def _unknown(settings: Settings, channel: str) -> UsageWrong:
     kind = section_of(channel)[0]
+    if channel == WHATSAPP:
+        return UsageWrong("No WhatsApp account is linked. `pynchy auth whatsapp` links one.")
     how = f"`pynchy auth {kind if kind in KINDS else SLACK}` tells how to begin"
     known = ", ".join(configured(settings))
     there = f"There is: {known}." if known else f"There is none; {how}."

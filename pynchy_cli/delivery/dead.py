@@ -33,7 +33,8 @@ WORDS = {
     ),
     HELD: Words(
         "⚠️ A reply to {chat} waits for you: {why}. `pynchy outbox show {id}` tells more, "
-        "`pynchy outbox retry {id} --again` sends it again.",
+        "`pynchy outbox retry {id} --again` sends it again,"
+        " `pynchy outbox drop {id}` leaves it.",
         "⚠️ {count} replies to {chat} wait for you; the last one: {why}. "
         "`pynchy outbox list --state unknown --chat {jid}` lists them.",
     ),

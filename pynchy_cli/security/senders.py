@@ -103,11 +103,17 @@ def unknown_names(settings: Settings, groups: Iterable[Group]) -> list[str]:
     for where, names in named.items():
         found += [
             f"{where}: there is no list {one!r}, so it means whoever has that id on any network; "
-            f"slack:{one} means one."
+            f"{_example(one)} means one."
             for one in _unknown(names, known)
         ]
         found += _nobody(where, names)
     return found
+
+
+def _example(name: str) -> str:
+    # Nobody in Slack is called by digits, and nobody in WhatsApp by anything else.
+    number = phones.digits(name)
+    return f"whatsapp:{number}" if number else f"slack:{name}"
 
 
 def _unknown(names: Iterable[str], known: Container[str]) -> list[str]:

@@ -225,7 +225,7 @@ def test_without_a_device_it_says_so(tmp_path: Path) -> None:
     async def scenario() -> None:
         go = Go(is_paired=False)
         async with held(linked(tmp_path, go, Book()), go) as task:
-            with pytest.raises(LoggedOut, match="`pynchy auth whatsapp` pairs one"):
+            with pytest.raises(LoggedOut, match="`pynchy auth whatsapp` links one"):
                 await task
 
     asyncio.run(scenario())
@@ -569,7 +569,8 @@ def test_an_obstacle_is_named() -> None:
         assert await reach.obstacle(environ) is None
         server.close()
         await server.wait_closed()
-        assert f"127.0.0.1:{port} can't be reached" in str(await reach.obstacle(environ))
+        why = await reach.obstacle(environ)
+        assert why == f"the proxy 127.0.0.1:{port}: Connection refused"
 
     asyncio.run(scenario())
 

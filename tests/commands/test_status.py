@@ -391,6 +391,22 @@ def test_a_table_on_a_terminal(home: Path, environment: dict[str, str]) -> None:
     ]
 
 
+def test_a_long_trouble_stands_whole_below_the_table(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "Another program has connected with the same device. Stop that one; then start it again."
+    with stage(home, "listen@whatsapp") as one, stage(home, "route") as other:
+        with closing(Store.open(home / "data/messages.db")) as store, store.atomic() as db:
+            processes.fail(db, one, long, clock.now())
+            processes.fail(db, other, "the connection was lost", clock.now())
+        told = status.read(str(home / "data/messages.db"), str(home / "data/run"), clock.now())
+        status_quick.print_table(told, str(home))
+    said = capsys.readouterr().out
+    assert said.count("Another program") == 1
+    assert f"\ntrouble    listen@whatsapp: {long}\n" in said
+    assert said.count("the connection was lost") == 1
+
+
 def test_help_and_mistakes_take_the_long_way(pynchy: Any) -> None:
     assert "Usage: pynchy status" in pynchy("status", "--help").stdout
     assert "--what" in pynchy("status", "--what", code=2).stderr

@@ -279,4 +279,4 @@ def test_a_device_that_was_removed_is_logged_out_and_then_unpaired(
     assert "logged this device out" in held.rows("ended")[-1]["ended"]
     held = hold()
     assert held.process.wait(PATIENCE) == 0
-    assert "No WhatsApp account is paired" in held.rows("ended")[-1]["ended"]
+    assert "No WhatsApp account is linked" in held.rows("ended")[-1]["ended"]

@@ -157,7 +157,7 @@ def test_what_waits_for_a_person_is_told_of_too(store: Store) -> None:
             assert told == (
                 "⚠️ A reply to #dev (slack:C1) waits for you: nobody knows whether it got there. "
                 f"`pynchy outbox show {id}` tells more, `pynchy outbox retry {id} --again` sends "
-                "it again."
+                f"it again, `pynchy outbox drop {id}` leaves it."
             )
     assert told.startswith("⚠️ 2 replies to #dev (slack:C1) wait for you; the last one: nobody")
     assert len(notices(store)) == 2

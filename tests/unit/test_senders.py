@@ -179,6 +179,8 @@ def test_names_that_mean_nobody_are_told_of() -> None:
     ]
     assert "no list 'nobody'" in told[3]
     assert "slack:U4 means one" in told[5]
+    (number,) = unknown_names(Settings(), [group("+49 151 23456789")])
+    assert number.endswith("; whatsapp:4915123456789 means one.")
     (nobody,) = unknown_names(Settings(), [group("whatsapp:bob", "whatsapp:+49 123 45")])
     assert nobody.startswith("The users of the group team: 'whatsapp:bob' means nobody.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pynchy_cli.channels.whatsapp import pairing
+from pynchy_cli.channels.whatsapp import pairing, states
 from pynchy_cli.errors import UsageWrong
 
 
@@ -23,6 +23,22 @@ def test_the_end_of_the_codes(status: str, is_over: bool, exit_code: int, words:
     assert error.exit_code == exit_code
     with pytest.raises(type(error), match=words):
         raise error
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "failed to dial whatsapp web websocket: failed to WebSocket dial: failed to send"
+            ' handshake request: Get "https://web.whatsapp.com/ws/chat": read tcp 127.0.0.1:42288'
+            "->127.0.0.1:35839: read: connection reset by peer",
+            "connection reset by peer",
+        ),
+        ("it has ended: somehow", "it has ended: somehow"),
+    ],
+)
+def test_why_nobody_answers_is_told_without_the_librarys_steps(said: str, why: str) -> None:
+    assert states.undialled(said) == why
 
 
 @pytest.mark.parametrize(

@@ -49,10 +49,15 @@ def test_nothing_runs_yet(home: Path) -> None:
         "`listen whatsapp` doesn't run.\n"
         "\n"
         "Next:\n"
-        f"  pynchy groups link main {CHAT}   so that it answers in the chat with yourself\n"
-        "  pynchy up                                                    connects"
+        f"  pynchy groups link main {CHAT}\n"
+        "      so that it answers in the chat with yourself\n"
+        "  pynchy up\n"
+        "      connects"
     )
     assert "This home is linked already: +4915550001 (Alice).\nFor another account" in words(home)
+    off = standing.look(Home(home), ALICE, "")
+    off.is_enabled = False
+    assert [command for command, _ in off.steps()] == [f"pynchy groups link main {CHAT}"]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,9 @@ def test_the_supervisor_runs_without_it(home: Path) -> None:
     assert lock is not None
     found = standing.look(Home(home), ALICE, "")
     assert "stop it, and start it again." in "\n".join(found.words(is_new=True))
-    found.is_started = True
+    found.is_enabled = False
+    assert "[channels.whatsapp.main] has enabled = false" in "\n".join(found.words(is_new=True))
+    found.is_enabled = found.is_started = True
     assert "`pynchy up` starts `listen whatsapp` now." in found.words(is_new=True)
     assert "pynchy up" not in [command for command, _ in found.steps()]
     lock.release()
@@ -86,7 +93,10 @@ def test_the_account_is_the_assistants_own_and_the_chat_has_its_group(
 ) -> None:
     chat = "whatsapp:4915559999@s.whatsapp.net"
     said = words(home, "4915559999")
-    assert f"pynchy groups link main {chat}   so that it answers in the chat with its owner" in said
+    step = (
+        f"  pynchy groups link main {chat}\n      so that it answers in the chat with its owner\n"
+    )
+    assert step in said
     with Store.open(home / "data" / "messages.db") as store, store.atomic() as db:
         groups.link(db, "main", chat, NOW)
     found = standing.look(Home(home), ALICE, "4915559999")

@@ -97,7 +97,7 @@ class Life:
         if error is not None:
             self._post(self._fail, error)
         else:
-            self._post(self._finish, why or "the connection was let go")
+            self._post(self._finish, states.undialled(why) or "the connection was let go")
 
     def _post(self, call: Callable[..., None], *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody hears anything more

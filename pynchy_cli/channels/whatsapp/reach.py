@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -22,11 +23,22 @@ async def obstacle(environ: Mapping[str, str] = os.environ) -> str | None:
         async with asyncio.timeout(PATIENCE):
             _, writer = await asyncio.open_connection(host, port)
     except TimeoutError:
-        return f"{host}:{port} doesn't answer"
+        return f"{_named(host, port)} doesn't answer"
     except OSError as error:
-        return f"{host}:{port} can't be reached: {error.strerror or error}"
+        return f"{_named(host, port)}: {_reason(error)}"
     writer.close()
     return None
+
+
+def _named(host: str, port: int) -> str:
+    return host if (host, port) == (HOST, PORT) else f"the proxy {host}:{port}"
+
+
+def _reason(error: OSError) -> str:
+    # asyncio's own words are its call, or those of all addresses in a row.
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "no such host"
+    return os.strerror(error.errno) if error.errno else "no connection can be made"
 
 
 def door(environ: Mapping[str, str]) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 from pynchy_cli import locks
 from pynchy_cli.channels.whatsapp import device
 from pynchy_cli.channels.whatsapp.device import Device
-from pynchy_cli.config.channels import WHATSAPP
+from pynchy_cli.config.channels import MAIN, WHATSAPP
 from pynchy_cli.config.paths import Home
 from pynchy_cli.model import Group
 from pynchy_cli.store import groups, processes
@@ -22,11 +22,13 @@ STAGE = f"listen@{WHATSAPP}"
 @dataclass
 class Standing:
     """What is known. `is_own`: the account is a person's own; else it is the assistant's alone.
-    `is_started`: the supervisor that runs was asked to start the stage."""
+    `is_enabled`: the configuration lets it be connected. `is_started`: the supervisor that runs was
+    asked to start the stage."""
 
     account: Device
     chat: str
     is_own: bool = True
+    is_enabled: bool = True
     listens: bool = False
     connected: bool = False
     trouble: str | None = None
@@ -62,8 +64,9 @@ class Standing:
             )
         said.append(self._stage())
         if steps := self.steps():
-            wide = max(len(command) for command, _ in steps)
-            said += ["", "Next:", *(f"  {command:{wide}}   {why}" for command, why in steps)]
+            said += ["", "Next:"]
+            for command, why in steps:
+                said += [f"  {command}", f"      {why}"]
         return said
 
     def steps(self) -> list[tuple[str, str]]:
@@ -72,7 +75,7 @@ class Standing:
         if self.group is None:
             where = "with yourself" if self.is_own else "with its owner"
             found.append((self._join(), f"so that it answers in the chat {where}"))
-        if not self.is_up:
+        if not self.is_up and self.is_enabled:
             found.append(("pynchy up", "connects"))
         return found
 
@@ -82,10 +85,12 @@ class Standing:
         return f"pynchy groups link {self.admin.folder} {self.chat}"
 
     def _stage(self) -> str:
-        if self.listens and self.connected:
-            return "`listen whatsapp` runs and is connected."
         if self.listens:
-            return f"`listen whatsapp` runs and isn't connected: {self.trouble or 'not yet.'}"
+            away = f"isn't connected: {self.trouble or 'not yet.'}"
+            return f"`listen whatsapp` runs and {'is connected.' if self.connected else away}"
+        if not self.is_enabled:
+            section = f"[channels.{WHATSAPP}.{MAIN}]"
+            return f"{section} has enabled = false: nothing connects until that is true."
         if self.is_started:
             return "`pynchy up` starts `listen whatsapp` now."
         if self.is_up:

@@ -62,7 +62,7 @@ def unsaid(why: str) -> PynchyError | None:
 
 def unpaired() -> PynchyError:
     """There is no device."""
-    return LoggedOut(f"No WhatsApp account is paired. `{AUTH}` pairs one.")
+    return LoggedOut(f"No WhatsApp account is linked. `{AUTH}` links one.")
 
 
 def passing(code: int, event: Any) -> str | None:
@@ -74,6 +74,12 @@ def passing(code: int, event: Any) -> str | None:
     if code == STREAM_ERROR:
         return f"WhatsApp ended the connection: {event.Code if event is not None else 'unknown'}"
     return None
+
+
+def undialled(said: str) -> str:
+    """Why there is no connection, of what Go says: one error within another, the last of which is
+    the reason. What doesn't come of dialling stays as it is."""
+    return said.rpartition(": ")[2] if said.startswith("failed to dial") else said
 
 
 def refusal(event: Any) -> str:
@@ -89,7 +95,7 @@ def _logged_out(event: Any) -> PynchyError:
     gone = event is not None and event.Reason == _MAIN_DEVICE_GONE
     why = ": the account was banned, deleted or moved to another phone" if gone else ""
     return LoggedOut(
-        f"WhatsApp has logged this device out{why}. Its keys are gone; `{AUTH}` pairs it anew."
+        f"WhatsApp has logged this device out{why}. Its keys are gone; `{AUTH}` links it anew."
     )
 
 

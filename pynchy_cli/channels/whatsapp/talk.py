@@ -21,7 +21,13 @@ from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DevicePr
 from neonize.utils.enum import ClientType
 
 from pynchy_cli import log
-from pynchy_cli.channels.whatsapp.states import CONNECT_FAILURE, CONNECTED, fatal, refusal
+from pynchy_cli.channels.whatsapp.states import (
+    CONNECT_FAILURE,
+    CONNECTED,
+    fatal,
+    refusal,
+    undialled,
+)
 from pynchy_cli.errors import NetworkAway, PairingFailed
 
 EVENTS = bytes(range(CONNECTED, CONNECT_FAILURE + 2))
@@ -69,7 +75,8 @@ class Talk:
         except TimeoutError:
             raise NetworkAway("WhatsApp says nothing. Try again later.") from None
         if kind == "ended":
-            raise NetworkAway(f"WhatsApp can't be reached: {said}. Try again later.")
+            why = undialled(said)
+            raise NetworkAway(f"WhatsApp can't be reached: {why}. Try again later.")
         return kind, said
 
     async def connected(self, limit: float) -> None:
