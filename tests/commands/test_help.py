@@ -19,6 +19,7 @@ from pynchy_cli.commands.verbs import load_verb
 
 Pynchy = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = {"typer", "pydantic", "rich", "sqlite_utils", "sqlite3", "msgspec", "asyncio", "aiohttp"}
+HEAVY |= {"neonize", "google", "slack_sdk"}
 WRITTEN = [name for name in VERBS if find_spec(f"pynchy_cli.commands.{VERBS[name].module}")]
 
 

@@ -445,7 +445,17 @@ def test_it_loads_the_standard_library_alone(home: Path, environment: dict[str, 
     )
     loaded = set(done.stderr.split())
     assert "pynchy_cli.store.status" in loaded
-    heavy = {"typer", "click", "rich", "msgspec", "pathlib", "dataclasses", "urllib", "asyncio"}
+    heavy = {
+        "typer",
+        "click",
+        "rich",
+        "msgspec",
+        "pathlib",
+        "dataclasses",
+        "urllib",
+        "asyncio",
+        "neonize",
+    }
     assert not loaded & heavy
 
 
