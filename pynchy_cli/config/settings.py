@@ -333,8 +333,6 @@ class NetworkRules(Section, frozen=True):
     on_unknown: Literal["resend-marked", "ask", "drop"] = "ask"
     """What happens to a reply where it can't be found out whether it got there: it is sent again
     with a mark, waits for you (`pynchy outbox`), or is given up."""
-    edit_interval: Annotated[float, msgspec.Meta(gt=0, le=60)] = 1.2
-    """Seconds between two changes of an answer that is being written, at least."""
     max_file: Bytes = 50 * 1024**2
     """Bytes of a file that somebody shares; a larger one is not fetched."""
 
@@ -349,6 +347,8 @@ class SlackRules(NetworkRules, frozen=True):
     """The app's token, xapp-…, likewise: APP_TOKEN, or SLACK_APP_TOKEN."""
     base_url: Annotated[str, msgspec.Meta(pattern=ADDRESS)] = "https://slack.com/api/"
     """Where Slack's Web API is."""
+    edit_interval: Annotated[float, msgspec.Meta(gt=0, le=60)] = 1.2
+    """Seconds between two changes of an answer that is being written, at least."""
     settle: Annotated[float, msgspec.Meta(ge=0, le=60)] = 3.0
     """Seconds after which a post whose answer was lost is looked for in the history."""
     ping_interval: Annotated[float, msgspec.Meta(gt=0, le=60)] = 3.0
@@ -357,9 +357,13 @@ class SlackRules(NetworkRules, frozen=True):
 
 
 class WhatsAppRules(NetworkRules, frozen=True):
-    """The WhatsApp account, which `pynchy auth whatsapp` pairs: yours, or with `owner`, your own
-    number, one that is the assistant's alone."""
+    """The WhatsApp account, which `pynchy auth whatsapp` pairs: yours, or one that is the
+    assistant's alone."""
 
+    owner: str = ""
+    """Your own phone number, with the country's code, where the account is the assistant's alone;
+    whoever has it may do all that is the owner's to do, also approve. Leave it out where the account
+    is yours."""
     typing: bool = True
     """Whether a chat shows that the assistant is at work in it."""
     read_marks: bool = True

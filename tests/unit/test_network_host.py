@@ -3,10 +3,14 @@ to be answered people are told once."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+
+import pytest
 
 from pynchy_cli import clock
 from pynchy_cli.channels.base import Event
+from pynchy_cli.channels.whatsapp.channel import WhatsAppChannel
 from pynchy_cli.delivery.host import StageHost
 from pynchy_cli.model import Chat, NewMessage, SharedFile
 from pynchy_cli.store import groups
@@ -84,3 +88,19 @@ def test_a_file_can_be_read_by_its_group_once_it_is_there(tmp_path: Path) -> Non
         assert path.stat().st_mode & 0o777 == 0o644
 
     run(story, tmp_path)
+
+
+def test_a_connection_is_logged_in_these_words_when_it_changes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(made: Delivering) -> None:
+        made.network.title = WhatsAppChannel.title
+        host = StageHost(made.context, made.network, lambda: None)
+        for connected, why in ((True, None), (True, None), (False, "it broke"), (True, None)):
+            host.state(connected, why)
+        host.state(False, None)
+
+    with caplog.at_level(logging.INFO):
+        run(story, tmp_path)
+    said = [one.msg["event"] for one in caplog.records if isinstance(one.msg, dict)]
+    assert said == ["Connected to WhatsApp", "Connection closed"] * 2

@@ -44,12 +44,12 @@ class WhatsAppChannel:
     title = "WhatsApp"
     capabilities = frozenset({"files", "names", "presence", "quotes"})
     limit = text.LIMIT
+    edit_interval = 0.0
     settle = 0.0
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
         self.rules = whatsapp_rules(settings, name)
-        self.edit_interval = self.rules.edit_interval
         self.on_unknown: str = self.rules.on_unknown
         self._agent = settings.agent
         self._link: Link | None = None
