@@ -633,9 +633,11 @@ def test_what_go_prints_is_told_and_not_printed() -> None:
 
 WITHOUT = """
 import sys
-sys.modules["neonize"] = None
 from pynchy_cli.channels.whatsapp import library
 from pynchy_cli.errors import ChannelBroken
+sys.path[:0] = sys.argv[1:]
+if not sys.argv[1:]:
+    sys.modules["neonize"] = None
 try:
     library.load()
 except ChannelBroken as error:
@@ -647,6 +649,33 @@ def test_without_the_library_it_says_how_to_get_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
     )
+    assert 'pip install "pynchy[whatsapp]"' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("shared", "raised", "says"),
+    [
+        (
+            "neonize-linux-amd64.so",
+            "ImportError('failed to find libmagic')",
+            "apt install libmagic1",
+        ),
+        ("neonize-linux-amd64.so", "OSError('wrong ELF class')", "wrong ELF class"),
+        ("neonize-linux-amd64.so", "RuntimeError('another version')", "another version"),
+        ("_binder.py", "AssertionError('it would be fetched')", "no shared object"),
+    ],
+)
+def test_a_library_that_does_not_work_is_told_of(
+    tmp_path: Path, shared: str, raised: str, says: str
+) -> None:
+    package = tmp_path / "neonize"
+    package.mkdir()
+    (package / "__init__.py").write_text(f"raise {raised}")
+    (package / shared).touch()
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert says in done.stdout
     assert 'pip install "pynchy[whatsapp]"' in done.stdout
 
 

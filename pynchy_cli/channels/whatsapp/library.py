@@ -33,7 +33,7 @@ def load() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # it leaves a process to itself
             import neonize.aioze.client  # noqa: F401
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, RuntimeError) as error:
         hint = " It needs libmagic1 (apt install libmagic1)." if "magic" in str(error) else ""
         raise ChannelBroken(f"neonize can't be loaded: {error}.{hint} {INSTALL}.") from error
     finally:
