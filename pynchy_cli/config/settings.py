@@ -362,8 +362,8 @@ class WhatsAppRules(NetworkRules, frozen=True):
 
     owner: str = ""
     """Your own phone number, with the country's code, where the account is the assistant's alone;
-    whoever has it may do all that is the owner's to do, also approve. Leave it out where the account
-    is yours."""
+    whoever has it may do all that is the owner's to do, also approve. Leave it out where the
+    account is yours."""
     typing: bool = True
     """Whether a chat shows that the assistant is at work in it."""
     read_marks: bool = True

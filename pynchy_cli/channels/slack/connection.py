@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from pynchy_cli.channels.slack.files import SlackFiles
 from pynchy_cli.channels.slack.inbox import Inbox
 from pynchy_cli.channels.slack.names import Names
 from pynchy_cli.channels.slack.socket import Socket
+from pynchy_cli.channels.together import together
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull, PynchyError
 from pynchy_cli.model import Chat
 
@@ -51,22 +52,15 @@ class Connection:
 
     async def run(self, url: str) -> None:
         """Hold it until cancelled, first by this address. Raises what no part of it outlives."""
-        work: list[Coroutine[Any, Any, None]] = [
-            self._socket.run(url),
-            self._inbox.run(),
-            self._backfill.run(),
-            self._files.run(),
-            self._meet(),
-        ]
-        tasks = [asyncio.ensure_future(one) for one in work]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await together(
+                self._socket.run(url),
+                self._inbox.run(),
+                self._backfill.run(),
+                self._files.run(),
+                self._meet(),
+            )
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await self._inbox.close()
             await self._names.close()
 

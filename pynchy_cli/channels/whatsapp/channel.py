@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from pynchy_cli.channels.base import (
     Working,
 )
 from pynchy_cli.channels.fetching import Files
+from pynchy_cli.channels.together import together
 from pynchy_cli.channels.whatsapp import book, device, states, text
 from pynchy_cli.channels.whatsapp.device import Device
 from pynchy_cli.channels.whatsapp.files import WhatsAppFiles
@@ -72,7 +72,7 @@ class WhatsAppChannel:
             hearing = Hearing(host, self.rules, self._names, lambda: self._who(account), files.stir)
             self._link = Link(database, hearing)
             try:
-                await _together(self._link.hold(), self._presence.run(), files.run())
+                await together(self._link.hold(), self._presence.run(), files.run())
             finally:
                 self._link = None
 
@@ -150,16 +150,3 @@ class WhatsAppChannel:
             called=account.name,
             owner=phones.digits(self.rules.owner) or "",
         )
-
-
-async def _together(*work: Any) -> None:
-    """All of it until one ends, or this is cancelled. Raises what that one raises."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,16 +11,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from google.protobuf.message import DecodeError
 from neonize._binder import func_callback_bytes, func_callback_bytes2, func_string, gocode
 from neonize.aioze.client import NewAClient
-from neonize.events import INT_TO_EVENT
 from neonize.exc import NeonizeError
-from neonize.proto.Neonize_pb2 import LogEntry
-from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 from neonize.utils.enum import ClientType
 
 from pynchy_cli import log
+from pynchy_cli.channels.whatsapp import go
 from pynchy_cli.channels.whatsapp.states import (
     CONNECT_FAILURE,
     CONNECTED,
@@ -56,7 +53,6 @@ class Talk:
             func_callback_bytes(self._event),
             func_callback_bytes2(self._logged),
         )
-        self._wanted = bytearray(EVENTS)
         self.complaint = ""
 
     def begin(self, *, is_paired: bool) -> None:
@@ -123,25 +119,8 @@ class Talk:
             ) from error
 
     def _run(self) -> None:
-        props = DeviceProps(os="Pynchy", platformType=DeviceProps.DESKTOP).SerializeToString()
-        wanted = (ctypes.c_char * len(self._wanted)).from_buffer(self._wanted)
-        error = gocode.Neonize(
-            str(self._database).encode(),
-            NAME,
-            b"",  # no JID: the device that is there
-            0,
-            0,  # no further device
-            b"INFO",
-            *self._calls,
-            wanted,
-            len(self._wanted),
-            props,
-            len(props),
-            b"",  # the code for a phone is asked for later
-            0,
-            None,  # the proxy of the environment
-        )
-        self._tell("ended", bytes(error or b"").decode(errors="replace") or "it has ended")
+        why = go.dial(gocode, self._database, NAME, b"INFO", self._calls, EVENTS)
+        self._tell("ended", why or "it has ended")
 
     def _status(self, word: str) -> None:
         self._hush()
@@ -149,19 +128,11 @@ class Talk:
 
     def _event(self, name: bytes, data: int, size: int, number: int) -> None:
         self._speak()
-        kind = INT_TO_EVENT.get(number)
-        try:
-            event = kind.FromString(ctypes.string_at(data, size)) if kind is not None else None
-        except DecodeError:
-            event = None
-        self._tell("event", (number, event))
+        self._tell("event", (number, go.event(number, data, size)))
 
     def _logged(self, data: int, size: int) -> None:
-        if not data or size <= 0:
-            return
-        try:
-            entry = LogEntry.FromString(ctypes.string_at(data, size))
-        except DecodeError:
+        entry = go.entry(data, size)
+        if entry is None:
             return
         self._log.debug(entry.Message, level=entry.Level.lower(), of=entry.Name)
         if entry.Level in ("WARN", "ERROR"):

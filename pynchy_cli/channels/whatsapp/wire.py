@@ -3,7 +3,6 @@ calls us with, and how its connection is cut. Only `library.load` makes this mod
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,10 @@ from threading import Event as ThreadEvent
 from threading import Thread
 from typing import Any, Protocol
 
-from google.protobuf.message import DecodeError
 from neonize._binder import func_callback_bytes, func_callback_bytes2, func_string
-from neonize.events import INT_TO_EVENT
-from neonize.proto.Neonize_pb2 import LogEntry
-from neonize.proto.waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps
 
 from pynchy_cli import log
+from pynchy_cli.channels.whatsapp import go
 from pynchy_cli.channels.whatsapp.ear import Ignored
 from pynchy_cli.channels.whatsapp.gate import Gate
 from pynchy_cli.channels.whatsapp.states import CONNECTED, DISCONNECTED
@@ -75,7 +71,6 @@ class Wire:
             func_callback_bytes(self._came),
             func_callback_bytes2(self._logged),
         )
-        self._wanted = bytearray(WANTED)
 
     def start(self) -> None:
         """Dial, and go on in a thread."""
@@ -91,29 +86,13 @@ class Wire:
         self._code.Stop(self._name)
 
     def _run(self) -> None:
-        props = DeviceProps(os="Pynchy", platformType=DeviceProps.DESKTOP).SerializeToString()
-        wanted = (ctypes.c_char * len(self._wanted)).from_buffer(self._wanted)
-        error = self._code.Neonize(
-            str(self._database).encode(),
-            self._name,
-            b"",  # no JID: the device that is there
-            0,
-            0,  # no new device
-            b"DEBUG",  # for the gate
-            *self._calls,
-            wanted,
-            len(self._wanted),
-            props,
-            len(props),
-            b"",  # no pairing code
-            0,
-            None,  # the proxy of the environment
-        )
-        self._listener.ended(bytes(error or b"").decode(errors="replace"))
+        # At level debug, for the gate.
+        why = go.dial(self._code, self._database, self._name, b"DEBUG", self._calls, WANTED)
+        self._listener.ended(why)
 
     def _came(self, name: bytes, data: int, size: int, code: int) -> None:
         """Called by Go with an event; it hands on the next one when this returns."""
-        event = _read(code, ctypes.string_at(data, size))
+        event = go.event(code, data, size)
         done = ThreadEvent()
         self.gate.began()
         self._listener.heard(Heard(code, event, done.set))
@@ -122,11 +101,8 @@ class Wire:
 
     def _logged(self, data: int, size: int) -> None:
         """Called by Go with a line for the log, by whoever writes it."""
-        if not data or size <= 0:
-            return
-        try:
-            entry = LogEntry.FromString(ctypes.string_at(data, size))
-        except DecodeError:
+        entry = go.entry(data, size)
+        if entry is None:
             return
         if entry.Name in ("Client/Recv", "Client/Send"):
             self.gate.frame(entry.Name == "Client/Recv", entry.Message)
@@ -137,15 +113,6 @@ class Wire:
 
     def _qr(self, name: int, code: int) -> None:
         self._listener.unpaired()
-
-
-def _read(code: int, data: bytes) -> Any:
-    """The event; None where it is of a kind, or has a value, that neonize doesn't know."""
-    kind = INT_TO_EVENT.get(code)
-    try:
-        return kind.FromString(data) if kind is not None else None
-    except DecodeError:
-        return None
 
 
 def _whole(code: int, event: Any) -> str | None:
