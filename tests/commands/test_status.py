@@ -268,7 +268,7 @@ def test_what_agents_ask_is_counted(
     lines = capsys.readouterr().out.splitlines()
     (line,) = [one for one in lines if one.startswith("approvals")]
     assert re.fullmatch(
-        r"approvals  2 to be decided, the oldest for \d+ d \d+ h; "
+        r"approvals  2 to be decided, the oldest for \d+ d \d+ (h|min|s); "
         "`pynchy approvals list` shows them",
         line,
     )

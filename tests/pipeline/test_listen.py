@@ -136,7 +136,7 @@ def test_a_channel_without_tokens_says_so_once_and_ends(home: Path, start: Start
     assert (
         "The bot_token of the channel slack isn't set. `pynchy auth slack main` tells how." in said
     )
-    assert (said.count("drain failed"), "Traceback" in said) == (1, False)
+    assert (said.count("can't go on"), "Traceback" in said) == (1, False)
 
 
 def test_a_plain_file_is_read_too(pynchy: Pynchy, home: Path, start: Start) -> None:
