@@ -18,6 +18,18 @@ else:
     Document = dict
 
 
+_STOPPED: Document = {
+    "running": False,
+    "pid": None,
+    "since": None,
+    "processes": 0,
+    "version": None,
+    "report": None,
+    "error": None,
+    "error_at": None,
+}
+
+
 def processes(db: sqlite3.Connection, lock_folder: str) -> list[Document]:
     """The rows that no end was noted for; whether one runs, its lock says."""
     rows = db.execute(
@@ -36,11 +48,7 @@ def processes(db: sqlite3.Connection, lock_folder: str) -> list[Document]:
 
 def stages(rows: list[Document], settings: Document) -> Document:
     """Stage -> what is known of it: those that should run, and those that do or died."""
-    stages: Document = {
-        name: {"running": False, "pid": None, "since": None, "processes": 0, "version": None}
-        | {"report": None, "error": None, "error_at": None}
-        for name in _wanted(settings)
-    }
+    stages: Document = {name: {**_STOPPED} for name in _wanted(settings)}
     for row in sorted(rows, key=lambda row: (row["running"], row["id"])):
         before = stages.get(row["stage"], {"processes": 0})
         died = None if row["running"] else "It ended without a word (killed?)."
@@ -85,6 +93,16 @@ def add_last_words(db: sqlite3.Connection, stages: Document) -> None:
             (name,),
         ).fetchone()
         stage["error"], stage["error_at"] = last or (None, None)
+
+
+def add_broken(db: sqlite3.Connection, stages: Document) -> None:
+    """Where nothing runs, nobody knows what should: tell of the stages that ended with an error."""
+    rows = db.execute(
+        "SELECT stage, error, error_at FROM processes WHERE error IS NOT NULL"
+        " AND id IN (SELECT max(id) FROM processes GROUP BY stage)"
+    )
+    for name, error, error_at in rows:
+        stages.setdefault(name, {**_STOPPED, "error": error, "error_at": error_at})
 
 
 def channels(db: sqlite3.Connection, alive: list[Document], settings: Document) -> dict[str, bool]:

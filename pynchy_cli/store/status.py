@@ -112,6 +112,8 @@ def _document(
     settings = alive[-1]["settings"] if alive else {}
     told["stages"] = running.stages(open_rows, settings)
     running.add_last_words(db, told["stages"])
+    if not alive:
+        running.add_broken(db, told["stages"])
     told["channels"] = running.channels(db, alive, settings)
     told["gateway"] = {
         "mode": running.gateway_mode(alive, settings),

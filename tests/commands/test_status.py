@@ -167,6 +167,8 @@ def test_a_stage_that_cannot_start_is_told_with_its_reason(
         assert told["running"] is False
         assert reason in told["error"]
         assert told["error_at"] is not None
+        alone = json.loads(pynchy("status", code=4).stdout)["stages"]
+        assert reason in alone["run-agent"]["error"], "nothing runs, and it is told all the same"
 
 
 def test_degraded_when_something_was_set_aside(home: Path, pynchy: Any) -> None:

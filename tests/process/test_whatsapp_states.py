@@ -95,7 +95,6 @@ def test_without_its_library_the_stage_says_how_to_get_it(
     for one in Path(pytest.__file__).parents[1].iterdir():
         if not one.name.startswith("neonize"):
             (tmp_path / one.name).symlink_to(one)
-    home.start("route")
     options = {"home": str(home.home), "once": False, "options": {"channel": "whatsapp"}}
     done = subprocess.run(
         [sys.executable, "-S", "-P", "-m", "pynchy_cli.stage", LISTEN, json.dumps(options)],
