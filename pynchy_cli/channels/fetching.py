@@ -21,6 +21,7 @@ AT_ONCE = 3
 TRIES = 5
 """So often a file is tried that the network doesn't give just now."""
 PAUSE, LONGEST_PAUSE = 1.0, 30.0
+LONGEST_ASKED = 600.0
 PIECE = 256 * 1024
 TIMEOUT = aiohttp.ClientTimeout(total=900, sock_connect=10, sock_read=60)
 NETWORKS = (aiohttp.ClientError, TimeoutError, ConnectionError)
@@ -176,9 +177,9 @@ def too_large(limit: int) -> NeverSent:
 
 
 def patience_asked(response: aiohttp.ClientResponse) -> float | None:
-    """The seconds after which a network wants to be asked again."""
+    """The seconds after which a network wants to be asked again, as far as that is waited for."""
     wait = response.headers.get("Retry-After", "")
-    return float(wait) if wait.isdigit() else None
+    return min(float(wait), LONGEST_ASKED) if wait.isascii() and wait.isdigit() else None
 
 
 def _sync(folder: Path) -> None:

@@ -186,6 +186,24 @@ def test_what_does_not_come_says_why(
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("told", "waited"), [("7", 7.0), ("9" * 400, 600.0), ("soon", None), ("²", None), ("-1", None)]
+)
+def test_a_host_has_us_wait_for_a_while_only(
+    tmp_path: Path, told: str, waited: float | None
+) -> None:
+    media, _ = sealed("image", PLAIN)
+
+    async def scenario() -> None:
+        async with serving() as host:
+            host.answers.append(status(429, {"Retry-After": told}))
+            with pytest.raises(NotSent) as raised:
+                await fetched(host, media, tmp_path / "part")
+            assert raised.value.retry_after == waited
+
+    asyncio.run(scenario())
+
+
 def test_what_leads_on_within_whatsapp_is_followed_for_a_while(tmp_path: Path) -> None:
     media, content = sealed("image", PLAIN)
 

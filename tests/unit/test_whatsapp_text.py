@@ -162,6 +162,16 @@ def test_pieces_stay_within_the_limit(text: str, limit: int) -> None:
     assert all(utf16(piece.text) <= limit for piece in render(Outgoing(text), limit))
 
 
+@pytest.mark.parametrize("line", ["x" * 99 + "\n", "x" * 100])
+def test_of_a_reply_without_end_the_beginning_is_sent(line: str) -> None:
+    assert "not sent" not in render(Outgoing(line * 1000))[-1].text
+    *pieces, last = render(Outgoing(line * 10_000))
+    assert len(pieces) <= 26
+    sent = sum(piece.text.count("x") for piece in pieces)
+    assert 98_000 < sent <= 100_000
+    assert re.search("90[0-9],[0-9]{3} more characters are not sent", last.text)
+
+
 def test_a_long_reply_is_split_where_it_reads_well() -> None:
     paragraph = "Some *words* of [a link][1] and **more**. " * 12
     text = f"{paragraph}\n\n" * 20 + "[1]: https://example.com/an/address"

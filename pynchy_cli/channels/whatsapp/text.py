@@ -15,6 +15,10 @@ from pynchy_cli.channels.passage import utf16
 
 LIMIT = 4_000
 """UTF-16 code units in one message. WhatsApp takes far more, but a phone folds what is long."""
+LONGEST = 100_000
+"""Characters of a reply that are sent: who sends hundreds of messages at once is banned, and until
+they are written nothing else is done."""
+REST = "✂️ {more:,} more characters are not sent to WhatsApp; `pynchy outbox show` has all of it."
 WIDEST = 32
 """Columns of a table that a phone shows without breaking its lines."""
 _MARKS = "*_~`"
@@ -96,8 +100,13 @@ def measure(names: Names | None = None) -> Measure:
 
 def render(reply: Outgoing, limit: int = LIMIT) -> list[Piece]:
     """The messages that show a reply, each `limit` UTF-16 code units at most."""
-    names = names_in(reply.content)
-    texts = [formatted(one, names) for one in split(reply.content, limit, measure(names))]
+    content = reply.content
+    if len(content) > LONGEST:
+        content = content[: max(content.rfind("\n", LONGEST // 2, LONGEST), 0) or LONGEST]
+    names = names_in(content)
+    texts = [formatted(one, names) for one in split(content, limit, measure(names))]
+    if more := len(reply.content) - len(content):
+        texts.append(formatted(REST.format(more=more)))
     return [Piece(text) for text in texts if text.strip()]
 
 
