@@ -131,10 +131,11 @@ def whatsapp(
     as_json = wants_json(as_json)
     account = context.settings.channels.whatsapp.get(MAIN)
     owner = pairing.number_of(account.owner) if account and account.owner else ""
-    linked = device.paired(context.home.whatsapp)
+    database = context.home.whatsapp
+    linked = device.paired(database, in_use=device.is_held(database))
     if log_out:
         if linked is None:
-            forget(context.home.whatsapp)
+            forget(database)
             return _told({"state": "not_linked"}, ["No account is linked here."], as_json)
         to_the_end(partial(_log_out, context, linked, as_json), said)
     if linked is not None:

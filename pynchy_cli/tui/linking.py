@@ -124,7 +124,7 @@ async def link(database: Path, codes: Codes, phone: str) -> Device:
 def _tidy(fresh: Path) -> None:
     """Leave no file behind that is linked with nothing. One that a phone has agreed to is kept, for
     the next time to finish."""
-    if device.paired(fresh) is None:
+    if device.paired(fresh, in_use=True) is None:
         device.remove(fresh)
     else:
         say("The phone has agreed already: `pynchy auth whatsapp` goes on from there.")

@@ -459,6 +459,16 @@ def test_the_keys_that_a_person_used_are_forgotten_and_no_others(tmp_path: Path)
     assert len(in_groups) == 4 + 7
 
 
+def test_what_the_library_is_writing_is_waited_for_before_keys_are_forgotten(
+    tmp_path: Path,
+) -> None:
+    journal = tmp_path / "neonize.db-journal"
+    journal.write_bytes(b"what was there before")
+    with pytest.raises(sqlite3.OperationalError, match="still writing"):
+        keys.forget(tmp_path / "neonize.db", [], patience=0.0)
+    assert journal.read_bytes() == b"what was there before"
+
+
 def test_of_a_message_with_keys_before_it_the_last_part_is_waited_for(tmp_path: Path) -> None:
     async def scenario() -> None:
         go, book = Go(), Book()

@@ -228,3 +228,38 @@ def test_nothing_is_left_where_whatsapp_can_t_be_reached(pynchy: Pynchy, home: P
     assert json.loads(done.stdout)["error"]["code"] == "network_away"
     assert "can't be reached" in done.stderr
     assert left(home) == []
+
+
+LOOKING = """
+import asyncio, contextlib, os, sys
+from pathlib import Path
+from pynchy_cli.channels.whatsapp import device, library
+from pynchy_cli.errors import ChannelBroken
+async def main():
+    library.load()
+    from pynchy_cli.channels.whatsapp.talk import Talk
+    database = Path(sys.argv[1])
+    device.prepare(database)
+    talk = Talk(database, is_paired=False)
+    talk.begin()
+    said = asyncio.ensure_future(talk.next(60))
+    while not said.done():
+        with contextlib.suppress(ChannelBroken):
+            device.paired(database, in_use=True)
+        await asyncio.sleep(0)
+    print(said.exception(), flush=True)
+    os._exit(0)
+asyncio.run(main())
+"""
+
+
+def test_a_look_at_the_file_is_in_nobodys_way(environment: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOOKING, str(tmp_path / "neonize.db")],
+        env={**environment, "HTTPS_PROXY": "http://127.0.0.1:1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=LIMIT,
+    )
+    assert "connection refused" in done.stdout, "the library had its tables, and dialled"

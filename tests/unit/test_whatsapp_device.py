@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pynchy_cli.channels.whatsapp import device
+from pynchy_cli.channels.whatsapp.book import phone_of
 from pynchy_cli.channels.whatsapp.device import Device
 from pynchy_cli.errors import AlreadyRunning, ChannelBroken
 
@@ -84,8 +85,15 @@ def test_what_a_killed_process_left_half_written_is_taken_back(database: Path) -
         db.executemany("INSERT INTO large VALUES (?)", [("x" * 3000,)] * 50)
         for end in ("", "-journal"):  # as they are on the disk at this moment
             shutil.copy(f"{database}{end}", f"{killed}{end}")
-    assert killed.with_name("killed.db-journal").stat().st_size
+    journal = killed.with_name("killed.db-journal")
+    before = journal.read_bytes()
+    with contextlib.suppress(ChannelBroken):
+        device.paired(killed, in_use=True)
+    phone_of(killed, "88001")
+    assert journal.read_bytes() == before, "the library may be writing just now"
+    assert before
     assert device.paired(killed) == ALICE
+    assert not journal.exists()
 
 
 def test_a_look_waits_for_nobody_who_only_reads_or_is_about_to_write(database: Path) -> None:

@@ -9,16 +9,15 @@ from pathlib import Path
 
 from pynchy_cli import log
 
-PATIENCE = 1.0
-"""Seconds for which a look waits while the library writes."""
 _PHONE = "SELECT pn FROM whatsmeow_lid_map WHERE lid = ?"
 
 
 def phone_of(database: Path, lid: str) -> str | None:
     """The phone number of a LID, digits both; None where it isn't known."""
     try:
-        address = f"{database.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=PATIENCE)) as db:
+        # As it lies there: see `device`.
+        address = f"{database.absolute().as_uri()}?mode=ro&immutable=1"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as db:
             row = db.execute(_PHONE, (lid,)).fetchone()
     except sqlite3.Error as error:
         log.get("whatsapp").debug("not looked up", error=str(error))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ UNUSABLE = "?#%"
 """Characters that mean something else to the library where it is told a path."""
 PATIENCE = 5.0
 """Seconds for which a look waits while somebody writes."""
+LOOKS, PAUSE = 10, 0.05
+"""So many looks at a file in use, which may be half written just then, and seconds between them."""
 # All columns: a file of an earlier version has fewer.
 _DEVICE = "SELECT * FROM whatsmeow_device LIMIT 1"
 _IS_THERE = "SELECT count(*) FROM sqlite_master WHERE name = 'whatsmeow_device'"
@@ -49,26 +52,41 @@ class Device:
         return f"+{self.number} ({self.name})" if self.name else f"+{self.number}"
 
 
-def paired(database: Path) -> Device | None:
-    """The device that is linked by this file; None where there is none, or it was logged out.
-    Raises ChannelBroken where the file is something else."""
+def paired(database: Path, *, in_use: bool = False) -> Device | None:
+    """The device that is linked by this file; None where there is none, or it was logged out. Where
+    the library may be writing to it, in this process or another, it is `in_use`. Raises
+    ChannelBroken where the file is something else."""
     if not database.exists() or database.stat().st_size == 0:
         return None
-    try:
-        # Not read-only: what a killed process left half written must be taken back first.
-        address = f"{database.absolute().as_uri()}?mode=rw"
-        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=PATIENCE)) as db:
-            db.execute("PRAGMA query_only = 1")
-            if not db.execute(_IS_THERE).fetchone()[0]:
-                return None
-            db.row_factory = sqlite3.Row
-            row = db.execute(_DEVICE).fetchone()
-    except sqlite3.Error as error:
-        raise ChannelBroken(
-            f"{database} can't be read: {error}. If it is damaged, move it away, and link the"
-            " account again with `pynchy auth whatsapp`."
-        ) from error
+    for left in reversed(range(LOOKS if in_use else 1)):
+        try:
+            return _look(database, in_use=in_use)
+        except sqlite3.Error as error:
+            if not left:
+                raise ChannelBroken(
+                    f"{database} can't be read: {error}. If it is damaged, move it away, and link"
+                    " the account again with `pynchy auth whatsapp`."
+                ) from error
+        time.sleep(PAUSE)  # it was being written
+    return None
+
+
+def _look(database: Path, *, in_use: bool) -> Device | None:
+    with contextlib.closing(_opened(database, in_use=in_use)) as db:
+        db.execute("PRAGMA query_only = 1")
+        if not db.execute(_IS_THERE).fetchone()[0]:
+            return None
+        db.row_factory = sqlite3.Row
+        row = db.execute(_DEVICE).fetchone()
     return None if row is None else _device(dict(row))
+
+
+def _opened(database: Path, *, in_use: bool) -> sqlite3.Connection:
+    """The library has an SQLite of its own, of which ours sees no locks within one process: what
+    that one is writing ours would take for left half written by a killed process, and take back
+    (measured: its commit fails). So a file in use is read as it lies there, untouched."""
+    how = "mode=ro&immutable=1" if in_use else "mode=rw"
+    return sqlite3.connect(f"{database.absolute().as_uri()}?{how}", uri=True, timeout=PATIENCE)
 
 
 def _device(row: dict[str, object]) -> Device:
@@ -128,7 +146,7 @@ def settle(fresh: Path, database: Path) -> None:
     remove(copy)
     prepare(copy)
     with (
-        contextlib.closing(sqlite3.connect(fresh, timeout=PATIENCE)) as before,
+        contextlib.closing(_opened(fresh, in_use=True)) as before,
         contextlib.closing(sqlite3.connect(copy)) as after,
     ):
         before.backup(after)

@@ -7,13 +7,14 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from pynchy_cli.channels.whatsapp.ear import Ignored
 
-PATIENCE = 5.0
-"""Seconds for which it waits while the library writes."""
+PATIENCE, PAUSE = 5.0, 0.02
+"""Seconds for which it waits while the library writes, and between two looks whether it does."""
 _USER = re.compile(r"[^@:.]*")
 # A person is known by phone number, by LID, or both. The ids of keys are USER:DEVICE, of which a
 # LID's USER ends with _1.
@@ -25,9 +26,10 @@ _FORGET_IN_GROUP = "DELETE FROM whatsmeow_sender_keys WHERE chat_id = ? AND ("
 _FORGET_IN_GROUP += _OF_PERSON.format("sender_id") + ")"
 
 
-def forget(database: Path, messages: Iterable[Ignored]) -> None:
-    """Forget the keys that the senders of these have used. No client may be at work on the file.
-    Raises sqlite3.Error."""
+def forget(database: Path, messages: Iterable[Ignored], patience: float = PATIENCE) -> None:
+    """Forget the keys that the senders of these have used. No client may be at work on the file;
+    one that is still ending is waited for. Raises sqlite3.Error."""
+    _wait(database.with_name(f"{database.name}-journal"), patience)
     address = f"{database.absolute().as_uri()}?mode=rw"
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=PATIENCE)) as db, db:
         for message in messages:
@@ -36,6 +38,15 @@ def forget(database: Path, messages: Iterable[Ignored]) -> None:
             for one in filter(str.isalnum, {user, *others}):
                 db.execute(_FORGET, (one, one))
                 db.execute(_FORGET_IN_GROUP, (message.chat, one, one))
+
+
+def _wait(journal: Path, patience: float) -> None:
+    """Ours would take back what the library is writing: see `device`."""
+    end = time.monotonic() + patience
+    while journal.exists():
+        if time.monotonic() >= end:
+            raise sqlite3.OperationalError("the library is still writing")
+        time.sleep(PAUSE)
 
 
 def user_of(jid: str) -> str:

@@ -74,7 +74,7 @@ async def pair(fresh: Path, show: Show, accepted: Accepted, phone: str = "") -> 
     PairingFailed, NetworkAway, ChannelBroken."""
     try:
         async with _talking(fresh) as talk:
-            if device.paired(fresh) is None:
+            if not talk.is_paired:
                 await _agreed(talk, show, phone)
             accepted()
             await talk.connected(DIALLING)
@@ -83,7 +83,7 @@ async def pair(fresh: Path, show: Show, accepted: Accepted, phone: str = "") -> 
         raise PairingFailed(f"The phone linked this device and took it off again. {AGAIN}") from (
             error
         )
-    linked = device.paired(fresh)
+    linked = device.paired(fresh, in_use=True)
     if linked is None:
         raise PairingFailed(f"WhatsApp took the device off as soon as it was linked. {AGAIN}")
     return linked
@@ -114,8 +114,8 @@ async def _talking(database: Path) -> AsyncIterator[Talk]:
 
     said = log.get("whatsapp")
     with kept_off(lambda line: said.debug("neonize", said=line)):
-        talk = Talk(database)
-        talk.begin(is_paired=device.paired(database) is not None)
+        talk = Talk(database, is_paired=device.paired(database) is not None)
+        talk.begin()
         yield talk
 
 

@@ -36,9 +36,11 @@ STDERR = 2
 
 
 class Talk:
-    """One connection. `complaint` is what the library complained of last."""
+    """One connection. `is_paired`: the file has a device already; `complaint` is what the library
+    complained of last."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, *, is_paired: bool) -> None:
+        self.is_paired = is_paired
         self._loop = asyncio.get_running_loop()
         self._said: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self._log = log.get("whatsapp")
@@ -55,9 +57,9 @@ class Talk:
         )
         self.complaint = ""
 
-    def begin(self, *, is_paired: bool) -> None:
+    def begin(self) -> None:
         """Dial, in a thread; what comes of it is told by `next`."""
-        if is_paired:
+        if self.is_paired:
             self._hush()
         Thread(target=self._run, name="whatsapp", daemon=True).start()
 
