@@ -60,11 +60,11 @@ class Codes:
 
     def typed(self, code: str, seconds: int, phone: str) -> None:
         """Show a code that is typed into the phone of this number."""
-        if self._as_json:
+        if self._screen is None:
             facts = {"code": code, "seconds": seconds, "phone": phone}
             print_line({"state": "code", "kind": "typed", **facts})
             return
-        print_text(HOW_TO_TYPE)
+        self._screen.tell(HOW_TO_TYPE)
         print_text(f"\n    {code}\n")
         print_text(f"It is for +{phone}, and good for {seconds} s. Ctrl-C stops.")
 

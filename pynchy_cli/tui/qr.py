@@ -54,6 +54,10 @@ class Screen:
         self._write(self._cleared(size) + "".join(f"{line}\n" for line in said))
         self._drawn, self._size = len(said), size
 
+    def tell(self, text: str) -> None:
+        """Write a text, with no word broken where the window ends."""
+        self._write("".join(f"{line}\n" for line in _folded(text, self._window()[0])))
+
     def clear(self) -> None:
         """Take all of it away: the code is used, or no longer good."""
         self._write(self._cleared(self._window()))

@@ -103,6 +103,13 @@ def test_a_window_that_is_too_small_is_told_of_and_one_that_grows_has_the_code(
     assert lines(CODE)[0] in grown
 
 
+def test_no_word_is_broken(terminal: Terminal) -> None:
+    terminal.resize(30, 10)
+    told = terminal.said(lambda: Screen(terminal.out).tell("Settings, Linked devices " * 5))
+    assert max(map(len, told.splitlines())) < 30
+    assert told.split() == ["Settings,", "Linked", "devices"] * 5
+
+
 def test_the_picture_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "code.png"
     path.write_text("other")

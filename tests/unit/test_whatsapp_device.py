@@ -150,3 +150,16 @@ def test_what_was_linked_takes_its_place_though_it_is_still_open(database: Path)
     assert [path.name for path in database.parent.iterdir()] == ["neonize.db"]
     assert device.paired(database) == ALICE
     assert mode(database) == 0o600
+
+
+def test_what_can_t_be_written_is_told(tmp_path: Path) -> None:
+    rubbish = tmp_path / "fresh.db"
+    rubbish.write_text("rubbish " * 100)
+    with pytest.raises(ChannelBroken, match=r"neonize\.db can't be written: file is not a data"):
+        device.settle(rubbish, tmp_path / "neonize.db")
+    (tmp_path / "run").write_text("in the way")
+    with (
+        pytest.raises(ChannelBroken, match=r"whatsapp\.lock can't be written: "),
+        device.hold(tmp_path / "neonize.db"),
+    ):
+        pass

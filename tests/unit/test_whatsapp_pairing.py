@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pynchy_cli.channels.whatsapp import pairing, states
-from pynchy_cli.errors import UsageWrong
+from pynchy_cli.errors import ChannelBroken, UsageWrong
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,14 @@ def test_the_end_of_the_codes(status: str, is_over: bool, exit_code: int, words:
 )
 def test_why_nobody_answers_is_told_without_the_librarys_steps(said: str, why: str) -> None:
     assert states.undialled(said) == why
+
+
+def test_a_disk_that_is_full_is_not_taken_for_whatsapp() -> None:
+    full = "failed to upgrade database: transaction: commit: database or disk is full"
+    error = states.unkept(full)
+    assert isinstance(error, ChannelBroken)
+    assert "can't be written: database or disk is full. " in str(error)
+    assert states.unkept("failed to dial whatsapp web websocket: EOF") is None
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,12 @@ def _device(row: dict[str, object]) -> Device:
 
 @contextlib.contextmanager
 def hold(database: Path) -> Iterator[None]:
-    """Be the one process that uses this file, for two would spoil it. Raises AlreadyRunning."""
-    lock = locks.take(lock_of(database))
+    """Be the one process that uses this file, for two would spoil it. Raises AlreadyRunning,
+    ChannelBroken."""
+    try:
+        lock = locks.take(lock_of(database))
+    except OSError as error:
+        raise _unwritable(lock_of(database), error) from error
     if lock is None:
         raise AlreadyRunning(
             f"Another process holds the WhatsApp account of {database.parent.parent}: `listen"
@@ -135,24 +139,32 @@ def prepare(database: Path) -> None:
         finally:
             os.close(opened)
     except OSError as error:
-        raise ChannelBroken(f"{database} can't be written: {error.strerror}.") from error
+        raise _unwritable(database, error) from error
+
+
+def _unwritable(path: Path, error: OSError | sqlite3.Error) -> ChannelBroken:
+    why = error.strerror if isinstance(error, OSError) else error
+    return ChannelBroken(f"{path} can't be written: {why}.")
 
 
 def settle(fresh: Path, database: Path) -> None:
     """Put what was paired in its place, whole or not at all, though the library still has the
-    fresh file open. What stood there before, and is a device no more, goes. Raises OSError,
-    sqlite3.Error."""
+    fresh file open. What stood there before, and is a device no more, goes. Raises
+    ChannelBroken."""
     copy = database.with_name(f"{database.name}.new")
-    remove(copy)
-    prepare(copy)
-    with (
-        contextlib.closing(_opened(fresh, in_use=True)) as before,
-        contextlib.closing(sqlite3.connect(copy)) as after,
-    ):
-        before.backup(after)
-    remove(database)
-    copy.replace(database)
-    remove(fresh)
+    try:
+        remove(copy)
+        prepare(copy)
+        with (
+            contextlib.closing(_opened(fresh, in_use=True)) as before,
+            contextlib.closing(sqlite3.connect(copy)) as after,
+        ):
+            before.backup(after)
+        remove(database)
+        copy.replace(database)
+        remove(fresh)
+    except (OSError, sqlite3.Error) as error:
+        raise _unwritable(database, error) from error
 
 
 def remove(database: Path) -> None:

@@ -76,6 +76,17 @@ def passing(code: int, event: Any) -> str | None:
     return None
 
 
+def unkept(said: str) -> PynchyError | None:
+    """The error of what Go says of a file that it couldn't write; None where it says something
+    else."""
+    if not said.startswith("failed to upgrade database"):
+        return None
+    why = said.rpartition(": ")[2]
+    return ChannelBroken(
+        f"The linked device's file can't be written: {why}. Mend it and try again."
+    )
+
+
 def undialled(said: str) -> str:
     """Why there is no connection, of what Go says: one error within another, the last of which is
     the reason. What doesn't come of dialling stays as it is."""

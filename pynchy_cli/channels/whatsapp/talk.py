@@ -24,6 +24,7 @@ from pynchy_cli.channels.whatsapp.states import (
     fatal,
     refusal,
     undialled,
+    unkept,
 )
 from pynchy_cli.errors import NetworkAway, PairingFailed
 
@@ -66,7 +67,8 @@ class Talk:
     async def next(self, limit: float) -> tuple[str, Any]:
         """What is said next: `code` with the text in it, `status` with the word for the end of the
         codes, or `event` with an event's number and itself. Raises NetworkAway where nothing comes
-        within `limit` seconds, or there is no connection."""
+        within `limit` seconds, or there is no connection, ChannelBroken where the file can't be
+        written."""
         try:
             async with asyncio.timeout(limit):
                 kind, said = await self._said.get()
@@ -74,7 +76,7 @@ class Talk:
             raise NetworkAway("WhatsApp says nothing. Try again later.") from None
         if kind == "ended":
             why = undialled(said)
-            raise NetworkAway(f"WhatsApp can't be reached: {why}. Try again later.")
+            raise unkept(said) or NetworkAway(f"WhatsApp can't be reached: {why}. Try again later.")
         return kind, said
 
     async def connected(self, limit: float) -> None:
