@@ -29,7 +29,15 @@ STAGES = {
     "gateway": "gateway",
 }
 """Name -> module in `pipeline`; `listen@stdin` is a stage `listen`."""
-ENVIRON = {"listen@whatsapp": {"NEONIZE_BOT_TAG": "off", "GOMEMLIMIT": "32MiB"}}
+ENVIRON = {
+    "listen@whatsapp": {
+        "NEONIZE_BOT_TAG": "off",
+        "GOGC": "25",
+        "GOMEMLIMIT": "24MiB",
+        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_TRIM_THRESHOLD_": "131072",
+    }
+}
 """Name -> what its process must begin with in the environment, since a library of it, in Go, never
 sees what is set later. This one would mark what it sends as a business bot's, and after each large
 file that it uploads hold on to more memory."""

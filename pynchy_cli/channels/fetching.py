@@ -6,11 +6,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
-
-import aiohttp
 
 from pynchy_cli import log
 from pynchy_cli.channels.base import Away, NeverSent, NotSent
@@ -23,9 +21,8 @@ TRIES = 5
 PAUSE, LONGEST_PAUSE = 1.0, 30.0
 LONGEST_ASKED = 600.0
 PIECE = 256 * 1024
-TIMEOUT = aiohttp.ClientTimeout(total=900, sock_connect=10, sock_read=60)
-NETWORKS = (aiohttp.ClientError, TimeoutError, ConnectionError)
-"""Of the system's errors, those that aren't the disk's."""
+LONGEST, CONNECTING, IDLE = 900.0, 10.0, 60.0
+"""Seconds for a whole file, until somebody answers, and between two pieces, at most."""
 HOPS = 5
 """So often a network may tell that a file is somewhere else."""
 NUMBERED = re.compile(r"\d-")
@@ -145,15 +142,14 @@ class Files:
 
 
 async def written(
-    response: aiohttp.ClientResponse,
+    pieces: AsyncIterable[bytes],
     part: Path,
     limit: int,
     opened: Callable[[bytes], bytes] = bytes,
     end: Callable[[], bytes] = bytes,
 ) -> None:
-    """Write what is answered at `part`, as `opened` makes of each piece, and `end` of the last.
-    Raises NeverSent where that is more than `limit` bytes, what these raise, OSError, and what
-    aiohttp raises."""
+    """Write what comes at `part`, as `opened` makes of each piece, and `end` of the last. Raises
+    NeverSent where that is more than `limit` bytes, what these raise, and OSError."""
     size = 0
     with part.open("wb") as there:
 
@@ -164,7 +160,7 @@ async def written(
                 raise too_large(limit)
             there.write(piece)
 
-        async for piece in response.content.iter_chunked(PIECE):
+        async for piece in pieces:
             put(opened(piece))
         put(end())
         there.flush()
@@ -176,9 +172,9 @@ def too_large(limit: int) -> NeverSent:
     return NeverSent(f"it is larger than {limit / 1024**2:g} MiB")
 
 
-def patience_asked(response: aiohttp.ClientResponse) -> float | None:
+def patience_asked(headers: Mapping[str, str]) -> float | None:
     """The seconds after which a network wants to be asked again, as far as that is waited for."""
-    wait = response.headers.get("Retry-After", "")
+    wait = headers.get("Retry-After", "")
     return min(float(wait), LONGEST_ASKED) if wait.isascii() and wait.isdigit() else None
 
 

@@ -370,7 +370,7 @@ class WhatsAppRules(NetworkRules, frozen=True):
     """Whether what the assistant takes up is marked as read."""
     reactions: bool = True
     """Whether the message that the assistant takes up gets an 👀."""
-    max_upload: Bytes = 8 * 1024**2
+    max_upload: Bytes = 4 * 1024**2
     """Bytes of a file that the assistant sends; a larger one is not sent. While a file is uploaded
     the library holds it in memory three times."""
 

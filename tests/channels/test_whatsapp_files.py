@@ -8,7 +8,6 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
@@ -268,10 +267,9 @@ def test_what_stalls_is_not_waited_for(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving((media, content)) as host:
             host.answers.append(stream(content[:999], then="stall"))
-            short = aiohttp.ClientTimeout(sock_read=0.1)
             file = SharedFile(media.remote_id(), "x")
             with pytest.raises(NotSent, match="broke off"):
-                await WhatsAppFiles(LIMIT, host.url, short).fetch(file, tmp_path / "part")
+                await WhatsAppFiles(LIMIT, host.url, 0.1).fetch(file, tmp_path / "part")
 
     asyncio.run(scenario())
 

@@ -99,8 +99,7 @@ def test_what_is_shared_is_fetched(device: Device, kind: str) -> None:
     ],
 )
 def test_what_goes_wrong_is_told(device: Device, fault: str, kind: str, why: str) -> None:
-    # A connection that breaks before it answers is tried once more at once.
-    device.whatsapp.fail_media(fault, 2 if fault == "drop" else 1)
+    device.whatsapp.fail_media(fault)
     told = device.told(device.whatsapp.share(BOB, "document", CONTENT))
     assert told["kind"] == kind
     assert why in told["why"]

@@ -9,9 +9,11 @@ import aiohttp
 
 from pynchy_cli.channels.base import NeverSent, NotSent
 from pynchy_cli.channels.fetching import (
+    CONNECTING,
     HOPS,
-    NETWORKS,
-    TIMEOUT,
+    IDLE,
+    LONGEST,
+    PIECE,
     patience_asked,
     too_large,
     written,
@@ -26,6 +28,9 @@ STATUS = {
     404: "it isn't there any more",
     410: "it isn't there any more",
 }
+TIMEOUT = aiohttp.ClientTimeout(total=LONGEST, sock_connect=CONNECTING, sock_read=IDLE)
+NETWORKS = (aiohttp.ClientError, TimeoutError, ConnectionError)
+"""Of the system's errors, those that aren't the disk's."""
 
 
 class SlackFiles:
@@ -87,7 +92,9 @@ class SlackFiles:
                     url = self._slacks(urljoin(url, response.headers.get("Location", "")))
                     continue
                 _require_file(response, file, was_led=hop > 0)
-                return await written(response, part, self._api.rules.max_file)
+                return await written(
+                    response.content.iter_chunked(PIECE), part, self._api.rules.max_file
+                )
         raise NeverSent("Slack leads from one address to the next")
 
 
@@ -97,7 +104,7 @@ def _require_file(response: aiohttp.ClientResponse, file: SharedFile, *, was_led
         raise NeverSent(why)
     if response.status >= 400:
         why = f"Slack doesn't give it: HTTP {response.status}"
-        raise NotSent(why, patience_asked(response))
+        raise NotSent(why, patience_asked(response.headers))
     is_page = response.content_type == "text/html"
     if is_page and (file.mime != "text/html" or was_led):
         raise NeverSent("Slack gave a login page instead of it; is the scope files:read missing?")
