@@ -260,7 +260,7 @@ def sync(ctx: typer.Context, as_json: bool = JSON) -> None:
     elif asked:
         print_text(f"{', '.join(asked)}: asked, as soon as it is connected.")
     else:
-        print_text("No channel needs to be asked: names come with its first connection.")
+        print_text("No channel can be asked yet: names come with its first connection.")
 
 
 @app.command("list")

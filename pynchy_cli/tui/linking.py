@@ -37,6 +37,11 @@ class Codes:
         self._shown: tuple[str, str, str] | None = None
         self._is_drawn = False
 
+    def begun(self) -> None:
+        """Say what is waited for until there is a code."""
+        if not self._as_json:
+            print_text("Connecting to WhatsApp …")
+
     def logged_out(self) -> None:
         """Say that what had been linked here is no longer."""
         if self._as_json:
@@ -111,6 +116,7 @@ async def link(database: Path, codes: Codes, phone: str) -> Device:
             return linked
         if database.exists():
             codes.logged_out()
+        codes.begun()
         asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, codes.redraw)
         try:
             linked = await pairing.pair(fresh, show, codes.accepted, phone)

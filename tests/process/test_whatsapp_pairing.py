@@ -194,6 +194,7 @@ def test_ctrl_c_while_a_terminal_shows_the_code(
     shown = b""
     while b"Ctrl-C stops." not in shown:
         shown += os.read(ours, 65536)
+    assert shown.decode().startswith("Connecting to WhatsApp …\r\n")
     assert "Linked devices" in shown.decode()
     assert "█▀▀▀▀▀█" in shown.decode()
     one.process.send_signal(signal.SIGINT)
