@@ -736,4 +736,4 @@ def test_a_stage_begins_anew_with_what_go_reads_only_then() -> None:
     done = subprocess.run(
         [sys.executable, "-c", BEGUN], capture_output=True, text=True, check=True, env=environ
     )
-    assert done.stdout == "begun\nbegun\noff 32MiB\n"
+    assert done.stdout == "begun\nbegun\noff 24MiB\n"

@@ -19,6 +19,8 @@ from pynchy_cli.model import Message
 PATIENCE = 45.0
 """Seconds in which a message is encrypted for all its readers, sent and answered; the library's own
 limit is 75, and none where it has sent one again over another connection."""
+BRIEFLY = 10.0
+"""Seconds in which an emoji is: replies wait for it, and nothing depends on it."""
 TURN = 3.0
 """Seconds that something waits for its turn: less than a stage that stops gives to what is being
 sent, so that nothing is left unknown that was never begun."""
@@ -62,11 +64,12 @@ class Sending:
         """Put an emoji under a message, in place of another one of ours. Raises what `post`
         does."""
         self._line.require()
-        await self.send(address, reaction(address, to, emoji, int(time.time() * 1000)))
+        message = reaction(address, to, emoji, int(time.time() * 1000))
+        await self.send(address, message, min(self._patience, BRIEFLY))
 
-    async def send(self, address: str, message: Any) -> str:
-        """Send a message that is built already, such as one with a file; its id. Raises what `post`
-        does."""
+    async def send(self, address: str, message: Any, patience: float | None = None) -> str:
+        """Send a message that is built already, such as one with a file; its id. `patience` are the
+        seconds of PATIENCE. Raises what `post` does."""
         self._client()
         to = jid(address)
         try:
@@ -75,7 +78,7 @@ class Sending:
         except TimeoutError:
             raise NotSent("Other messages are still being sent.", SOON) from None
         try:
-            return await self._sent(self._client(), to, message)
+            return await self._sent(self._client(), to, message, patience or self._patience)
         finally:
             self._turn.release()
 
@@ -120,18 +123,18 @@ class Sending:
             self._unanswered = None
         return client
 
-    async def _sent(self, client: Any, to: Any, message: Any) -> str:
+    async def _sent(self, client: Any, to: Any, message: Any, patience: float) -> str:
         from neonize.exc import NeonizeError
 
         task = asyncio.ensure_future(client.send_message(to, message))
         try:
-            await asyncio.wait({task}, timeout=self._patience)
+            await asyncio.wait({task}, timeout=patience)
         finally:
             if not task.done():  # nobody can call it off: its thread is in the library
                 self._unanswered = client, task
                 task.add_done_callback(_let_go)
         if not task.done():
-            why = f"a message was not answered for {self._patience:g} s"
+            why = f"a message was not answered for {patience:g} s"
             self._line.renew(why)
             raise Unsure(f"WhatsApp's answer was lost: {why}.")
         try:
