@@ -172,8 +172,9 @@ def test_names_are_asked_for_daily_and_when_somebody_wants_it(tmp_path: Path) ->
         await until(2, "The family")
         now = clock.now()
         assert not naming.is_due(made.store.db, NAME, now)
-        assert naming.is_due(made.store.db, NAME, clock.after(now, naming.DAY + 1))
-        assert naming.is_due(made.store.db, NAME, clock.after(now, -naming.DAY))
+        assert not naming.is_due(made.store.db, NAME, clock.after(now, 23 * 3600))
+        assert naming.is_due(made.store.db, NAME, clock.after(now, 24 * 3600 + 1))
+        assert naming.is_due(made.store.db, NAME, clock.after(now, -86_400))
         await holder.stop()
 
     run(story, tmp_path)
