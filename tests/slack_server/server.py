@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
 
+from tests.serving import Served
 from tests.slack_server.backend import Backend, Options
 from tests.slack_server.control import Control
 from tests.slack_server.desk import Desk, finish, run
@@ -193,50 +189,10 @@ async def _abort_strays(port: int | None = None) -> None:
                 transport.abort()
 
 
-class SlackProcess(Control):
+class SlackProcess(Served, Control):
     """A server in a process of its own: it outlives everything else that a test kills."""
 
     def __init__(self, **options: Any) -> None:
-        given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        command = [sys.executable, "-m", "tests.slack_server", *given]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        told = json.loads(line) if line else {}
-        self.url: str = told["url"]
-        self.app: str = told["app"]
-        self.pid = self._process.pid
-        self._admin: str = told["admin"]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def _call(self, op: str, /, **arguments: Any) -> Any:
-        return ask(self._admin, op, arguments)
-
-
-def ask(address: str, name: str, arguments: dict[str, Any]) -> Any:
-    """One call of a server in another process, by its admin address."""
-    body = json.dumps({"op": name, "args": arguments}).encode()
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=30) as answer:
-            return json.load(answer)["result"]
-    except urllib.error.HTTPError as error:
-        with error:
-            raise RuntimeError(json.load(error)["error"]) from None
+        super().__init__("tests.slack_server", options)
+        self.url: str = self.told["url"]
+        self.app: str = self.told["app"]
