@@ -42,6 +42,7 @@ class Rules:
 
     capabilities: tuple[str, ...] = tuple(sorted(FULL))
     limit: int = 100
+    at_once: int = 20
     edit_interval: float = 0.05
     settle: float = 0.0
     on_unknown: str = "ask"
@@ -127,13 +128,14 @@ class StandIn:
         self.remote = Remote(folder)
         self.release = asyncio.Event()
         self.calls: dict[str, int] = defaultdict(int)
-        self.at_once = self.most_at_once = 0
+        self.under_way = self.most_at_once = 0
         document = json.loads((folder / "rules.json").read_text())
         self.faults = [Fault(**one) for one in document["faults"]]
         rules = Rules(**document["rules"])
         self.until_done = rules.until_done
         self.capabilities = frozenset(rules.capabilities)
         self.limit, self.edit_interval = rules.limit, rules.edit_interval
+        self.at_once = rules.at_once
         self.settle, self.on_unknown = rules.settle, rules.on_unknown
 
     async def run(self, host: Host) -> None:
@@ -219,8 +221,8 @@ class StandIn:
     async def _called(self, call: str, place: Place, text: str) -> str | None:
         """Count the call, and have go wrong what is to; what goes wrong after it was accepted."""
         self.calls[call] += 1
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.under_way += 1
+        self.most_at_once = max(self.most_at_once, self.under_way)
         try:
             await asyncio.sleep(0)
             fault = self._fault(call, f"{place.chat_jid} {text}")
@@ -228,7 +230,7 @@ class StandIn:
                 await self.release.wait()
             return _raised(fault) if fault is not None else None
         finally:
-            self.at_once -= 1
+            self.under_way -= 1
 
     def _fault(self, call: str, text: str) -> Fault | None:
         for at, fault in enumerate(self.faults):

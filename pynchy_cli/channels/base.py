@@ -235,6 +235,9 @@ class Network(Channel, Protocol):
     """What people are told that it is called."""
     limit: int
     """UTF-16 code units in one of the network's messages."""
+    at_once: int
+    """Chats that are brought something at the same time, at most: a network that takes one after
+    the other would leave all of them unknown if we died meanwhile."""
     edit_interval: float
     """Seconds between two edits of an open reply, at least."""
     settle: float

@@ -17,8 +17,6 @@ from pynchy_cli.errors import DeliveryDropped
 from pynchy_cli.model import Delivery
 from pynchy_cli.store import outbox
 
-AT_ONCE = 20
-"""Chats that are brought something at the same time."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Seconds until something that the network refused is tried again; doubled each time."""
 LONGEST_ASKED = 3600.0
@@ -51,7 +49,7 @@ class Deliverer:
         self._at_work: dict[str, Delivery] = {}
         self._spoilt: dict[Key, int] = {}
         self._not_before: dict[Key, float] = {}
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = asyncio.Semaphore(network.at_once)
         self._pause = 0.0
         self._back_at = 0.0
         self._took_at = float("-inf")
@@ -98,8 +96,10 @@ class Deliverer:
 
     async def _bring(self, chat: str) -> None:
         """What is due in a chat, one after the other."""
-        async with self._places:
-            while self._now() >= self._back_at and (one := self._next(chat)) is not None:
+        while True:
+            async with self._places:  # others have their turn between two replies
+                if self._now() < self._back_at or (one := self._next(chat)) is None:
+                    return
                 self._at_work[chat] = one
                 await self._deliver(one)
                 del self._at_work[chat]

@@ -12,7 +12,7 @@ import pytest
 
 from pynchy_cli import clock
 from pynchy_cli.delivery import orders
-from pynchy_cli.delivery.deliverer import AT_ONCE, LONGEST_ASKED, LONGEST_PAUSE, SPOILT, TRIES
+from pynchy_cli.delivery.deliverer import LONGEST_ASKED, LONGEST_PAUSE, SPOILT, TRIES
 from pynchy_cli.delivery.showing import AGAIN, LATE
 from pynchy_cli.model import Attachment
 from pynchy_cli.store import messages, outbound, outbox
@@ -594,17 +594,21 @@ def test_what_a_person_drops_is_not_posted_any_more(tmp_path: Path) -> None:
     run(story, tmp_path, Fault("unsure-before", match="hello"), Fault("slow", "find"))
 
 
-def test_twenty_chats_are_brought_something_at_once_and_more_wait(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 20])
+def test_so_many_chats_are_brought_something_at_once_and_more_wait(
+    tmp_path: Path, at_once: int
+) -> None:
     async def story(made: Delivering) -> None:
         for number in range(25):
             made.say("hello", f"{NAME}:{number}", key=f"{number}")
-        await made.until(lambda: made.network.at_once == AT_ONCE)
+        await made.until(lambda: made.network.under_way == at_once)
+        begun = made.store.db.execute("SELECT count(*) FROM outbound_parts").fetchone()[0]
+        assert begun == at_once, "of what waits it is known that it isn't sent"
         made.network.release.set()
         await made.done()
-        assert made.network.most_at_once == AT_ONCE
-        assert len(made.remote.posts()) == 25
+        assert made.network.most_at_once == at_once
 
-    run(story, tmp_path, Fault("slow", times=1000))
+    run(story, tmp_path, Fault("slow", times=1000), at_once=at_once)
 
 
 def test_of_a_thousand_replies_one_task_brings_those_of_a_chat(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class SlackChannel:
 
     capabilities = frozenset({"edit", "history", "threads", "buttons", "files", "ordered"})
     limit = LIMIT
+    at_once = 20
 
     def __init__(
         self, name: str, settings: Settings, environ: Mapping[str, str] = os.environ

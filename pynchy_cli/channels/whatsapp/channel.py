@@ -44,6 +44,7 @@ class WhatsAppChannel:
     title = "WhatsApp"
     capabilities = frozenset({"files", "names", "presence", "quotes"})
     limit = text.LIMIT
+    at_once = 1
     edit_interval = 0.0
     settle = 0.0
 

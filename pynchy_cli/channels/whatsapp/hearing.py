@@ -54,12 +54,19 @@ class Hearing:
         elif kind == "GroupInfo":
             self._meet(self._names.changed(event))
         else:
-            self._log.warning("a message can't be read; it is asked for again", id=event.Info.ID)
+            self._unread(event)
 
     def has(self, message: Ignored) -> bool:
         """Whether a message that came again is stored."""
         written, id = self._chat_of(message), reading.id_of(message.id)
         return written is not None and self._host.has(self._chat_of_a_group(written) or written, id)
+
+    def _unread(self, event: Any) -> None:
+        """A message that can't be read; the library asks for it again. Of chats that are nobody's
+        business the log says nothing."""
+        address = addresses.address(event.Info.MessageSource.Chat)
+        if address is not None and self._host.concerns_us(addresses.chat_of(address), ""):
+            self._log.warning("a message can't be read; it is asked for again", id=event.Info.ID)
 
     def state(self, connected: bool, why: str | None) -> None:
         """How the connection is."""
