@@ -342,6 +342,34 @@ def test_what_is_ignored_is_asked_for_again_once_unless_it_was_stored(
     asyncio.run(scenario())
 
 
+def test_what_cannot_be_read_for_long_is_hoped_for_from_another_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pynchy_cli.channels.whatsapp import life
+
+    def unreadable(name: str) -> events.UndecryptableMessage:
+        info = message(name).Info
+        return events.UndecryptableMessage(
+            Info=info, IsUnavailable=False, DecryptFailMode="DECRYPT_FAIL_SHOW"
+        )
+
+    async def scenario() -> None:
+        go, book = Go(), Book()
+        link = linked(tmp_path, go, book)
+        async with held(link, go):
+            go.tell(unreadable("A"))
+            go.deliver(message("A"))
+            await until(lambda: go.receipts == ["A"])
+            assert link._life is not None
+            assert not link._life._unread, "it has come"
+            monkeypatch.setattr(life, "UNREAD", 0.05)
+            go.tell(unreadable("B"))
+            await until(lambda: len(go.dialled) == 2 and link.client is not None)
+        assert book.ids == ["A"]
+
+    asyncio.run(scenario())
+
+
 def test_nobody_has_the_connection_be_made_anew_without_end() -> None:
     asked = Asked()
     assert [asked.may("A", 0.0, is_first=True), asked.may("A", 0.0, is_first=True)] == [True, False]

@@ -26,6 +26,9 @@ from pynchy_cli.channels.whatsapp.wire import (
 
 PATIENCE = 120.0
 """Seconds for which whatsmeow may try to connect again; it takes two more with each attempt."""
+UNREAD = 60.0
+"""Seconds in which a message that can't be read must come again, as the library asks: while a disk
+was full it has asked in vain, and asks no more before the next connection."""
 CUTTING, DRAINING = 1.0, 5.0
 """Seconds that cutting the connection may take, and then storing what has come already."""
 LINGER = 0.5
@@ -57,6 +60,7 @@ class Life:
         self._over: asyncio.Future[str] = self._loop.create_future()
         self._patience: asyncio.TimerHandle | None = None
         self._storing = Storing(ear, self._fail)
+        self._unread: set[str] = set()
         self._why = "connecting"
         self.missed: list[Ignored] = []
         self._asked = asked
@@ -107,6 +111,7 @@ class Life:
 
     def _deal(self, heard: Heard) -> None:
         if (kind := KINDS.get(heard.code)) is not None and heard.event is not None:
+            self._watch_for(heard.code, heard.event)
             self._storing.take(kind, heard.event, heard.dealt_with)
             return
         if kind is not None:
@@ -116,6 +121,21 @@ class Life:
         else:
             self._changed(heard.code, heard.event)
         heard.dealt_with()
+
+    def _watch_for(self, code: int, event: Any) -> None:
+        """Note what can't be read, until it has come."""
+        if code == MESSAGE:
+            self._unread.discard(event.Info.ID)
+        elif code == UNDECRYPTABLE and event.Info.ID not in self._unread:
+            self._unread.add(event.Info.ID)
+            self._loop.call_later(UNREAD, self._long_for, event.Info.ID)
+
+    def _long_for(self, message_id: str) -> None:
+        """What hasn't come by now comes with the next connection, if it comes at all."""
+        if message_id in self._unread and self.is_up:
+            self._unread.discard(message_id)
+            if self._asked.may(message_id, self._loop.time(), is_first=True):
+                self.give_up("a message could not be read, and may be with another connection")
 
     def _miss(self, message: Ignored) -> None:
         """Ask for a message again, once, where it isn't stored; with others that may be missing,
