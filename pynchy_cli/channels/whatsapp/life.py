@@ -127,6 +127,8 @@ class Life:
         if code == MESSAGE:
             self._unread.discard(event.Info.ID)
         elif code == UNDECRYPTABLE and event.Info.ID not in self._unread:
+            if event.IsUnavailable:
+                return  # it was never sent to linked devices
             self._unread.add(event.Info.ID)
             self._loop.call_later(UNREAD, self._long_for, event.Info.ID)
 
