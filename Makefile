@@ -68,7 +68,7 @@ image: setup ## Build the image of the docker runtime's sandboxes (needs Docker 
 
 test: setup system ## Run all tests but the long sweeps
 	@mkdir -p .pytest_cache; code=0; \
-	$(BIN)/python -m pytest -n 2 --dist worksteal -ra $(ARGS) </dev/null || code=$$?; \
+	$(BIN)/python -m pytest -n 3 --dist worksteal -ra $(ARGS) </dev/null || code=$$?; \
 	echo $$code > .pytest_cache/exit; exit $$code
 
 check: lint test ## The gate: formatting, lint, types, layers, documents, tests
