@@ -197,11 +197,11 @@ def test_so_it_is_at_every_point(
 PLANTS = {
     "begun after it was posted": (
         "        await self._begun(delivery, number, digest, again=again)\n"
-        "        mark = self._mark(delivery, number)\n"
-        "        remote_id = await self.network.post(_place(delivery), piece, mark)\n",
+        "        mark = self._mark(delivery, number)\n",
         "        mark = self._mark(delivery, number)\n"
         "        remote_id = await self.network.post(_place(delivery), piece, mark)\n"
-        "        await self._begun(delivery, number, digest, again=again)\n",
+        "        await self._begun(delivery, number, digest, again=again)\n"
+        "        return await self._placed(delivery, number, remote_id, digest)\n",
     ),
     "not looked for": (
         "        await self._settle(delivery)\n",

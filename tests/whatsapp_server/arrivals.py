@@ -31,6 +31,8 @@ class Arrivals:
         one = node.attrs["id"]
         answer = {"class": "message", "id": one, "from": node.attrs["to"]}
         ack = Node("ack", {**answer, "t": str(int(time.time()))})
+        if fault == "nack" and one in self._world.outbound:
+            fault = ""  # it was accepted, and the client only hasn't heard of it
         if fault == "nack":
             self._note(node, accepted=False, error=int(code))
             return Node("ack", {**ack.attrs, "error": code}), False
