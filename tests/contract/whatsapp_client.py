@@ -15,6 +15,7 @@ from typing import Any
 
 from neonize import events
 from neonize.aioze.client import NewAClient
+from neonize.exc import NeonizeError
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from neonize.utils.enum import ChatPresence, ChatPresenceMedia, ReceiptType
 from neonize.utils.jid import Jid2String, build_jid
@@ -144,7 +145,7 @@ class Client:
         number = asked.pop("number_of_call")
         try:
             found = await self.do(**asked)
-        except Exception as error:  # noqa: BLE001
+        except (NeonizeError, LookupError, OSError, TypeError, ValueError) as error:
             self.tell("failed", number=number, error=f"{type(error).__name__}: {error}")
         else:
             self.tell(

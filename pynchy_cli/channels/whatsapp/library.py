@@ -64,7 +64,7 @@ class DaemonThreads(ThreadPoolExecutor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as raised:  # noqa: BLE001 - whoever waits for the result gets it
+            except BaseException as raised:  # noqa: BLE001 - an executor's own: the waiter gets it
                 future.set_exception(raised)
             else:
                 future.set_result(result)
