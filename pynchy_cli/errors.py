@@ -223,6 +223,16 @@ class DeliveryDropped(PynchyError):
     """A reply that a person has given up."""
 
 
+class DeliveryHeld(PynchyError):
+    """A reply that waits because people have told what goes out to wait."""
+
+
+class GroupHeld(PynchyError):
+    """A group that people have told to begin nothing until it is released."""
+
+    exit_code = EXIT_REFUSED
+
+
 class CommandUnstartable(PynchyError):
     """A command of the host can't become a process."""
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from pynchy_cli import __version__, clock, locks, log
-from pynchy_cli.config.load import config_hash, shown
+from pynchy_cli.config.load import config_hash, section_hashes, shown
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import AlreadyRunning, HomeUnusable, PynchyError
@@ -56,6 +56,7 @@ def present(
                 version=__version__,
                 config_hash=config_hash(settings),
                 settings=json.dumps(_noted(settings)),
+                hashes=json.dumps(section_hashes(settings)),
                 now=now,
             )
             lock = _take(home, processes.owner_lock(home.locks, owner).name)

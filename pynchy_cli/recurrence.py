@@ -155,11 +155,16 @@ def _next(schedule: Schedule, anchor: str | None, start: str) -> Next:
     return later
 
 
-def _seconds(text: str) -> str:
+def seconds_of(text: str) -> int:
+    """How many seconds a span such as 30m, 2h, 1d or 90 is. Raises ScheduleInvalid."""
     span = _SPAN.fullmatch(text.lower())
     if span is None:
         raise ScheduleInvalid(f"{text!a} is no interval: give seconds, or such as 30m, 2h or 1d.")
-    seconds = int(span[1]) * _UNITS[span[2] or ""]
+    return int(span[1]) * _UNITS[span[2] or ""]
+
+
+def _seconds(text: str) -> str:
+    seconds = seconds_of(text)
     if not SHORTEST <= seconds <= LONGEST:
         raise ScheduleInvalid(
             f"An interval is {SHORTEST} seconds at least and ten years at most, not {text!r}."

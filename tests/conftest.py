@@ -38,7 +38,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     person = tmp_path / "person"
     person.mkdir(exist_ok=True)
-    return {**kept, "HOME": str(person), "DOCKER_HOST": NO_ENGINE, "PYNCHY_AGENT__CORE": "echo"}
+    return {
+        **kept,
+        "HOME": str(person),
+        "DOCKER_HOST": NO_ENGINE,
+        "PYNCHY_AGENT__CORE": "echo",
+        "PYNCHY_SERVE__PORT": "0",
+    }
 
 
 @pytest.fixture

@@ -72,6 +72,17 @@ TABLES = {
         "listen, run-agent",
     ),
     "events": Table("a step of an agent: a tool call, a thought, its end", "run-agent", "runs"),
+    "holds": Table(
+        "a group, or with an empty name all of them, of which nothing is begun, and with "
+        "`outbound` nothing goes out, until it is released",
+        "hold, release, route, serve, groups",
+        "run-agent, listen, status",
+    ),
+    "findings": Table(
+        "the last result of a check, with its time",
+        "db check, doctor, config, backup, prune",
+        "status, serve",
+    ),
     "failures": Table(
         "something that a stage could not handle: retrying or set aside",
         "every stage, retry",

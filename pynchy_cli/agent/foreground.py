@@ -11,12 +11,12 @@ from agent_runner import protocol
 from pynchy_cli import clock
 from pynchy_cli.agent.turn import Turn
 from pynchy_cli.agent.worker import Worker
-from pynchy_cli.errors import AgentFailed
+from pynchy_cli.errors import AgentFailed, GroupHeld
 from pynchy_cli.loop import Context
 from pynchy_cli.model import SHELL_LANE
 from pynchy_cli.output import hush, print_line, print_text, say
 from pynchy_cli.routing import telling
-from pynchy_cli.store import groups, runs, waiting
+from pynchy_cli.store import groups, holds, runs, waiting
 
 
 class Foreground:
@@ -33,6 +33,8 @@ class Foreground:
         self._told: set[str] = set()
         groups.get(context.store.db, group)
         with context.store.atomic() as db:
+            if (hold := holds.of_group(db, group)) is not None:
+                raise GroupHeld(telling.held(hold))
             lane = f"{SHELL_LANE}:{context.owner}"
             now = clock.now()
             run = runs.start_now(db, group, lane, "shell", prompt, context.owner, now)

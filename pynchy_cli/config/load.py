@@ -82,6 +82,21 @@ def config_hash(settings: Settings) -> str:
     return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()[:12]
 
 
+def section_hashes(settings: Settings) -> dict[str, str]:
+    """Section -> twelve hexadecimal digits that change when a setting in it does; each channel is a
+    section of its own, such as `channels.slack.main`."""
+    found: dict[str, Any] = {
+        name: getattr(settings, name) for name in settings.__struct_fields__ if name != "channels"
+    }
+    for family in (name for name in sections.FAMILIES if name.startswith("channels.")):
+        named = getattr(settings.channels, family.partition(".")[2])
+        found |= {f"{family}.{name}": rules for name, rules in named.items()}
+    return {
+        name: hashlib.sha256(msgspec.json.encode(value)).hexdigest()[:12]
+        for name, value in found.items()
+    }
+
+
 def shown(settings: Settings) -> dict[str, Any]:
     """All settings as they may be shown: a secret is only said to be set, or not."""
     document: dict[str, Any] = msgspec.to_builtins(settings)

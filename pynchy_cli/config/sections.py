@@ -37,6 +37,7 @@ HEADS = tuple(dict.fromkeys(family.partition(".")[0] for family in FAMILIES))
 LEFT_OUT = {"defaults": ("gh_token",), "profiles": ("gh_token", "profile")}
 """Rules that make no sense for many groups at once."""
 CALLED_HERE = {
+    "server": "serve",
     "cron_jobs": "jobs.NAME",
     "user_groups": "people.NAME",
     "connection": "channels.slack.NAME",

@@ -14,8 +14,11 @@ Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 WordOrAll = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,63})$")]
 ASKED = r"^(service:)?[a-z][a-z0-9_]{0,63}$"
 Ask = Annotated[str, msgspec.Meta(pattern=ASKED)]
+SPAN = r"^[0-9]{1,10} ?(s|sec|m|min|h|d|w)?$"
+"""A time span such as 30m, 6h or 1d; without a letter it is seconds."""
 Line = Annotated[str, msgspec.Meta(min_length=1)]
 Limit = Annotated[float, msgspec.Meta(gt=0, le=600)]
+Span = Annotated[str, msgspec.Meta(pattern=SPAN)]
 Day = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 LINES = {"lines": True}
 """Of a text that may have several lines."""
@@ -122,6 +125,9 @@ class Secrets(Section, frozen=True):
     """A Claude login's token (`claude setup-token`); also CLAUDE_CODE_OAUTH_TOKEN."""
     gh_token: str = ""
     """A GitHub token for the admin group; also GH_TOKEN, else what `gh auth token` says."""
+    api_token: Annotated[str, msgspec.Meta(pattern=r"^(|\S{16,})$")] = ""
+    """What whoever uses the HTTP interface from elsewhere must show: sixteen characters at least,
+    such as `openssl rand -hex 32` prints."""
 
 
 class Approvals(Section, frozen=True):
@@ -191,6 +197,50 @@ class Log(Section, frozen=True):
     """The least important kind of line that is written."""
     format: Literal["auto", "text", "json"] = "auto"
     """auto is text on a terminal and JSON elsewhere."""
+
+
+class Serve(Section, frozen=True):
+    """The HTTP interface, besides its unix socket."""
+
+    host: Line = "127.0.0.1"
+    """The address at which it listens; one of other machines' needs a token in .env."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8484
+    """The port; 0 leaves only the unix socket, which is always there."""
+    trusted_networks: tuple[Line, ...] = ()
+    """Networks from which people may come who show the token, such as 100.64.0.0/10 for Tailscale;
+    this machine always may."""
+    hosts: tuple[Line, ...] = ()
+    """Further names by which browsers may call it, such as pynchy.tailnet.ts.net."""
+    max_body: Bytes = 1024**2
+    """Bytes of a request's body at most."""
+
+
+class Backup(Section, frozen=True):
+    """Backups that are made by themselves."""
+
+    folder: str = ""
+    """Where they are put, such as /mnt/backups; empty makes none."""
+    every: Span = "24h"
+    """How often, such as 6h or 1d."""
+    keep: Count = 7
+    """How many of them are kept; older ones are removed."""
+    secrets: bool = False
+    """Whether .env and what WhatsApp was paired with are in them, too."""
+
+
+class Retention(Section, frozen=True):
+    """How long is kept what is only a trace; messages, replies and the audit are never removed."""
+
+    events: Span = "30d"
+    """Steps of agents: tool calls, thoughts, results."""
+    logs: Span = "90d"
+    """Firings of tasks and host jobs, with the ends of their outputs."""
+    runs: Span = "365d"
+    """Runs that are over and what agents asked in them, but for those that failed."""
+    processes: Span = "30d"
+    """That a stage ran, and why it ended."""
+    free_after: Annotated[float, msgspec.Meta(ge=0)] = 0.2
+    """The share of the file that must be empty before it is made smaller; 0 never does it."""
 
 
 class Supervise(Section, frozen=True):
@@ -402,6 +452,9 @@ class Settings(Section, frozen=True):
     secrets: Secrets = Secrets()
     scheduler: Scheduler = Scheduler()
     log: Log = Log()
+    serve: Serve = Serve()
+    backup: Backup = Backup()
+    retention: Retention = Retention()
     supervise: Supervise = Supervise()
     defaults: GroupRules = GroupRules(directives=("base", "idle"))
     profiles: dict[str, GroupRules] = {}

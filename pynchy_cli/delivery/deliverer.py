@@ -13,7 +13,7 @@ from pynchy_cli.channels.base import Away, Network, NeverSent, NotSent, Unsure
 from pynchy_cli.context import Context
 from pynchy_cli.delivery import dead
 from pynchy_cli.delivery.showing import Buttons, Held, Showing
-from pynchy_cli.errors import DeliveryDropped
+from pynchy_cli.errors import DeliveryDropped, DeliveryHeld
 from pynchy_cli.model import Delivery
 from pynchy_cli.store import outbox
 
@@ -141,6 +141,8 @@ class Deliverer:
             if self._spoilt.get(_key(delivery), 0) >= SPOILT:
                 raise NeverSent(WRONG)
             await self.showing.show(delivery)
+        except DeliveryHeld:
+            await write(lambda db: outbox.put_back(db, delivery))
         except DeliveryDropped as error:
             self._tell("a reply is not sent any more", delivery, str(error))
         except NeverSent as error:

@@ -11,6 +11,7 @@ from pynchy_cli.model import Group
 from pynchy_cli.output import plain
 from pynchy_cli.store import approvals, groups, overview, questions
 from pynchy_cli.store.connection import Connection
+from pynchy_cli.store.holds import Hold
 from pynchy_cli.store.overview import Overview
 from pynchy_cli.store.waiting import Waiting
 
@@ -40,6 +41,17 @@ def asked(one: Waiting) -> str:
     if one.kind == "question":
         return f"It asks: {_short(one.summary)}. Answer it in `pynchy chat {one.group_folder}`."
     return f"It needs a yes to {one.type}: `pynchy approvals show {one.id}` tells all of it."
+
+
+def held(hold: Hold) -> str:
+    """Why nothing is begun, and what ends that."""
+    whom, name = hold.group_folder or "All groups", hold.group_folder or "--all"
+    verb = "is" if hold.group_folder else "are"
+    why = f": {_short(hold.reason)}" if hold.reason else ""
+    return (
+        f"{whom} {verb} held by {hold.held_by} since {hold.held_at}{why}."
+        f" `pynchy release {name}` ends that."
+    )
 
 
 def status(db: Connection, group: Group, now: str) -> str:

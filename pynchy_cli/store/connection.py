@@ -21,7 +21,7 @@ from pynchy_cli.errors import (
 )
 from pynchy_cli.store.bell import Bell
 
-SCHEMA = 7
+SCHEMA = 8
 """The schema that this code reads and writes: `PRAGMA user_version`."""
 APPLICATION_ID = 0x70796E63
 """`pync`: how `file` and we know the database."""

@@ -14,6 +14,7 @@ from pynchy_cli.config.settings import Word
 from pynchy_cli.errors import GroupBusy, GroupInvalid, GroupUnknown
 from pynchy_cli.model import Group, TriggerMode
 from pynchy_cli.store import chats as chats_table
+from pynchy_cli.store import holds
 from pynchy_cli.store.connection import Connection, Row
 
 _FOLDER = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -168,6 +169,7 @@ def remove(db: Connection, folder: str) -> None:
     ).fetchone()
     if run:
         raise GroupBusy(f"Run {run['id']} of {folder!r} is at work. Try again when it has ended.")
+    holds.release(db, folder)
     db.execute("DELETE FROM registered_groups WHERE folder = ?", (folder,))
 
 

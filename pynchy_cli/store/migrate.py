@@ -27,6 +27,7 @@ NAMES = (
     "m005_requests",
     "m006_schedule",
     "m007_channels",
+    "m008_operating",
 )
 WAIT_SECONDS = 60.0
 

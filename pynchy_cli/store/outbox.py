@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pynchy_cli.errors import DeliveryDropped
+from pynchy_cli.errors import DeliveryDropped, DeliveryHeld
 from pynchy_cli.model import Delivery, Part
-from pynchy_cli.store import counters
+from pynchy_cli.store import counters, holds
 from pynchy_cli.store.connection import Connection, Row
 from pynchy_cli.store.outbound import COLUMNS, WITHDRAWN, as_reply
 
@@ -27,6 +27,9 @@ FILES = 1000
 AT_ONCE = 20
 """Deliveries that are read at once; mostly the first is the one."""
 _UNDELIVERED = "d.state IN ('pending', 'sending', 'unknown') AND d.held = 0"
+_IS_HELD = holds.OUTBOUND.format(
+    group="(SELECT group_folder FROM outbound_ledger WHERE id = d.ledger_id)"
+)
 
 
 def recover(db: Connection, channel: str, not_before: str) -> int:
@@ -52,21 +55,22 @@ def recover(db: Connection, channel: str, not_before: str) -> int:
 
 
 def chats(db: Connection, channel: str) -> list[str]:
-    """The chats to which the channel has something to bring."""
+    """The chats to which the channel has something to bring that isn't held."""
     rows = db.execute(
-        f"SELECT DISTINCT chat_jid FROM outbound_deliveries d WHERE channel = ? AND {_UNDELIVERED}",
+        "SELECT DISTINCT chat_jid FROM outbound_deliveries d"
+        f" WHERE channel = ? AND {_UNDELIVERED} AND NOT {_IS_HELD}",
         (channel,),
     )
     return [str(row[0]) for row in rows]
 
 
 def undelivered(db: Connection, channel: str, chat_jid: str) -> Iterator[Delivery]:
-    """What a chat has not been brought yet, in the order in which it was said."""
+    """What a chat has not been brought yet and isn't held, in the order in which it was said."""
     after = 0
     while True:
         rows = db.execute(
             f"{SELECT} WHERE d.channel = ? AND d.chat_jid = ? AND {_UNDELIVERED}"
-            " AND d.ledger_id > ? ORDER BY d.ledger_id LIMIT ?",
+            f" AND NOT {_IS_HELD} AND d.ledger_id > ? ORDER BY d.ledger_id LIMIT ?",
             (channel, chat_jid, after, AT_ONCE),
         ).fetchall()
         if not rows:
@@ -107,8 +111,14 @@ def begin(
 ) -> None:
     """A part is about to be posted: from here on nobody can know whether it was.
 
-    Raises DeliveryDropped where a person has given it up since it was read.
+    Raises DeliveryDropped where a person has given it up since it was read, and DeliveryHeld where
+    one has told it to wait.
     """
+    if db.execute(
+        f"SELECT 1 FROM outbound_deliveries d WHERE ledger_id = ? AND chat_jid = ? AND {_IS_HELD}",
+        (delivery.reply.id, delivery.chat_jid),
+    ).fetchone():
+        raise DeliveryHeld(f"Reply {delivery.reply.id} is held back.")
     if not _set(db, delivery, "state = 'sending'"):
         raise DeliveryDropped(f"Reply {delivery.reply.id} was dropped for {delivery.chat_jid}.")
     db.execute(

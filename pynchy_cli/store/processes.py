@@ -10,7 +10,8 @@ from pynchy_cli import locks as held
 from pynchy_cli.store.connection import Connection
 
 FIELDS = (
-    "id, stage, pid, lock, version, config_hash, started_at, report, error, error_at, connected"
+    "id, stage, pid, lock, version, config_hash, started_at, report, error, error_at, connected,"
+    " hashes"
 )
 
 
@@ -30,6 +31,8 @@ class Process:
     error_at: str | None
     connected: int | None
     """1 or 0 for a channel's process that has its connection, or hasn't; None for others."""
+    hashes: str | None
+    """JSON: section of the configuration -> a hash of what it said when the process started."""
 
 
 def owner_lock(locks: Path, id: int) -> Path:
@@ -45,22 +48,26 @@ def start(
     version: str,
     config_hash: str,
     settings: str,
+    hashes: str,
     now: str,
 ) -> int:
     """Note a process that starts; its number. Take its lock before this is committed, or
-    others take it for dead. `settings` is JSON."""
+    others take it for dead. `settings` is JSON, and so is `hashes`: section -> a hash of it."""
     row = db.execute(
-        "INSERT INTO processes(stage, pid, lock, version, config_hash, settings, started_at) "
-        "VALUES (?, ?, '', ?, ?, ?, ?) RETURNING id",
-        (stage, pid, version, config_hash, settings, now),
+        "INSERT INTO processes(stage, pid, lock, version, config_hash, settings, hashes,"
+        " started_at) VALUES (?, ?, '', ?, ?, ?, ?, ?) RETURNING id",
+        (stage, pid, version, config_hash, settings, hashes, now),
     ).fetchone()
     db.execute("UPDATE processes SET lock = 'owner-' || id || '.lock' WHERE id = ?", (row[0],))
     return int(row[0])
 
 
-def end(db: Connection, id: int, now: str) -> None:
-    """Note that a process ended."""
-    db.execute("UPDATE processes SET ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, id))
+def end(db: Connection, id: int, now: str, *, died: bool = False) -> None:
+    """Note that a process ended; `died` says that it couldn't note that itself."""
+    db.execute(
+        "UPDATE processes SET ended_at = ?, died = ? WHERE id = ? AND ended_at IS NULL",
+        (now, int(died), id),
+    )
 
 
 def report(db: Connection, id: int, text: str, now: str) -> None:
@@ -90,7 +97,7 @@ def sweep(db: Connection, locks: Path, now: str) -> list[int]:
     """End the rows of processes whose lock nobody holds; their numbers."""
     dead = [one for one in _open(db) if not held.is_held(locks / one.lock)]
     for one in dead:
-        end(db, one.id, now)
+        end(db, one.id, now, died=True)
         # Numbers are never used again, so nobody can be about to take this lock.
         (locks / one.lock).unlink(missing_ok=True)
     return [one.id for one in dead]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pynchy_cli.errors import RunUnknown, UsageWrong
 from pynchy_cli.model import CHAT_LANE, TASK_LANE, Message, Run
+from pynchy_cli.store import holds
 from pynchy_cli.store.connection import Connection, Row
 
 FREE_TAKEOVERS = 3
@@ -170,7 +171,8 @@ def claim(
     What a run at work waits for goes before all else, in the place that this one gives it; within
     a group, what people say goes before what clocks want. Where there are several places, tasks
     and all that their agents hand on leave one to people. A lane whose sandbox is warm belongs to
-    that sandbox's owner. With `is_for_own` only children of runs that are ours are taken.
+    that sandbox's owner. With `is_for_own` only children of runs that are ours are taken. What is
+    held is never taken.
     """
     row = db.execute(
         f"""
@@ -191,6 +193,7 @@ def claim(
               SELECT 1 FROM runs AS busy WHERE busy.state = 'running'
                 AND busy.group_folder = waiting.group_folder AND busy.lane = waiting.lane)
             AND NOT {_AWAITS_FILES}
+            AND NOT {holds.RUNS.format(group="waiting.group_folder")}
             AND NOT EXISTS (
               SELECT 1 FROM sessions AS warm WHERE warm.group_folder = waiting.group_folder
                 AND warm.lane = waiting.lane AND warm.owner IS NOT NULL AND warm.owner <> :owner)
@@ -224,7 +227,9 @@ def yielding(db: Connection, owner: int) -> int:
 def is_any_due(db: Connection, now: str) -> bool:
     """Whether a queued run might be claimed now; asked without the write lock."""
     row = db.execute(
-        f"SELECT 1 FROM runs WHERE state = 'queued' AND {_DUE} LIMIT 1", {"now": now}
+        f"SELECT 1 FROM runs WHERE state = 'queued' AND {_DUE}"
+        f" AND NOT {holds.RUNS.format(group='runs.group_folder')} LIMIT 1",
+        {"now": now},
     ).fetchone()
     return row is not None
 

@@ -13,7 +13,7 @@ from pynchy_cli.store.queue import queue
 from pynchy_cli.store.running import Document
 
 # As in `connection`, which isn't loaded unless something is wrong; a test compares them.
-SCHEMA = 7
+SCHEMA = 8
 APPLICATION_ID = 0x70796E63
 FAILURES = 100
 """Failures that are listed at most; all are counted."""
