@@ -13,7 +13,7 @@ CHAOS := tests/process/test_kill_sweep.py tests/process/test_conversation_chaos.
   tests/process/test_ipc_watch.py tests/process/test_ipc_watch_kills.py tests/security/test_request_fuzz.py \
   tests/process/test_schedule_kills.py tests/process/test_host_job_kills.py \
   tests/process/test_delivery_kills.py tests/process/test_slack_delivery_kills.py \
-  tests/process/test_slack_chaos.py tests/process/test_whatsapp_chaos.py
+  tests/process/test_slack_chaos.py tests/process/test_whatsapp_chaos.py tests/process/test_up_chaos.py
 SOURCES := $(shell find pynchy_cli agent_runner -name '*.py')
 LOCKED := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header --quiet
