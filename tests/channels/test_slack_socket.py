@@ -4,16 +4,18 @@ case it stands again by itself, what was said meanwhile is there, and the state 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
+from pynchy_cli.channels.slack.api import Api
 from pynchy_cli.channels.slack.channel import lock_of, only_one
-from pynchy_cli.channels.slack.socket import REST
+from pynchy_cli.channels.slack.socket import REST, Socket
 from pynchy_cli.errors import AlreadyRunning, LoggedOut
-from tests.slack_host import Book, channel, held, until
+from tests.slack_host import Book, channel, held, rules, until
 from tests.slack_server import SlackServer
 
 FAST = 0.05
@@ -120,14 +122,18 @@ def test_a_server_that_never_greets_is_left(slack: SlackServer, dev: str, tmp_pa
     asyncio.run(scenario())
 
 
-async def a_mute_server(greets: list[bool]) -> tuple[web.AppRunner, str]:
-    """A Slack that answers every ping and greets nobody before it is told to."""
+async def a_mute_server(
+    greets: list[bool],
+    link: Callable[[web.Request], Awaitable[web.WebSocketResponse]] | None = None,
+) -> tuple[web.AppRunner, str]:
+    """A Slack that answers every ping and greets nobody before it is told to; or whose connections
+    are as `link` makes them."""
 
     async def api(request: web.Request) -> web.Response:
         url = f"ws://{request.host}/link"
         return web.json_response({"ok": True, "url": url, "bot_id": "B1", "user_id": "U1"})
 
-    async def link(request: web.Request) -> web.WebSocketResponse:
+    async def mute(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         if greets:
@@ -138,7 +144,7 @@ async def a_mute_server(greets: list[bool]) -> tuple[web.AppRunner, str]:
 
     app = web.Application()
     app.router.add_route("*", "/api/{method}", api)
-    app.router.add_get("/link", link)
+    app.router.add_get("/link", link or mute)
     runner = web.AppRunner(app, shutdown_timeout=0.05)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -160,6 +166,61 @@ def test_a_server_that_is_alive_and_never_greets_is_left(tmp_path: Path) -> None
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+            await runner.cleanup()
+
+    asyncio.run(scenario())
+
+
+class Told:
+    """Who is told of a connection; what, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.is_connected = False
+
+    def frame(self, envelope: Mapping[str, Any]) -> None:
+        """Nothing comes here."""
+
+    def up(self) -> None:
+        self.calls.append("up")
+
+    def down(self) -> None:
+        self.calls.append("down")
+
+    def tell(self, connected: bool, why: str | None) -> None:
+        self.is_connected = connected
+
+
+def test_a_connection_that_was_taken_for_lost_is_read_up_to_again(tmp_path: Path) -> None:
+    # After a long silence slack_sdk counts it until the first pong of the new connection, so that
+    # this looks lost for a moment although it was greeted.
+    told = Told()
+
+    async def link(request: web.Request) -> web.WebSocketResponse:
+        is_second = "up" in told.calls
+        if is_second:
+            await asyncio.sleep(1.5)  # it counts in whole seconds
+        socket = web.WebSocketResponse(autoping=False)
+        await socket.prepare(request)
+        await socket.send_json({"type": "hello", "num_connections": 1})
+        async for came in socket:
+            await socket.pong(came.data)
+            if not is_second and told.is_connected:
+                await socket.close()
+        return socket
+
+    async def scenario() -> None:
+        runner, url = await a_mute_server([], link)
+        api = Api(rules(None, base_url=url, ping_interval=FAST))
+        socket = Socket(api, told, told.tell)
+        running = asyncio.ensure_future(socket.run())
+        try:
+            await until(lambda: told.calls.count("up") >= 2 and told.is_connected)
+            assert told.calls[-1] == "up", told.calls
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await api.close()
             await runner.cleanup()
 
     asyncio.run(scenario())

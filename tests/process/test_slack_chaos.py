@@ -178,7 +178,8 @@ def live(slack: SlackProcess, home: SlackHome, messages: int, wrongs: int) -> No
             if stage.poll() is not None:
                 assert stage.stderr is not None
                 print(f"{name} has ended: {stage.returncode}", stage.stderr.read().decode())
-        print("stored:", home.rows("SELECT count(*) FROM messages WHERE id LIKE 'slack-%'"))
+        stored = home.rows("SELECT content FROM messages WHERE id LIKE 'slack-%'")
+        print(f"stored: {len(stored)}, not: {sorted(set(day.asked) - set(stored))}")
         print("runs:", home.rows("SELECT state, count(*) FROM runs GROUP BY state"))
         print("deliveries:", home.rows(DELIVERIES))
         print(f"{len(day.asked)} messages, faults: {dict(day.faults)}")

@@ -167,6 +167,9 @@ class Socket:
         session = client.current_session
         stands = is_open and session is not None and session is self._greeted
         if stands:
+            if not self._is_up:  # it was taken for lost, and wasn't: what came meanwhile is fetched
+                self._is_up = True
+                self.listener.up()
             self._why = None
             self._say(True, None)
         elif now >= self._patient_until:
