@@ -32,6 +32,7 @@ VERBS: dict[str, Verb] = {
     "tail": Verb("tail", PEOPLE, "Show what is said, as it comes."),
     "outbox": Verb("outbox", PEOPLE, "See to replies that didn't get to their chats."),
     "stop": Verb("stop", PEOPLE, "End what a group's agent is at work on."),
+    "why": Verb("why", PEOPLE, "Tell what became of a message, run, task or reply, and why."),
     "hold": Verb("hold", PEOPLE, "Have a group, or all, begin nothing until released."),
     "release": Verb("release", PEOPLE, "Let a held group, or all, go on again."),
     "tasks": Verb("tasks", PEOPLE, "Have agents do something later, or again and again."),
