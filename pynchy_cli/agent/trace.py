@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from agent_runner import protocol
-from pynchy_cli.model import Run
+from pynchy_cli.model import Run, Session
 from pynchy_cli.output import plain
 from pynchy_cli.routing import transcript
 from pynchy_cli.store import events, outbound
@@ -42,6 +42,21 @@ def store(db: Connection, run: Run, record: protocol.Record, offset: int, now: s
             _add(db, run, "tool_result", result, content, offset, now)
         case protocol.Notice(subtype=subtype, data=data):
             _notice(db, run, subtype, data, offset, now)
+
+
+def begun(db: Connection, run: Run, session: Session, now: str) -> None:
+    """Keep in which sandbox an attempt began, or is taken over, and by whom: neither is told by the
+    run's row once it is over."""
+    facts = {"attempt": run.attempts, "owner": run.owner, "sandbox": session.sandbox}
+    events.add(
+        db,
+        "begun",
+        {**facts, "session": session.folder},
+        now,
+        group_folder=run.group_folder,
+        run_id=run.id,
+        chat_jid=run.chat_jid,
+    )
 
 
 def keep(db: Connection, run: Run, kind: str, texts: Iterable[str], now: str) -> None:

@@ -103,6 +103,8 @@ class Turn:
                 self._require(db)
                 for record, offset in found:
                     if record.turn == self.run.turn:
+                        if not self.has_begun:
+                            trace.begun(db, self.run, self.session, now)
                         self.has_begun = True
                         ended = self._one(db, record, offset, now) or ended
                 if ended is None and self.until_shown() == 0:

@@ -17,6 +17,14 @@ def _storable(number: int) -> int:
     return number
 
 
+def require_one(group: str | None, everything: bool) -> None:
+    """Raises UsageWrong unless either a group or all of them is meant."""
+    if (group is None) != everything:
+        raise UsageWrong("Name a group, or say --all.")
+
+
+GroupOrAll = Annotated[str | None, typer.Argument(metavar="GROUP", help="The group's name.")]
+AllGroups = Annotated[bool, typer.Option("--all", help="All groups, also those to come.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Ids, as `list` shows them.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]

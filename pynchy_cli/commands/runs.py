@@ -165,7 +165,8 @@ def _timed(row: dict[str, Any]) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
     created = clock.parse(row["created_at"]).astimezone().strftime("%m-%d %H:%M:%S")
-    ended = [row["error"]] if row["error"] else []
+    ended = ["held"] if row["held"] else []
+    ended += [row["error"]] if row["error"] else []
     if row["superseded_by"] is not None:
         ended.append(f"see run {row['superseded_by']}")
     return (

@@ -47,6 +47,8 @@ def command(
             say(f"{group} does not listen to you: its list of users has no `owner`.")
         elif hint := talk.hint(said):
             say(hint)
+        elif held := talk.held(said):
+            say(held)
         waits = wait or timeout is not None
         answer = asyncio.run(_answer(talk, message, timeout)) if waits else None
     return _report(message, answer, as_json)

@@ -11,6 +11,7 @@ from pynchy_cli.commands.app import here, open_store
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED
 from pynchy_cli.model import CHAT_LANE, Run
 from pynchy_cli.output import print_json, print_text, wants_json
+from pynchy_cli.routing import telling
 from pynchy_cli.store import cancelling, groups, steering
 from pynchy_cli.tui import stopping
 
@@ -36,8 +37,9 @@ def command(
         with store.atomic() as db:
             run = cancelling.stop(db, group, clock.now())
             waiting = steering.waiting(db, group, CHAT_LANE)
+            held = telling.held_now(db, group)
         if run is None:
-            return _report(_nothing(group, waiting), as_json)
+            return _report(_nothing(group, waiting, held), as_json)
         ended = stopping.wait(context.home, store, run.id, wait)
     document = {
         "ok": ended.is_done,
@@ -50,7 +52,7 @@ def command(
     return _report(document, as_json)
 
 
-def _nothing(group: str, waiting: Run | None) -> dict[str, Any]:
+def _nothing(group: str, waiting: Run | None, held: str | None) -> dict[str, Any]:
     words = f"{group} is not at work on anything."
     if waiting is not None:
         when = f" until {waiting.not_before}" if waiting.not_before else ""
@@ -58,6 +60,8 @@ def _nothing(group: str, waiting: Run | None) -> dict[str, Any]:
         words += (
             f" Run {waiting.id} waits{when} {again}; `pynchy runs cancel {waiting.id}` ends it."
         )
+    if held is not None:
+        words += f" {held}"
     return {
         "ok": False,
         "group": group,

@@ -29,6 +29,8 @@ ADDRESS = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"
 """Without a login: addresses are told in logs, in `status` and to sandboxes."""
 Spoken = Annotated[str, msgspec.Meta(pattern=SPOKEN)]
 """A word as people say it in a chat: `@` is for names, and `!` for the shell."""
+Phrase = Annotated[str, msgspec.Meta(pattern=rf"{SPOKEN[:-1]}( {SPOKEN[1:-1]}){{0,3}}$")]
+"""One word to four of them, with a blank between."""
 
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -162,6 +164,10 @@ class Commands(Section, frozen=True):
     """The same in a single word."""
     stop: tuple[Spoken, ...] = ("stop", "/stop")
     """End the turn at work."""
+    stop_all: tuple[Phrase, ...] = ("stop all",)
+    """The owner alone: end all turns at work, and have every group begin nothing."""
+    release_all: tuple[Phrase, ...] = ("go on all", "release all")
+    """The owner alone: end that."""
     approve: tuple[Spoken, ...] = ("approve",)
     """With an id: what waits for a yes may be done."""
     deny: tuple[Spoken, ...] = ("deny",)

@@ -9,6 +9,8 @@ from pynchy_cli.errors import ConfigInvalid
 
 ALONE = ("reset_aliases", "end_session_aliases", "stop", "pending", "status", "help")
 """Settings whose words are commands by themselves."""
+PHRASES = ("stop_all", "release_all")
+"""Settings whose words are commands together, in this order."""
 BEFORE = ("approve", "deny", "todo")
 """Settings whose words are commands with something behind them."""
 PAIRS = (("reset_verbs", "reset_nouns"), ("end_session_verbs", "end_session_nouns"))
@@ -33,11 +35,16 @@ def _meanings(commands: Commands) -> Iterator[tuple[str | frozenset[str], str]]:
     for setting in (*ALONE, *BEFORE):
         for word in getattr(commands, setting):
             yield word.casefold(), setting
+    for setting in PHRASES:
+        for phrase in getattr(commands, setting):
+            said = phrase.casefold().split()
+            yield frozenset(said) if len(said) == 2 else " ".join(said), setting
     for verbs, nouns in PAIRS:
         for verb in getattr(commands, verbs):
             for noun in getattr(commands, nouns):
                 yield frozenset((verb.casefold(), noun.casefold())), verbs
     paired = {setting: getattr(commands, setting) for pair in PAIRS for setting in pair}
+    paired |= {one: [said.split()[0] for said in getattr(commands, one)] for one in PHRASES}
     for first in BEFORE:
         taken = {word.casefold() for word in getattr(commands, first)}
         for setting, words in paired.items():

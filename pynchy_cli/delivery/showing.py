@@ -169,6 +169,7 @@ class Showing:
     async def _edit(self, delivery: Delivery, remote_id: str, piece: Piece) -> bool:
         """Whether it could be changed. It may be gone, or too old for that: then an answer that is
         still being written is left as it is, and its end is posted anew, lest it be lost."""
+        outbox.require_free(self.context.store.db, delivery)
         try:
             await self.network.edit(_place(delivery), remote_id, piece)
         except NeverSent as error:
@@ -199,6 +200,7 @@ class Showing:
 
     async def _take_out(self, delivery: Delivery, part: Part) -> None:
         if part.remote_id is not None and "edit" in self.network.capabilities:
+            outbox.require_free(self.context.store.db, delivery)
             await self.network.remove(_place(delivery), part.remote_id)
         await self.write(lambda db: outbox.gone(db, delivery, part.number))
 

@@ -13,6 +13,8 @@ Name = Literal[
     "reset",
     "end_session",
     "stop",
+    "stop_all",
+    "release_all",
     "approve",
     "deny",
     "pending",
@@ -25,6 +27,8 @@ ID = re.compile(r"[a-z0-9]{2,36}")
 """What may be the id of something that waits for a person."""
 AROUND = "`'\".,!"
 """What people write around an id."""
+LOUD = ".! "
+"""What people write behind what is to be done at once."""
 FOR_ASSISTANT = frozenset({"pending", "status", "help", "todo"})
 """Commands that are none unless the message is for the assistant: people say such words."""
 Pair = frozenset[str]
@@ -57,6 +61,10 @@ class Words:
             **_each("deny", commands.deny),
             **_each("todo", commands.todo),
         }
+        self._phrases: dict[str, Name] = {
+            **_each("stop_all", commands.stop_all),
+            **_each("release_all", commands.release_all),
+        }
         self._pairs = {
             **_pairs("reset", commands.reset_verbs, commands.reset_nouns),
             **_pairs("end_session", commands.end_session_verbs, commands.end_session_nouns),
@@ -76,6 +84,8 @@ class Words:
         said = text.split(maxsplit=2)
         if not said:
             return None
+        if phrase := self._phrases.get(" ".join(text.rstrip(LOUD).casefold().split())):
+            return Command(phrase)
         first = said[0].casefold()
         if len(said) == 1:
             alone = self._alone.get(first)

@@ -8,7 +8,7 @@ import json
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.config.tiers import for_group
 from pynchy_cli.model import CHAT_LANE, THREAD_LANE, Group, Message
-from pynchy_cli.routing import answering, deciding, said, telling, triggers
+from pynchy_cli.routing import answering, deciding, holding_up, said, telling, triggers
 from pynchy_cli.routing.chat_commands import Words
 from pynchy_cli.routing.said import Said
 from pynchy_cli.security import senders
@@ -17,6 +17,7 @@ from pynchy_cli.store import (
     cancelling,
     conversations,
     edits,
+    holds,
     messages,
     questions,
     requests,
@@ -79,7 +80,10 @@ class Orders:
             return answering.reads(db, said, now)
         match said.command.name:
             case "stop":
-                return cancelling.is_stoppable(db, said.group.folder, said.lane)
+                is_held = holds.of_group(db, said.group.folder) is not None
+                return is_held or cancelling.is_stoppable(db, said.group.folder, said.lane)
+            case "stop_all" | "release_all":
+                return said.is_triggered or holding_up.may(said, self.people)
             case "approve" | "deny":
                 return deciding.is_for_us(db, said, now) or deciding.is_asked_in(
                     db, said.command.id, said.message.chat_jid
@@ -99,8 +103,12 @@ class Orders:
                 sessions.let_go(db, folder, said.lane)
                 return ENDED
             case "stop":
-                # Where nothing is at work, it is said to the assistant.
-                return STOPPING if cancelling.stop(db, folder, now, said.lane) else None
+                # Where nothing is at work, it is said to the assistant, unless that would wait.
+                if cancelling.stop(db, folder, now, said.lane):
+                    return STOPPING
+                return telling.held_now(db, folder)
+            case "stop_all" | "release_all":
+                return holding_up.obey(db, said, self.people, self.settings.commands, now)
             case "approve" | "deny":
                 approvers = self.settings.approvals.approvers
                 return deciding.decide(db, said, self.people, approvers, now)

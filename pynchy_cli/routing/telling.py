@@ -9,7 +9,7 @@ from pynchy_cli import clock
 from pynchy_cli.config.settings import Commands
 from pynchy_cli.model import Group
 from pynchy_cli.output import plain
-from pynchy_cli.store import approvals, groups, overview, questions
+from pynchy_cli.store import approvals, groups, holds, overview, questions
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.holds import Hold
 from pynchy_cli.store.overview import Overview
@@ -48,15 +48,24 @@ def held(hold: Hold) -> str:
     whom, name = hold.group_folder or "All groups", hold.group_folder or "--all"
     verb = "is" if hold.group_folder else "are"
     why = f": {_short(hold.reason)}" if hold.reason else ""
+    out = " Nothing goes out, either." if hold.outbound else ""
     return (
-        f"{whom} {verb} held by {hold.held_by} since {hold.held_at}{why}."
+        f"{whom} {verb} held by {hold.held_by} since {hold.held_at}{why}.{out}"
         f" `pynchy release {name}` ends that."
     )
+
+
+def held_now(db: Connection, group_folder: str) -> str | None:
+    """Why a group begins nothing; None where it isn't held."""
+    hold = holds.of_group(db, group_folder)
+    return held(hold) if hold is not None else None
 
 
 def status(db: Connection, group: Group, now: str) -> str:
     """How the group is; in an admin group's chat also how all are together."""
     lines = [". ".join(_facts(overview.of_group(db, group.folder), now)) + "."]
+    if (hold := held_now(db, group.folder)) is not None:
+        lines.insert(0, f"⏸️ {hold}")
     if group.is_admin:
         count = len(groups.all(db))
         all = overview.of_all(db)
@@ -67,6 +76,7 @@ def status(db: Connection, group: Group, now: str) -> str:
             f"{_number(all.approvals, 'approval')} and {_number(all.questions, 'question')} open",
         )
         lines.append(f"In all: {', '.join(facts)}.")
+        lines += [f"⏸️ {held(one)}" for one in holds.all(db) if held(one) != hold]
     return "\n".join(lines)
 
 
@@ -81,6 +91,10 @@ def help(commands: Commands, group: Group) -> str:
         _line(reset, "forget the conversation and begin a new one"),
         _line(end, "let the sandbox go; the conversation can be continued"),
         _line(_alone(commands.stop), "end what the assistant is at work on"),
+        _line(
+            _alone(commands.stop_all), "end all that is at work everywhere, and begin nothing more"
+        ),
+        _line(_alone(commands.release_all), "let everything go on again; both for its owner"),
         _line(_alone(commands.approve, " ID"), "say yes to what waits for it"),
         _line(_alone(commands.deny, " ID [reason]"), "say no"),
         _line(_alone(commands.pending), "what waits for an answer in this chat"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pynchy_cli import recurrence
 from pynchy_cli.errors import TaskBusy, TaskFixed, TaskUnknown
 from pynchy_cli.model import HostJob, Task, Timed
+from pynchy_cli.routing.telling import held_now
 from pynchy_cli.scheduling import asking
 from pynchy_cli.scheduling.firing import fire_by_hand, subject
 from pynchy_cli.store import failures, jobs, tasks, timetable
@@ -107,7 +108,9 @@ def run(db: Connection, table: Table, one: Timed, now: str) -> Changed:
     if table is not TASKS:
         return Changed(new, f"The host job {one.id} is to be started now.")
     number = tasks.outcomes(db, one.id, 1)[0].run_id
-    return Changed(new, f"The task {one.id} is queued as run {number}.", number)
+    held = held_now(db, one.group_folder) if isinstance(one, Task) else None
+    words = f"The task {one.id} is queued as run {number}."
+    return Changed(new, f"{words} That waits: {held}" if held else words, number)
 
 
 def _is_busy(db: Connection, table: Table, id: str) -> bool:

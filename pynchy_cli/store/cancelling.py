@@ -23,6 +23,14 @@ def stop(db: Connection, group_folder: str, now: str, lane: str = CHAT_LANE) -> 
     return run
 
 
+def stop_each(db: Connection, group_folder: str | None, now: str) -> list[Run]:
+    """Ask for the end of all that a group is at work on, or that all are (None); the runs."""
+    found = steering.all_at_work(db, group_folder)
+    for run in found:
+        _stop(db, run, now)
+    return found
+
+
 def is_stoppable(db: Connection, group_folder: str, lane: str = CHAT_LANE) -> bool:
     """Whether a group's turn is at work in a conversation."""
     return steering.at_work(db, group_folder, lane) is not None

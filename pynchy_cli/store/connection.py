@@ -197,6 +197,15 @@ class Store:
         if number is not None:
             self.bell.ring(number)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """One state of the file, whatever others commit meanwhile; for reading, and briefly."""
+        self.db.execute("BEGIN")
+        try:
+            yield self.db
+        finally:
+            self.db.execute("ROLLBACK")
+
     def require_same_file(self) -> None:
         """Raises DatabaseReplaced where another file is in the place of ours, or none: what we
         wrote into ours would be gone when it is closed."""

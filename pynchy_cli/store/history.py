@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pynchy_cli.errors import RunUnknown
+from pynchy_cli.store import holds
 from pynchy_cli.store.connection import Connection, Row
 
 PAGE = 20
@@ -15,7 +16,8 @@ PAGE = 20
 COLUMNS = (
     'id, group_folder AS "group", lane, kind, state, attempts, takeovers, first_seq, last_seq,'
     " told_seq, answered_seq, chat_jid AS chat, created_at, started_at, finished_at, not_before,"
-    " owner, asked, replies, error, note, superseded_by, parent, depth, shares, task, thread"
+    " owner, asked, replies, error, note, superseded_by, parent, depth, shares, task, thread,"
+    f" state = 'queued' AND {holds.RUNS.format(group='runs.group_folder')} AS held"
 )
 
 
@@ -28,7 +30,7 @@ def newest(
         " AND (:state IS NULL OR state = :state) ORDER BY id DESC LIMIT :number",
         {"group": group_folder, "state": state, "number": number},
     ).fetchall()
-    return [dict(row) for row in reversed(rows)]
+    return [_with_held(row) for row in reversed(rows)]
 
 
 def row(db: Connection, run_id: int) -> dict[str, Any]:
@@ -38,7 +40,11 @@ def row(db: Connection, run_id: int) -> dict[str, Any]:
     ).fetchone()
     if found is None:
         raise RunUnknown(f"There is no run {run_id}.")
-    return dict(found)
+    return _with_held(found)
+
+
+def _with_held(found: Row) -> dict[str, Any]:
+    return {**dict(found), "held": bool(found["held"])}
 
 
 def successor(db: Connection, run_id: int) -> int | None:

@@ -114,11 +114,7 @@ def begin(
     Raises DeliveryDropped where a person has given it up since it was read, and DeliveryHeld where
     one has told it to wait.
     """
-    if db.execute(
-        f"SELECT 1 FROM outbound_deliveries d WHERE ledger_id = ? AND chat_jid = ? AND {_IS_HELD}",
-        (delivery.reply.id, delivery.chat_jid),
-    ).fetchone():
-        raise DeliveryHeld(f"Reply {delivery.reply.id} is held back.")
+    require_free(db, delivery)
     if not _set(db, delivery, "state = 'sending'"):
         raise DeliveryDropped(f"Reply {delivery.reply.id} was dropped for {delivery.chat_jid}.")
     db.execute(
@@ -128,6 +124,15 @@ def begin(
         " after_id = excluded.after_id, begun_at = excluded.begun_at, again = excluded.again",
         (delivery.reply.id, delivery.chat_jid, number, digest, after_id, now, int(again)),
     )
+
+
+def require_free(db: Connection, delivery: Delivery) -> None:
+    """Raises DeliveryHeld where people have told what goes out to wait."""
+    if db.execute(
+        f"SELECT 1 FROM outbound_deliveries d WHERE ledger_id = ? AND chat_jid = ? AND {_IS_HELD}",
+        (delivery.reply.id, delivery.chat_jid),
+    ).fetchone():
+        raise DeliveryHeld(f"Reply {delivery.reply.id} is held back.")
 
 
 def placed(db: Connection, delivery: Delivery, number: int, remote_id: str, digest: str) -> None:

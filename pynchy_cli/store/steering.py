@@ -4,6 +4,7 @@ answers, and may be stopped. Only the run's own worker carries it out."""
 from __future__ import annotations
 
 from pynchy_cli.model import Run
+from pynchy_cli.store import holds
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.runs import COLUMNS, as_run
 
@@ -11,10 +12,11 @@ _MORE = (
     "group_folder = :group AND lane = :lane AND thread = :thread AND state = 'queued'"
     " AND kind = 'chat'"
     " AND attempts = 0 AND takeovers = 0 AND first_seq > :last AND apart = 0"
-    " AND :may_grow"
+    f" AND :may_grow AND NOT {holds.RUNS.format(group=':group')}"
 )
 """What was said after a run at work began. What waits to be tried again is none of it; and a run
-that is asked again, or that somebody wants to end, takes over nothing."""
+that is asked again, or that somebody wants to end, takes over nothing. Of a held group nothing more
+is begun, in a turn at work neither."""
 
 
 def is_more(db: Connection, run: Run) -> bool:
@@ -66,6 +68,16 @@ def at_work(db: Connection, group_folder: str, lane: str) -> Run | None:
         (group_folder, lane),
     ).fetchone()
     return as_run(row) if row else None
+
+
+def all_at_work(db: Connection, group_folder: str | None) -> list[Run]:
+    """All that a group is at work on, or that all are (None), in every lane."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM runs WHERE state = 'running'"
+        " AND (:group IS NULL OR group_folder = :group) ORDER BY id",
+        {"group": group_folder},
+    ).fetchall()
+    return [as_run(row) for row in rows]
 
 
 def talking(db: Connection, group_folder: str, thread: str) -> Run | None:

@@ -122,3 +122,5 @@ def _speak(talk: Talk, text: str) -> None:
         say(f"{talk.group.folder} does not listen to you: its list of users has no `owner`.")
     elif hint := talk.hint(text):
         say(hint)
+    elif held := talk.held(text):
+        say(held)

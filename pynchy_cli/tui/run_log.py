@@ -89,6 +89,8 @@ def _steps(db: Connection, run_id: int) -> Iterator[Line]:
             case "tool_result":
                 kind = "tool_error" if payload.get("is_error") else kind
                 text = str(payload.get("content", ""))
+            case "begun":
+                text = f"sandbox {payload.get('sandbox')}, process {payload.get('owner')}"
             case _:
                 text = _json(payload)
         yield Line(step["at"], kind, text)

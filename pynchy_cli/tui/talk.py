@@ -11,9 +11,10 @@ from pynchy_cli.channels.intake import Taken, take
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.model import FROM_TERMINAL, Group, Message
+from pynchy_cli.routing import telling
 from pynchy_cli.routing.answers import outcome
 from pynchy_cli.routing.orders import Orders
-from pynchy_cli.store import chats, groups, messages, outbound, runs, waiting
+from pynchy_cli.store import chats, groups, holds, messages, outbound, runs, waiting
 from pynchy_cli.store.connection import Store
 from pynchy_cli.tui.follow import missing, not_running
 
@@ -64,6 +65,15 @@ class Talk:
             "this is read with the next message that does."
         )
 
+    def held(self, text: str) -> str | None:
+        """Why a text, though it is for the assistant, will wait; None where nothing holds it, and
+        of what the host itself obeys."""
+        now = clock.now()
+        said = self.orders.read(_row(text, self.group.jid, now), self.group)
+        if self.orders.would_obey(self.store.db, said, now):
+            return None
+        return telling.held_now(self.store.db, self.group.folder)
+
     def news(self) -> list[Message]:
         """What was said since the last look, but by this terminal."""
         found: list[Message] = []
@@ -89,6 +99,9 @@ class Talk:
         at_work = runs.unfinished(self.store.db, self.group.folder) > 0
         if not at_work and self.is_answered():
             return ""
+        if (hold := holds.of_group(self.store.db, self.group.folder)) is not None:
+            whom = hold.group_folder or "all groups"
+            return f"{whom} held; `pynchy release {hold.group_folder or '--all'}` ends that"
         absent = missing(self.store, self.home)
         if absent:
             return f"waiting: {not_running(absent)}"

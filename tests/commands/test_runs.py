@@ -118,6 +118,7 @@ def test_a_run_is_shown_with_all_that_belongs_to_it(pipeline: Pipeline) -> None:
         ("message", "owner: hello \\x1b[31m\\nthere"),
         ("queued", "run 1 of main, lane chat, messages 1..1"),
         ("started", "attempt 1"),
+        ("begun", "sandbox pynchy-main, process 2"),
         ("text", "half"),
         ("tool_use", 'Bash {"command": "ls\\n-l"}'),
         ("answer", "whole, in turn 1"),

@@ -39,6 +39,22 @@ def test_stop(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("stop all", "stop_all"),
+        (" STOP\n All!! ", "stop_all"),
+        ("go on all.", "release_all"),
+        ("Release all", "release_all"),
+        ("all stop", None),
+        ("stop all of it", None),
+        ("stop all?", None),
+    ],
+)
+def test_everything(text: str, name: str | None) -> None:
+    assert name_in(text) == name
+
+
+@pytest.mark.parametrize(
     ("text", "command"),
     [
         ("approve k4m2", Command("approve", "k4m2")),
@@ -128,6 +144,10 @@ def test_the_words_are_what_the_settings_say() -> None:
         ("deny = ['approve']", ("'approve'", "approve", "deny")),
         ("todo = ['new']", ("'new'", "todo", "reset_verbs")),
         ("end_session_verbs = ['wipe']", ("'session wipe'", "reset_verbs", "end_session_verbs")),
+        ("stop_all = ['session stop']", ("'session stop'", "stop_all", "end_session_verbs")),
+        ("release_all = ['todo all']", ("'todo'", "release_all", "todo")),
+        ("stop_all = ['status']", ("'status'", "status", "stop_all")),
+        ("stop_all = ['a  b']", ("stop_all",)),
         ("shell_timeout = 0", ("shell_timeout", "above 0")),
         ("shell_timeout = 3600", ("shell_timeout", "600")),
         ("shel = true", ("shel", "Did you mean shell?")),
