@@ -9,12 +9,10 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any, get_args
 
-import msgspec
-
 from pynchy_cli.config import sections
 from pynchy_cli.config import settings as source
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.config.values import wanted
+from pynchy_cli.config.values import as_toml, wanted
 
 HEAD = """\
 # Pynchy's configuration. Everything here is optional: what is commented out shows the default.
@@ -126,12 +124,4 @@ def _kind(kind: Any, note: str) -> str:
 
 def _toml_or_not(value: Any) -> str:
     """What follows the name of a setting that has this value."""
-    return ": not set." if value is None else f" = {_toml(value)}"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return msgspec.json.encode(value).decode()
+    return ": not set." if value is None else f" = {as_toml(value)}"

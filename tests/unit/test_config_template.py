@@ -52,5 +52,5 @@ def test_everything_is_explained() -> None:
 
 
 def test_secrets_are_left_to_dotenv() -> None:
-    assert "secrets" not in template.config_toml()
+    assert "[secrets]" not in template.config_toml()
     assert "ANTHROPIC_API_KEY" in template.ENV
