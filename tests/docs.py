@@ -18,7 +18,7 @@ from pynchy_cli.cli import VERBS
 from pynchy_cli.commands.app import overview
 from pynchy_cli.commands.verbs import load_verb
 from pynchy_cli.config import sections
-from pynchy_cli.config.load import PLAIN_SECRETS
+from pynchy_cli.config.given import PLAIN_SECRETS
 from pynchy_cli.config.settings import GroupRules, Settings
 from pynchy_cli.config.template import explanations
 from pynchy_cli.config.values import wanted

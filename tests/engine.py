@@ -222,7 +222,7 @@ def _engine(name: str, prepare: Callable[[Engine], None]) -> Iterator[Engine]:
     root = Path(tempfile.gettempdir()) / name
     engine, users = Engine(root / "e"), root / "users"
     with contextlib.ExitStack() as used:
-        with _alone(root):
+        with alone(root):
             is_new = not locks.is_held(users)
             used.callback(_leave, engine, locks.take(users, shared=True))
             if is_new:
@@ -232,7 +232,7 @@ def _engine(name: str, prepare: Callable[[Engine], None]) -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def alone(root: Path) -> Iterator[None]:
     """Be the only one who begins or ends something there."""
     until = time.monotonic() + BUILDING
     while (gate := _gate(root)) is None:
@@ -251,7 +251,7 @@ def _gate(root: Path) -> locks.Lock | None:
 
 def _leave(engine: Engine, lock: locks.Lock | None) -> None:
     root = engine.root.parent
-    with _alone(root):
+    with alone(root):
         if lock is not None:
             lock.release()
         if not locks.is_held(root / "users"):

@@ -34,6 +34,11 @@ class Context:
         self._option = option
         self.environ = environ
 
+    @property
+    def is_home_named(self) -> bool:
+        """Whether somebody said which home it is, by --home or PYNCHY_HOME."""
+        return bool(self._option or self.environ.get("PYNCHY_HOME"))
+
     @cached_property
     def home(self) -> Home:
         """The home that was chosen. Raises HomeUnusable."""

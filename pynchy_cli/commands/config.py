@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,19 @@ import typer
 
 from pynchy_cli.agent import advice, cores
 from pynchy_cli.commands.app import Context, here, open_store
-from pynchy_cli.config.load import config_hash, shown, shown_rules
-from pynchy_cli.config.sections import NAMED
+from pynchy_cli.config import origins, rights, template
+from pynchy_cli.config.load import config_hash, problems, read, shown, shown_rules
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.errors import ConfigInvalid, PluginBroken, PluginUnknown, PynchyError, UsageWrong
+from pynchy_cli.config.values import as_toml
+from pynchy_cli.errors import (
+    EXIT_BROKEN,
+    EXIT_DONE,
+    ConfigInvalid,
+    PluginBroken,
+    PluginUnknown,
+    PynchyError,
+    UsageWrong,
+)
 from pynchy_cli.gateway.mode import mode_of
 from pynchy_cli.model import Group
 from pynchy_cli.output import print_json, print_text, say, wants_json
@@ -26,86 +35,115 @@ app = typer.Typer(help="Check and show the configuration.\n\nExample: pynchy con
 def check(
     ctx: typer.Context,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
-) -> None:
-    """Read config.toml, .env and the environment, and say what is wrong with them.
+) -> int:
+    """Read config.toml, .env and the environment, and say all that is wrong with them.
 
-    Directives, skills, tools and groups that they name and that aren't there are said, too.
+    Directives, skills, tools and groups that they name and that aren't there are said, too, and
+    who else may read or change the files.
 
     Ends with 0 where all is well, with 100 where something can't be used.
 
     Example: pynchy config check
     """
     context = here(ctx)
-    digest = config_hash(context.settings)
     home = context.home
-    _require_names(context.settings, home.root)
-    mode_of(context.settings)
-    if home.env.exists() and home.env.stat().st_mode & 0o077:
-        say(f"{home.env} can be read by others. `chmod 600 {home.env}` keeps it to yourself.")
-    notes = advice.notes(home, context.settings, _groups(context))
-    for note in notes:
+    files = [str(path) for path in (home.config, home.env) if path.exists()]
+    told = {"ok": True, "home": str(home.root), "files": files, **_checked(context)}
+    for problem in told["problems"]:
+        say(f"pynchy: {problem}")
+    for note in told["notes"]:
         say(note)
-    read = [str(path) for path in (home.config, home.env) if path.exists()]
+    if told["problems"]:
+        message = told["problems"][0]
+        told |= {"ok": False, "error": {"code": ConfigInvalid().name, "message": message}}
     if wants_json(as_json):
-        found = {"home": str(home.root), "files": read, "config_hash": digest, "notes": notes}
-        print_json({"ok": True, **found})
-    else:
-        print_text(f"The configuration is well ({', '.join(read) or 'all defaults'}).")
+        print_json(told)
+    elif told["ok"]:
+        print_text(f"The configuration is well ({', '.join(files) or 'all defaults'}).")
+    return EXIT_DONE if told["ok"] else EXIT_BROKEN
 
 
-def _require_names(settings: Settings, home: Path) -> None:
-    """Raises ConfigInvalid where there is no such core, runtime or stage."""
+def _checked(context: Context) -> dict[str, Any]:
+    """What can't be used (`problems`), and what should be looked at (`notes`)."""
+    home = context.home
+    wrong = problems(home, context.environ)
+    if wrong:
+        return {"config_hash": None, "problems": wrong, "notes": rights.notes(home, {})}
+    settings, origins = read(home, context.environ)
+    wrong = [*_missing_names(settings, home.root)]
+    notes = rights.notes(home, origins) + advice.notes(home, settings, _groups(context))
+    digest = None if wrong else config_hash(settings)
+    return {"config_hash": digest, "problems": wrong, "notes": notes}
+
+
+def _missing_names(settings: Settings, home: Path) -> Iterator[str]:
+    """What is named of cores, runtimes, stages and keys, and isn't there."""
     from pynchy_cli import plugins
     from pynchy_cli.sandbox.choice import AUTO
     from pynchy_cli.supervise.services import services
 
-    where = "[agent] core"
-    try:
-        cores.chosen(settings)
-        where = "[sandbox] runtime"
-        if settings.sandbox.runtime != AUTO:
-            plugins.runtime(settings.sandbox.runtime, settings)
-        where = "[supervise] stages"
-        services(list(settings.supervise.stages), home)
-    except (PluginUnknown, PluginBroken, UsageWrong) as error:
-        raise ConfigInvalid(f"{where}: {error}") from error
+    runtime = settings.sandbox.runtime
+    named: dict[str, Callable[[], object]] = {
+        "[agent] core: ": lambda: cores.chosen(settings),
+        "[sandbox] runtime: ": lambda: runtime == AUTO or plugins.runtime(runtime, settings),
+        "[supervise] stages: ": lambda: services(list(settings.supervise.stages), home),
+        "": lambda: mode_of(settings),
+    }
+    for where, look in named.items():
+        try:
+            look()
+        except (ConfigInvalid, PluginUnknown, PluginBroken, UsageWrong) as error:
+            yield f"{where}{error}"
 
 
 @app.command()
 def show(
     ctx: typer.Context,
     group: str | None = typer.Option(None, metavar="NAME", help="Only what holds for this group."),
+    origin: bool = typer.Option(False, "--origin", help="Say where each value comes from, too."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Show every setting that is in force. Secrets are only said to be set, or not.
 
-    With --group, what holds for that group of what can be said by [defaults], a profile and
-    the group's own section.
+    With --origin, each with where it comes from: default, a line of config.toml or .env, or a
+    variable of the environment. With --group, what holds for that group of what can be said by
+    [defaults], a profile and the group's own section.
 
-    Example: pynchy config show --json
+    Example: pynchy config show --origin
     """
-    settings = here(ctx).settings
-    document = shown(settings) if group is None else shown_rules(settings, group)
+    context = here(ctx)
+    settings, found = read(context.home, context.environ)
+    if origin:
+        document = (
+            origins.of_all(settings, found)
+            if group is None
+            else origins.of_group(settings, found, group)
+        )
+    else:
+        document = shown(settings) if group is None else shown_rules(settings, group)
     if wants_json(as_json):
         print_json(document)
         return
-    for section, values in _flat(document).items():
+    for section, values in [*document.items()] if group else [*origins.tables(document)]:
         print_text(f"[{section}]")
         for key, value in values.items():
-            if value is not None:
-                # A string, a number and a list of them look the same in TOML as in JSON.
-                print_text(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+            print_text(_line(section, key, value, told=origin))
 
 
-def _flat(document: dict[str, Any]) -> dict[str, Any]:
-    """The sections by the names that they are written with."""
-    found = {}
-    for section, values in document.items():
-        if section in NAMED:
-            found.update({f"{section}.{name}": rules for name, rules in values.items()})
-        else:
-            found[section] = values
-    return found
+def _line(section: str, key: str, value: Any, *, told: bool) -> str:
+    """A setting as TOML has it; one that isn't set as a comment."""
+    plain = value["value"] if told else value
+    line = f"# {key}: not set" if plain is None else f"{key} = {as_toml(plain)}"
+    return f"{line}  # {origins.in_words(value, section)}" if told else line
+
+
+@app.command("template")
+def full_template() -> None:
+    """Print a config.toml that changes nothing, and has every setting with its explanation.
+
+    Example: pynchy config template > config.toml
+    """
+    print_text(template.config_toml().rstrip("\n"))
 
 
 def _groups(context: Context) -> list[Group] | None:

@@ -4,6 +4,7 @@ line and never what stands in it, for that may be a secret."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,21 +23,26 @@ class Entry(NamedTuple):
     line: int
 
 
-def read(path: Path) -> dict[str, Entry]:
-    """All names in the file; the last of a name wins. A missing file is empty.
-
-    Raises ConfigInvalid.
-    """
-    found: dict[str, Entry] = {}
-    for number, line in enumerate((read_text(path) or "").splitlines(), start=1):
+def entries(path: Path) -> Iterator[tuple[str, Entry] | ConfigInvalid]:
+    """All names in the file, in order, and what can't be read of it; the last of a name wins. A
+    missing file is empty."""
+    try:
+        lines = (read_text(path) or "").splitlines()
+    except ConfigInvalid as error:
+        yield error
+        return
+    for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         match = _LINE.fullmatch(text)
         if match is None:
-            raise ConfigInvalid(f"{path}, line {number}: not of the form NAME=value.")
-        found[match[1]] = Entry(_value(match[2], path, number), number)
-    return found
+            yield ConfigInvalid(f"{path}, line {number}: not of the form NAME=value.")
+            continue
+        try:
+            yield match[1], Entry(_value(match[2], path, number), number)
+        except ConfigInvalid as error:
+            yield error
 
 
 def _value(text: str, path: Path, number: int) -> str:

@@ -36,6 +36,8 @@ HEADS = tuple(dict.fromkeys(family.partition(".")[0] for family in FAMILIES))
 """How their sections begin."""
 LEFT_OUT = {"defaults": ("gh_token",), "profiles": ("gh_token", "profile")}
 """Rules that make no sense for many groups at once."""
+SECRET = ("gh_token", "bot_token", "app_token")
+"""Settings outside of [secrets] that are secrets all the same."""
 CALLED_HERE = {
     "server": "serve",
     "cron_jobs": "jobs.NAME",
@@ -81,6 +83,11 @@ def settings(section: str) -> dict[str, msgspec.structs.FieldInfo]:
 def types(section: str) -> dict[str, Any]:
     """The types of a section's settings."""
     return {name: field.type for name, field in settings(section).items()}
+
+
+def is_secret(section: str, key: str) -> bool:
+    """Whether the value of a setting is never shown."""
+    return section == "secrets" or key in SECRET
 
 
 def of_variable(name: str, known: Iterable[str]) -> tuple[str, str] | None:

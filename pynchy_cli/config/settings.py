@@ -10,7 +10,8 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0.01, le=4096)]
 Bytes = Annotated[int, msgspec.Meta(ge=1)]
-Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+WORD = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+Word = Annotated[str, msgspec.Meta(pattern=WORD)]
 WordOrAll = Annotated[str, msgspec.Meta(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9_.-]{0,63})$")]
 ASKED = r"^(service:)?[a-z][a-z0-9_]{0,63}$"
 Ask = Annotated[str, msgspec.Meta(pattern=ASKED)]

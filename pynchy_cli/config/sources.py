@@ -12,6 +12,24 @@ LONGEST = 200
 """Characters of a line that are looked at."""
 
 
+ENVIRONMENT = "environment"
+DEFAULT = "default"
+
+
+class Origin(NamedTuple):
+    """Where a value comes from: config.toml, .env, environment or default; the line (from 1) where
+    it stands in a file, and the variable that holds it."""
+
+    source: str
+    line: int | None = None
+    variable: str | None = None
+
+    def __str__(self) -> str:
+        line = f" line {self.line}" if self.line else ""
+        variable = f" {self.variable}" if self.source == ENVIRONMENT else ""
+        return f"{self.source}{line}{variable}"
+
+
 class Given(NamedTuple):
     """A value for one setting. `where` names it to a person; `is_text` says that it comes
     from a variable and is still to be read as a number, a list or a boolean."""
@@ -21,6 +39,7 @@ class Given(NamedTuple):
     value: Any
     where: str
     is_text: bool
+    origin: Origin
 
 
 def find_line(text: str, section: str, key: str | None) -> int | None:

@@ -1,5 +1,5 @@
-"""The files that `pynchy init` writes for people: config.toml with every setting commented
-out and explained, made from the settings' own source so that the two can't differ, and .env."""
+"""The files that `pynchy init` writes for people: a small config.toml, made from the settings' own
+source so that the two can't differ, and .env; and a config.toml with every setting there is."""
 
 from __future__ import annotations
 
@@ -9,57 +9,102 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any, get_args
 
-import msgspec
-
 from pynchy_cli.config import sections
 from pynchy_cli.config import settings as source
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.config.values import wanted
+from pynchy_cli.config.values import as_toml, wanted
 
 HEAD = """\
-# Pynchy's configuration. Everything here is optional: what is commented out shows the default.
-# A variable of the environment wins over this file: PYNCHY_QUEUE__MAX_CONCURRENT=3 is
-# max_concurrent below [queue]. `pynchy config check` tells whether all is well.
+# Pynchy's configuration. Everything here is optional: a line that begins with # and no blank is
+# a setting with its default, or an example; take the # away and change it. A variable of the
+# environment wins over this file: PYNCHY_QUEUE__MAX_CONCURRENT=3 is max_concurrent below [queue].
+# `pynchy config check` tells whether all is well, `pynchy config show --origin` what is in force
+# and where it comes from.
 """
+
+MORE = """\
+# These are the settings that people change most. `pynchy config template` prints all of them;
+# docs/configuration.md explains them, too.
+"""
+
+CHOSEN = {
+    "agent": ("name", "model"),
+    "sandbox": ("runtime", "idle_timeout", "memory"),
+    "queue": ("max_concurrent",),
+    "approvals": ("expiry",),
+    "scheduler": ("timezone",),
+    "serve": ("port",),
+    "backup": ("folder", "every"),
+    "log": ("level",),
+}
+"""What stands in the file that a new home gets."""
 
 GROUPS = """
 # The same of single groups, by their folder's name, and of profiles that groups may have.
 # Lists add to each other; of everything else the most specific that is set holds.
-# [profiles.research]
-#   skills = ["*"]
-#   idle_timeout = 3600
-# [groups.family]
-#   profile = "research"
-#   directives = ["family"]
-#   mounts = [{ host_path = "~/photos", container_path = "photos" }]
+#[profiles.research]
+#skills = ["*"]
+#idle_timeout = 3600
+#[groups.family]
+#profile = "research"
+#directives = ["family"]
+#mounts = [{ host_path = "~/photos", container_path = "photos" }]
 """
 
 TIMED = """
 # Tasks (prompts that a group's agent is given) and host jobs (commands of this machine, run with
 # your rights), each when it is due. `schedule` takes them over when it starts; those that leave
 # this file end. `pynchy tasks list` and `pynchy jobs list` show them, with others.
-# [tasks.standup]
-#   group = "main"
-#   cron = "0 18 * * 1-5"
-#   prompt = "Remind us to write down what we did today."
-# [jobs.backup]
-#   command = "restic backup ~/pynchy"
-#   every = "12h"
-# What can be said of both, of a task, and of a job:
+#[tasks.standup]
+#group = "main"
+#cron = "0 18 * * 1-5"
+#prompt = "Remind us to write down what we did today."
+#[jobs.backup]
+#command = "restic backup ~/pynchy"
+#every = "12h"
+"""
+
+TIMED_SETTINGS = "# What can be said of both, of a task, and of a job:\n"
+
+OF_GROUPS = """
+# What holds for all groups ([defaults]), for single ones, and for profiles that several have.
+#[groups.family]
+#model = "haiku"
+#mounts = [{ host_path = "~/photos", container_path = "photos" }]
 """
 
 ENV = """\
 # Secrets, one NAME=value a line; keep this file to yourself. The environment wins over it.
 # With neither of these, a scripted model stands in (the gateway's rehearsal mode).
-# ANTHROPIC_API_KEY=
-# CLAUDE_CODE_OAUTH_TOKEN=
+#ANTHROPIC_API_KEY=
+#CLAUDE_CODE_OAUTH_TOKEN=
 # For Slack; `pynchy auth slack` tells where they come from, and checks them.
-# SLACK_BOT_TOKEN=
-# SLACK_APP_TOKEN=
+#SLACK_BOT_TOKEN=
+#SLACK_APP_TOKEN=
 # For git on GitHub: the admin group's token, and that of the group `family`.
-# GH_TOKEN=
-# PYNCHY_GROUPS__FAMILY__GH_TOKEN=
+#GH_TOKEN=
+#PYNCHY_GROUPS__FAMILY__GH_TOKEN=
 """
+
+
+def small(name: str | None = None) -> str:
+    """The config.toml of a new home: what people change most, at its defaults, and an assistant
+    of that name."""
+    notes = explanations()
+    parts = [HEAD, MORE]
+    for section, chosen in CHOSEN.items():
+        kind = sections.plain()[section]
+        parts.append(f"\n# {notes[kind.__name__, '']}\n[{section}]\n")
+        parts += [_setting(section, key, notes[kind.__name__, key]) for key in chosen]
+    text = "".join([*parts, OF_GROUPS, TIMED])
+    if name is None:
+        return text
+    return text.replace(f'#name = "{Settings().agent.name}"', f"name = {as_toml(name)}")
+
+
+def env(variable: str | None = None, value: str = "") -> str:
+    """The .env of a new home, with one secret filled in if there is one."""
+    return ENV if variable is None else ENV.replace(f"#{variable}=", f"{variable}={value}")
 
 
 def config_toml() -> str:
@@ -70,12 +115,17 @@ def config_toml() -> str:
         if section == "secrets":
             continue  # they belong into .env
         parts.append(f"\n# {notes[kind.__name__, '']}\n[{section}]\n")
-        standard = getattr(Settings(), section)
-        for name, field in sections.settings(section).items():
-            note = notes[kind.__name__, name]
-            parts.append(f"# {note}{_kind(field.type, note)}\n")
-            parts.append(f"# {name}{_toml_or_not(getattr(standard, name))}\n")
-    return "".join([*parts, GROUPS, TIMED, *_settings_of_timed(notes)])
+        names = sections.settings(section)
+        parts += [_setting(section, name, notes[kind.__name__, name]) for name in names]
+    return "".join([*parts, GROUPS, TIMED, TIMED_SETTINGS, *_settings_of_timed(notes)])
+
+
+def _setting(section: str, name: str, note: str) -> str:
+    """A setting at its default, below its explanation."""
+    kind = sections.types(section)[name]
+    value = getattr(getattr(Settings(), section), name)
+    line = f"# {name}: not set." if value is None else f"#{name} = {as_toml(value)}"
+    return f"# {note}{_kind(kind, note)}\n{line}\n"
 
 
 def _settings_of_timed(notes: dict[tuple[str, str], str]) -> Iterator[str]:
@@ -122,16 +172,3 @@ def _kind(kind: Any, note: str) -> str:
     if all(one in note for one in choices):
         return ""
     return f" One of {wanted(kind)}."
-
-
-def _toml_or_not(value: Any) -> str:
-    """What follows the name of a setting that has this value."""
-    return ": not set." if value is None else f" = {_toml(value)}"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return msgspec.json.encode(value).decode()

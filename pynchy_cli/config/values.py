@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from pynchy_cli.config import sections
 from pynchy_cli.config.settings import ADDRESS, ASKED, LINES, SPOKEN
 from pynchy_cli.config.sources import Given
 from pynchy_cli.errors import ConfigInvalid
@@ -60,6 +61,18 @@ def wanted(kind: Any) -> str:
         fields = [f"{field.name} ({wanted(field.type)})" for field in msgspec.structs.fields(kind)]
         return f"a table of {', '.join(fields)}"
     return _NAMES[kind]
+
+
+def as_toml(value: Any) -> str:
+    """A value as TOML writes it, on one line; a number as short as it can be."""
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(as_toml(one) for one in value) + "]"
+    if isinstance(value, dict):
+        fields = (f"{name} = {as_toml(one)}" for name, one in value.items() if one is not None)
+        return "{ " + ", ".join(fields) + " }"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return msgspec.json.encode(value).decode()
 
 
 def _limits(meta: msgspec.Meta) -> str:
@@ -123,7 +136,7 @@ def _is_sound(value: Any, may_have_lines: bool = False) -> bool:
 
 
 def _is_secret(given: Given) -> bool:
-    return given.section == "secrets" or given.key in ("gh_token", "bot_token", "app_token")
+    return sections.is_secret(given.section, given.key)
 
 
 def _required(kind: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -16,11 +17,13 @@ import pytest
 from pynchy_cli.config.settings import Settings
 
 Pynchy = Callable[..., subprocess.CompletedProcess[str]]
+WELL = {"ok", "home", "files", "config_hash", "problems", "notes"}
+"""What `config check --json` always has."""
 
 
 def test_all_is_well_without_any_file(tmp_path: Path, pynchy: Pynchy) -> None:
     found = json.loads(pynchy("config", "check").stdout)
-    assert (found["ok"], found["files"]) == (True, [])
+    assert (found["ok"], found["files"], set(found)) == (True, [], WELL)
     assert not (tmp_path / "home").exists()
 
 
@@ -35,8 +38,45 @@ def test_a_typo_is_said_and_the_code_is_100(home: Path, pynchy: Pynchy) -> None:
     said = f"{home}/config.toml, line 2: [queue] has no setting max_concurent."
     done = pynchy("config", "check", "--json", code=100)
     assert done.stderr.startswith(f"pynchy: {said} Did you mean max_concurrent?")
-    assert json.loads(done.stdout)["error"]["code"] == "config_invalid"
+    told = json.loads(done.stdout)
+    assert told["error"]["code"] == "config_invalid"
+    assert told["problems"] == [told["error"]["message"]]
+    assert set(told) == {*WELL, "error"}
     assert said in pynchy("config", "show", code=100).stderr
+
+
+def test_all_that_is_wrong_is_said_at_once(home: Path, pynchy: Pynchy) -> None:
+    (home / "config.toml").write_text("[queue]\nmax_concurent = 2\nmax_retries = -1\n")
+    (home / ".env").chmod(0o644)
+    done = pynchy("config", "check", code=100)
+    told = json.loads(done.stdout)
+    assert (told["ok"], told["config_hash"]) == (False, None)
+    assert ["max_concurent" in told["problems"][0], "-1" in told["problems"][1]] == [True, True]
+    assert len(told["problems"]) == 2
+    assert [one.partition(" can be")[0] for one in told["notes"]] == [f"{home}/.env"]
+    assert done.stderr.count("pynchy: ") == 2
+    (home / "config.toml").write_text(
+        "[agent]\ncore = 'clade'\n[sandbox]\nruntime = 'bubble'\n[gateway]\nmode = 'anthropic'\n"
+    )
+    env = {"PYNCHY_AGENT__CORE": "clade"}
+    told = json.loads(pynchy("config", "check", env=env, code=100).stdout)
+    assert [one[:11] for one in told["problems"]] == ["[agent] cor", "[sandbox] r", "[gateway] m"]
+
+
+def test_the_whole_template_is_a_configuration(home: Path, pynchy: Pynchy) -> None:
+    (home / "config.toml").write_text(pynchy("config", "template").stdout)
+    assert json.loads(pynchy("config", "check").stdout)["problems"] == []
+
+
+def test_show_says_where_each_value_comes_from(home: Path, pynchy: Pynchy) -> None:
+    (home / "config.toml").write_text("[agent]\nname = 'bob'\n[groups.main]\nmodel = 'm'\n")
+    document = json.loads(pynchy("config", "show", "--origin").stdout)
+    place = {"from": "config.toml", "line": 2, "variable": None, "section": "agent"}
+    assert document["agent"]["name"] == {"value": "bob", "origins": [place]}
+    assert document["agent"]["core"]["origins"][0]["variable"] == "PYNCHY_AGENT__CORE"
+    rules = json.loads(pynchy("config", "show", "--origin", "--group", "main").stdout)
+    assert rules["groups.main"]["model"]["origins"][0]["line"] == 4
+    assert rules["groups.main"]["memory"]["origins"][0]["section"] == "sandbox"
 
 
 def test_a_name_of_nothing_that_is_there_is_refused(pynchy: Pynchy) -> None:
@@ -148,14 +188,16 @@ def test_what_a_setting_names_must_be_there(
         assert words in pynchy("up", code=100).stderr
 
 
-def test_on_a_terminal_it_is_shown_as_toml(home: Path, environment: dict[str, str]) -> None:
-    (home / "config.toml").write_text("[agent]\nname = 'bob'\ntrigger_aliases = ['jim']\n")
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "pynchy_cli", "config", "show", "--home", str(home)]
-    subprocess.run(command, stdout=theirs, env=environment, timeout=60, check=True)
-    os.close(theirs)
-    shown = tomllib.loads(os.read(ours, 65536).decode().replace("\r\n", "\n"))
-    os.close(ours)
+@pytest.mark.parametrize("options", [(), ("--origin",)])
+def test_on_a_terminal_it_is_shown_as_toml(
+    home: Path, environment: dict[str, str], options: tuple[str, ...]
+) -> None:
+    (home / "config.toml").write_text(
+        "[agent]\nname = 'bob'\ntrigger_aliases = ['jim']\n[channels.slack.main]\nowner = 'U1'\n"
+        "[groups.garden]\nmounts = [{host_path = '/x', container_path = 'y'}]\n"
+    )
+    said = on_terminal(environment, "config", "show", "--home", str(home), *options)
+    shown = tomllib.loads(said)
     assert shown["agent"] == {
         "name": "bob",
         "trigger_aliases": ["jim"],
@@ -164,6 +206,24 @@ def test_on_a_terminal_it_is_shown_as_toml(home: Path, environment: dict[str, st
         "git_name": "",
         "git_email": "",
     }
-    assert shown["supervise"] == {
-        "stages": ["gateway", "listen", "route", "run-agent", "ipc-watch", "schedule"]
-    }
+    assert shown["channels"]["slack"]["main"]["owner"] == "U1"
+    mount = {"host_path": "/x", "container_path": "y", "readonly": True}
+    assert shown["groups"]["garden"]["mounts"] == [mount]
+    assert ('\nname = "bob"  # config.toml line 2\n' in said) == bool(options)
+    assert ("\n# model: not set  # default\n" in said) == bool(options)
+
+
+def on_terminal(environment: dict[str, str], *arguments: str) -> str:
+    """What a command prints on a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pynchy_cli", *arguments], stdout=theirs, env=environment
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # that is how it ends
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    return said.decode().replace("\r\n", "\n")

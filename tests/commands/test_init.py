@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import signal
 import sqlite3
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from pynchy_cli.config import template
 
 Pynchy = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -123,48 +130,139 @@ def test_a_damaged_or_foreign_database_is_said(home: Path, pynchy: Pynchy) -> No
     assert "not one of pynchy's" in pynchy("init", "--yes", code=100).stderr
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1), ("\x03", 1), ("\x04", 1)])
-def test_on_a_terminal_it_asks(
-    tmp_path: Path, environment: dict[str, str], answer: str, code: int
-) -> None:
-    ours, theirs = pty.openpty()
-    home = tmp_path / "home"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pynchy_cli", "init", f"--home={home}"],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment,
-        start_new_session=True,
-        preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
-    )
-    os.close(theirs)
-    said = _until(ours, b"[Y/n]")
-    os.write(ours, answer.encode() + (b"\n" if answer.isalpha() else b""))
-    # Python may miss one that comes just before it begins to read.
-    said += _until(ours, None, again=answer if answer == "\x03" else "")
-    assert process.wait(timeout=60) == code, said
-    os.close(ours)
-    assert f"Everything will lie in {home}.".encode() in said
-    assert (home / "data").exists() == (code == 0)
+KEY = "sk-ant-api03-hunter22hunter22"
+ASKED = {"place": b"Where shall everything lie?", "name": b"be called?", "key": b"with Enter)"}
 
 
-def _until(terminal: int, word: bytes | None, again: str = "") -> bytes:
-    """What is shown until a word, or until the other side has ended; meanwhile `again` is
-    pressed now and then."""
-    said, tries = b"", 0
-    while word is None or word not in said:
-        if not select.select([terminal], [], [], 5)[0]:
+class Terminal:
+    """`pynchy init` with a person before it."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
+        self.ours, theirs = pty.openpty()
+        self.said = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pynchy_cli", "init", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+
+    def asked(self, what: str) -> None:
+        """Wait for a question that was not asked yet, and until the answer can be typed."""
+        seen = self.said.count(ASKED[what])
+        while self.said.count(ASKED[what]) == seen:
+            assert self._read(), self.said
+        # A hidden answer is read only once the terminal shows nothing any more.
+        until = time.monotonic() + 60
+        while what == "key" and termios.tcgetattr(self.ours)[3] & termios.ECHO:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def types(self, text: str) -> None:
+        """Type it."""
+        os.write(self.ours, text.encode())
+
+    def ends(self, again: str = "") -> int:
+        """The exit code; meanwhile `again` is typed now and then."""
+        while self._read(again):
+            pass
+        os.close(self.ours)
+        return self.process.wait(timeout=60)
+
+    def _read(self, again: str = "") -> bool:
+        tries = 0
+        while not select.select([self.ours], [], [], 5)[0]:
             tries += 1
-            if tries > 12:
-                raise TimeoutError(said)
-            os.write(terminal, again.encode())
-            continue
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:
-            part = b""
-        if not part:
-            break
-        said += part
-    return said
+            assert tries < 12, self.said
+            self.types(again)
+        with suppress(OSError):
+            part = os.read(self.ours, 4096)
+            self.said += part
+            return bool(part)
+        return False
+
+
+def test_on_a_terminal_it_asks_little(tmp_path: Path, environment: dict[str, str]) -> None:
+    terminal = Terminal(environment)
+    home = tmp_path / "elsewhere"
+    terminal.asked("place")
+    assert f"[{environment['HOME']}/pynchy]".encode() in terminal.said
+    terminal.types(f"{home}\n")
+    terminal.asked("name")
+    terminal.types("two words\n")
+    terminal.asked("name")
+    terminal.types("bob\n")
+    terminal.asked("key")
+    terminal.types("hunter22\n")
+    terminal.asked("key")
+    terminal.types(f"{KEY}\n")
+    assert terminal.ends() == 0, terminal.said
+    assert b"hunter22" not in terminal.said
+    assert b"That is no key" in terminal.said
+    assert f"export PYNCHY_HOME={home}".encode() in terminal.said
+    assert b"scripted model stands in" not in terminal.said
+    assert (home / ".env").stat().st_mode & 0o777 == 0o600
+    assert f"\nANTHROPIC_API_KEY={KEY}\n" in (home / ".env").read_text()
+    assert '\nname = "bob"\n' in (home / "config.toml").read_text()
+    assert (home / "groups" / "main").is_dir()
+
+
+def test_enter_is_enough(environment: dict[str, str]) -> None:
+    terminal = Terminal(environment)
+    for question in ASKED:
+        terminal.asked(question)
+        terminal.types("\n")
+    assert terminal.ends() == 0, terminal.said
+    home = Path(environment["HOME"]) / "pynchy"
+    assert (home / "config.toml").read_text() == template.small()
+    assert (home / ".env").read_text() == template.env()
+    terminal = Terminal(environment)
+    assert terminal.ends() == 0, terminal.said
+    assert not [one for one in ASKED.values() if one in terminal.said]
+    assert b"is complete already" in terminal.said
+
+
+@pytest.mark.parametrize("question", ["name", "key"])
+@pytest.mark.parametrize("answer", ["\x03", "\x04"])
+def test_who_stops_it_has_nothing(
+    tmp_path: Path, environment: dict[str, str], question: str, answer: str
+) -> None:
+    home = tmp_path / "home"
+    terminal = Terminal(environment, f"--home={home}")
+    terminal.asked("name")
+    if question == "key":
+        terminal.types("bob\n")
+        terminal.asked("key")
+    terminal.types(answer)
+    # Python may miss one that comes just before it begins to read.
+    assert terminal.ends(again=answer) == 1, terminal.said
+    assert f"Everything will lie in {home}.".encode() in terminal.said
+    assert ASKED["place"] not in terminal.said
+    assert b"nothing was changed" in terminal.said
+    assert not home.exists()
+
+
+def test_interrupted_while_it_makes_it_makes_all(
+    home: Path, pynchy: Pynchy, environment: dict[str, str]
+) -> None:
+    pynchy("groups", "remove", "main", "--yes")
+    (home / "config.toml").unlink()
+    database = sqlite3.connect(home / "data" / "messages.db", isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pynchy_cli", "--home", str(home), "init", "--yes"],
+        env=environment,
+    )
+    until = time.monotonic() + 60
+    while not (home / "config.toml").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)  # It waits for the database now.
+    database.execute("COMMIT")
+    assert process.wait(timeout=60) == 130
+    assert database.execute("SELECT folder FROM registered_groups").fetchall() == [("main",)]
+    database.close()

@@ -305,6 +305,7 @@ def test_shown_masks_secrets_and_nothing_else(place: Home) -> None:
         "anthropic_api_key": "(set)",
         "claude_code_oauth_token": "",
         "gh_token": "",
+        "api_token": "",
     }
     assert document["queue"]["max_concurrent"] == 5
     assert set(document) == set(Settings.__struct_fields__)
