@@ -53,6 +53,7 @@ VERBS: dict[str, Verb] = {
     "audit": Verb("audit", KEEP, "Show what was decided, and check that nothing was changed."),
     "retry": Verb("retry", KEEP, "Bring back what was set aside or given up."),
     "image": Verb("image", KEEP, "Build the sandboxes' image, or tell how it stands."),
+    "doctor": Verb("doctor", KEEP, "Look for every known cause of failure, and mend it."),
     "check": Verb("check", KEEP, "Ask a rule what it would decide, carrying nothing out."),
 }
 

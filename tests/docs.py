@@ -23,6 +23,7 @@ from pynchy_cli.config.settings import GroupRules, Settings
 from pynchy_cli.config.template import explanations
 from pynchy_cli.config.values import wanted
 from pynchy_cli.store.migrate import migrate
+from tests.docs_doctor import doctor
 from tests.docs_tables import TABLES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -125,6 +126,7 @@ def documents() -> dict[str, str]:
         "commands.md": "".join(commands()),
         "tables.md": "".join(tables()),
         "configuration.md": "".join(configuration()),
+        "doctor.md": MADE + "".join(doctor()),
     }
 
 

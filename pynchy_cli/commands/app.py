@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pynchy_cli import __version__
 from pynchy_cli.cli import VERBS
 from pynchy_cli.config.home import open_home
-from pynchy_cli.config.paths import Home
+from pynchy_cli.config.paths import Home, choose_home
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, PynchyError, UsageWrong
 from pynchy_cli.output import hush, print_line, print_text, say
 
@@ -43,6 +43,15 @@ class Context:
     def home(self) -> Home:
         """The home that was chosen. Raises HomeUnusable."""
         return open_home(self._option, self.environ)
+
+    @property
+    def place(self) -> Home:
+        """The home that was chosen, even where it can't be used. Raises HomeUnusable where none can
+        be worked out."""
+        try:
+            return choose_home(self._option, self.environ)
+        except RuntimeError:
+            return self.home
 
     @cached_property
     def settings(self) -> Settings:

@@ -49,11 +49,11 @@ def check(path: Path, locks: Path) -> list[Finding]:
         number = schema_of(db, path)
         if number < SCHEMA:
             text = f"The schema is {number}, not {SCHEMA}. `pynchy db migrate` brings it up."
-            return [*_damage(db, path), Finding("schema", text)]
+            return [*damage(db, path), Finding("schema", text)]
         require_schema(db, path)
-        found = list(_damage(db, path))
+        found = list(damage(db, path))
         # What a damaged file says further isn't worth much.
-        return found or [*_references(db), *_commits(db, rung), *_runs(db, locks)]
+        return found or [*references(db), *lost(db, rung), *abandoned(db, locks)]
     finally:
         db.close()
 
@@ -85,7 +85,8 @@ def forget_lost(db: Connection) -> None:
     db.execute("DELETE FROM counters WHERE name = ?", (LOST,))
 
 
-def _damage(db: Connection, path: Path) -> Iterator[Finding]:
+def damage(db: Connection, path: Path) -> Iterator[Finding]:
+    """What of the file can't be read."""
     try:
         with translated(path):
             rows = [row[0] for row in db.execute(f"PRAGMA quick_check({SHOWN})")]
@@ -97,13 +98,16 @@ def _damage(db: Connection, path: Path) -> Iterator[Finding]:
             yield Finding("quick_check", f"The file is damaged: {' '.join(text.split())}")
 
 
-def _references(db: Connection) -> Iterator[Finding]:
+def references(db: Connection) -> Iterator[Finding]:
+    """Rows that refer to what isn't there."""
     for table, row, parent, _ in db.execute("PRAGMA foreign_key_check").fetchmany(SHOWN):
         where = "a row" if row is None else f"row {row}"
         yield Finding("foreign_keys", f"{table}: {where} refers to what {parent} doesn't have.")
 
 
-def _commits(db: Connection, rung: int | None) -> Iterator[Finding]:
+def lost(db: Connection, rung: int | None) -> Iterator[Finding]:
+    """Commits that were made and aren't in the file; `rung` is the last that the bell tells, asked
+    before the file."""
     totals = counters.read(db)
     last = totals["commits"][0]
     if rung is not None and rung > last:
@@ -112,16 +116,17 @@ def _commits(db: Connection, rung: int | None) -> Iterator[Finding]:
             f"Commit {rung} was made, but the file ends with {last}: the last {rung - last} are "
             "missing. Its WAL was damaged or left behind, or this is an older copy.",
         )
-    lost, at = totals.get(LOST, (0, None))
-    if lost:
+    gone, at = totals.get(LOST, (0, None))
+    if gone:
         yield Finding(
             "commits",
-            f"{lost} commits were found missing at {at}. What they held is gone; "
+            f"{gone} commits were found missing at {at}. What they held is gone; "
             "`pynchy db check --forget` ends this notice.",
         )
 
 
-def _runs(db: Connection, locks: Path) -> Iterator[Finding]:
+def abandoned(db: Connection, locks: Path) -> Iterator[Finding]:
+    """Runs at work whose process has gone."""
     rows = db.execute("SELECT id, group_folder, owner FROM runs WHERE state = 'running'")
     for run, group, owner in rows:
         if owner is None or not held.is_held(owner_lock(locks, owner)):

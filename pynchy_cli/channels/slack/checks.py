@@ -34,12 +34,19 @@ WHERE = {
 
 
 async def check(
-    channel: str, name: str, rules: SlackRules, environ: Mapping[str, str], *, is_only: bool
+    channel: str,
+    name: str,
+    rules: SlackRules,
+    environ: Mapping[str, str],
+    *,
+    is_only: bool,
+    connects: bool = True,
 ) -> Report:
-    """Look at one workspace, the section of this name; `is_only` where no other is configured."""
+    """Look at one workspace, the section of this name; `is_only` where no other is configured.
+    Unless it `connects`, whether Socket Mode is on isn't tried, which takes a connection."""
     report = Report(channel, [])
     api = Api(rules)
-    checker = _Checker(api, report, name, environ, is_only=is_only)
+    checker = _Checker(api, report, name, environ, is_only=is_only, connects=connects)
     try:
         await checker.all()
     finally:
@@ -49,13 +56,21 @@ async def check(
 
 class _Checker:
     def __init__(
-        self, api: Api, report: Report, name: str, environ: Mapping[str, str], *, is_only: bool
+        self,
+        api: Api,
+        report: Report,
+        name: str,
+        environ: Mapping[str, str],
+        *,
+        is_only: bool,
+        connects: bool,
     ) -> None:
         self.api = api
         self.report = report
         self.name = name
         self.environ = environ
         self.is_only = is_only
+        self.connects = connects
         self.app_of_bot: str | None = None
 
     async def all(self) -> None:
@@ -143,7 +158,8 @@ class _Checker:
             )
         elif self.app_of_bot is not None:
             self._right("same_app", "Both tokens belong to the same app.")
-        await self._socket(url, app)
+        if self.connects:
+            await self._socket(url, app)
 
     async def _socket(self, url: str, app: str) -> None:
         """Whether a connection can be had. While somebody listens, none is made: it would take a

@@ -1,0 +1,1 @@
+"""What a person needs around pynchy: how it is installed, and what is wrong where it fails."""

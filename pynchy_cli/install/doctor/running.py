@@ -1,0 +1,168 @@
+"""What runs, and what it has told: stages, errors that nobody has read, holds, backups."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from pynchy_cli import __version__, clock
+from pynchy_cli.config.channels import enabled
+from pynchy_cli.install.doctor.facts import Facts
+from pynchy_cli.install.doctor.finding import Seen, failed, ok, warning
+from pynchy_cli.recurrence import seconds_of
+from pynchy_cli.store import findings, holds, lookup
+from pynchy_cli.supervise.services import with_channels
+
+STUCK = 900.0
+"""Seconds after which what waits should have been taken up."""
+OFTEN = 5
+"""Ends without a word in a day, of one stage, that are no accident."""
+DAY = 86_400.0
+OUR_OWN = ("doctor", "git", "engine")
+"""Results that we note ourselves."""
+
+
+def stages(facts: Facts) -> Iterator[Seen]:
+    """All stages of the configuration run."""
+    settings = facts.settings
+    wanted = with_channels(list(settings.supervise.stages), enabled(settings))
+    alive = {one.stage for one in facts.running()}
+    if not alive:
+        yield warning("Nothing runs.", "`pynchy up` starts all stages.")
+        return
+    told = facts.status()["stages"]
+    seen = []
+    for name in wanted:
+        if name not in alive:
+            error = (told.get(name) or {}).get("error")
+            said = f"{name} doesn't run{': ' + error if error else ''}."
+            seen.append(failed(said.replace("..", "."), "Mend that, then start `pynchy up` again."))
+    yield from seen or [ok(f"{', '.join(sorted(alive))} run.")]
+
+
+def versions(facts: Facts) -> Iterator[Seen]:
+    """What runs is of the version that is installed."""
+    alive = facts.running()
+    old = sorted({f"{one.stage} ({one.version})" for one in alive if one.version != __version__})
+    if old:
+        said = f"Of another version than {__version__}: {', '.join(old)}."
+        yield warning(said, "Start `pynchy up`, or its unit, again.")
+    else:
+        yield ok(f"All that runs is {__version__}.")
+
+
+def deaths(facts: Facts) -> Iterator[Seen]:
+    """No stage ends again and again."""
+    with facts.reading() as db:
+        died = lookup.died(db, clock.after(facts.now, -DAY))
+    often = {stage: count for stage, count in died.items() if count >= OFTEN}
+    yield from [
+        failed(
+            f"{stage} was killed {count} times in a day.",
+            "`pynchy logs` tells its last words; `dmesg | grep -i oom` whether memory ran out.",
+        )
+        for stage, count in often.items()
+    ] or [ok(f"{sum(died.values())} ends without a word in a day.")]
+
+
+def errors(facts: Facts) -> Iterator[Seen]:
+    """No error waits for somebody to read it."""
+    told = facts.status()
+    seen = [*_of_stages(told["stages"]), *_of_failures(told["failures"]), *_of_replies(told)]
+    with facts.reading() as db:
+        for one in findings.all(db):
+            if one.state == "failed" and one.name not in OUR_OWN:
+                said = one.result.get("message") or f"The check `{one.name}` failed"
+                todo = "`pynchy status` shows it, until it goes well again."
+                seen.append(failed(f"{one.name}, {one.at}: {said}", todo))
+    yield from seen or [ok("None waits to be read.")]
+
+
+def _of_stages(stages: dict[str, dict[str, object]]) -> Iterator[Seen]:
+    for name, stage in stages.items():
+        if stage["running"] and stage["error"]:
+            yield failed(f"{name}: {stage['error']}", "`pynchy logs` tells more.")
+
+
+def _of_failures(told: dict[str, object]) -> Iterator[Seen]:
+    if count := told["set_aside"]:
+        rows = told["rows"]
+        assert isinstance(rows, list)
+        first = next(one for one in rows if one["state"] == "set_aside")
+        said = f"{count} set aside, such as {first['subject']}: {first['error']}"
+        yield failed(said, "Mend that, then `pynchy retry SUBJECT`, or `pynchy retry --all`.")
+    if count := told["given_up"]:
+        runs = told["runs"]
+        assert isinstance(runs, list)
+        said = f"{count} runs given up, such as run:{runs[0]['id']}: {runs[0]['error']}"
+        yield warning(
+            said, "`pynchy retry run:ID` asks once more; `pynchy runs show ID` tells all."
+        )
+
+
+def _of_replies(told: dict[str, dict[str, int]]) -> Iterator[Seen]:
+    messages = told["messages"]
+    todo = "`pynchy outbox list`, then `retry` or `drop`."
+    if count := messages["dead_deliveries"]:
+        yield failed(f"{count} replies never got to their chats.", todo)
+    if count := messages["held_deliveries"]:
+        said = f"Of {count} replies nobody knows whether they got there."
+        yield failed(said, todo)
+
+
+def held(facts: Facts) -> Iterator[Seen]:
+    """Nothing is held."""
+    with facts.reading() as db:
+        standing = holds.all(db)
+    yield from [
+        warning(
+            f"{one.group_folder or 'All groups'} held since {one.held_at} by {one.held_by}"
+            f"{': ' + one.reason if one.reason else ''}.",
+            f"`pynchy release {one.group_folder or '--all'}`.",
+        )
+        for one in standing
+    ] or [ok("Nothing is held.")]
+
+
+def stuck(facts: Facts) -> Iterator[Seen]:
+    """What waits is taken up."""
+    with facts.reading() as db:
+        late = lookup.waiting(db, clock.after(facts.now, -STUCK))
+    alive = Counter(one.stage for one in facts.running())
+    yield from [
+        failed(
+            f"{count} wait for {stage} for more than {STUCK / 60:g} minutes"
+            f"{'' if alive[stage] else ', which does not run'}.",
+            "`pynchy status` tells what it does." if alive[stage] else "`pynchy up`.",
+        )
+        for stage, count in late.items()
+    ] or [ok("Nothing waits for long.")]
+
+
+def backup(facts: Facts) -> Iterator[Seen]:
+    """There is a backup, and it is young."""
+    rules = facts.settings.backup
+    if not rules.folder:
+        yield ok("None is configured; what this disk holds is lost with it. See [backup] folder.")
+        return
+    folder = Path(rules.folder).expanduser()
+    if not folder.is_dir():
+        yield failed(
+            f"There is no folder {folder} for backups.", f"`mkdir -p {folder}`, or mount it."
+        )
+        return
+    with facts.reading() as db:
+        last = findings.get(db, "backup")
+    if last is None:
+        todo = f"`pynchy backup {folder}/now.tar.gz` makes one; `pynchy up` does by itself."
+        yield warning(f"None was made yet into {folder}.", todo)
+        return
+    age = clock.seconds_between(last.at, facts.now)
+    if last.state == "failed":
+        yield failed(f"The last one failed: {last.result.get('message', last.at)}", "Mend that.")
+    elif age > 2 * seconds_of(rules.every):
+        said = f"The last one is {age / 3600:.0f} h old, and one is to be made every {rules.every}."
+        yield failed(said, "`pynchy up` must run with the stage `backup`; see `pynchy status`.")
+    else:
+        yield ok(f"The last one is of {last.at}.")
