@@ -3,7 +3,6 @@ description record locks). Whoever holds the lock is alive; there are no pid fil
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import struct
@@ -53,8 +52,10 @@ class Lock:
         if self.fd < 0:
             return
         if remove:
-            with contextlib.suppress(OSError):
+            try:  # noqa: SIM105 - contextlib takes a tenth of the time of `status`
                 self.path.unlink()
+            except OSError:
+                pass
         os.close(self.fd)
         self.fd = -1
 

@@ -23,6 +23,7 @@ from pynchy_cli.config.settings import GroupRules, Settings
 from pynchy_cli.config.template import explanations
 from pynchy_cli.config.values import wanted
 from pynchy_cli.store.migrate import migrate
+from tests import status_document
 from tests.docs_doctor import doctor
 from tests.docs_tables import TABLES
 
@@ -51,6 +52,34 @@ the defaults, `config.toml` in the home, `.env` in the home (for secrets), the e
 unknown name is refused, with the nearest known one.
 
 The home is `--home DIR`, else `PYNCHY_HOME`, else `~/pynchy`.
+"""
+STATUS = """\
+`pynchy status` says how everything is, on a terminal as a table: first what is wrong, each with the
+command that shows more, then the stages, then a line for each other thing. In a pipe, or with
+`--json`, it is one JSON object; `/status` over HTTP is the same. It ends with
+
+- 0 `healthy`: all that should run does, and nothing is wrong,
+- 1 `degraded`: something is `wrong` (a stage doesn't run, fails or has lost its connection; the
+  configuration is invalid; a check failed; something was set aside; a reply never got to its chat,
+  or may have; the disk is nearly full),
+- 4 `down`: nothing runs, or the database can't be read; `problem` says why.
+
+Warnings (holds, what failed for good, tasks that fail, what waits for a person) degrade nothing.
+
+It reads the database, the locks of processes, the disk's size, and nothing else: no configuration,
+no network, no model. It makes no check: what `findings`, `deploy` and `integrity` tell was noted
+when somebody looked, and says when. It writes nothing, and leaves no file behind. It works when
+nothing runs, and where nothing can be written; where the database's WAL can't be read then,
+`database.stale` says that what was said last may be missing.
+
+`--watch` goes on: a table that is redrawn after each commit, and when a process dies; in a pipe one
+line of JSON for each change. Ctrl-C ends it. Nothing is polled.
+
+Lists are short. The whole is told by `pynchy tasks list`, `pynchy jobs list`, `pynchy groups list`,
+`pynchy runs list`, `pynchy outbox list` and `pynchy approvals list`.
+
+Every key is always there. Times are UTC, such as `2026-01-31T08:00:00.000Z`.
+
 """
 NAMED = {
     "people.NAME": """\
@@ -127,7 +156,15 @@ def documents() -> dict[str, str]:
         "tables.md": "".join(tables()),
         "configuration.md": "".join(configuration()),
         "doctor.md": MADE + "".join(doctor()),
+        "status.md": "".join(status()),
     }
+
+
+def status() -> Iterator[str]:
+    """What `pynchy status` tells, key by key."""
+    yield f"{MADE}# Status\n\n{STATUS}| key | type | what it says |\n|---|---|---|\n"
+    for path, kind, text in status_document.rows():
+        yield f"| `{path}` | {kind} | {text} |\n"
 
 
 def commands() -> Iterator[str]:

@@ -12,11 +12,15 @@ from pynchy_cli.commands.app import here
 def command(
     ctx: typer.Context,
     json: bool = typer.Option(False, "--json", help="One JSON object, on a terminal too."),
+    watch: bool = typer.Option(
+        False, "--watch", help="Go on: a table that is redrawn, or a line of JSON for each change."
+    ),
 ) -> int:
     """Tell how everything is: a table on a terminal, one JSON object in a pipe.
 
-    Ends with 0 when all is well, 1 when something needs a person, 4 when nothing runs.
+    What is wrong stands first, each with the command that shows more. Ends with 0 when all is well,
+    1 when something is wrong, 4 when nothing runs. --watch goes on until Ctrl-C.
 
     Example: pynchy status | jq .queue
     """
-    return status_quick.show(str(here(ctx).home.root), json)
+    return status_quick.show(str(here(ctx).home.root), json, watch=watch)

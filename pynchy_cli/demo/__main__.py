@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pynchy_cli import clock, output, plugins, status_quick
+from pynchy_cli import clock, output, plugins, status_table
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.demo.stages import (
@@ -69,7 +69,7 @@ def show(home: Home, environ: Mapping[str, str]) -> None:
     if word not in answer:
         raise Unlucky(f"the answer should hold {word!r}, which stands in note.txt.")
     _heading("pynchy status")
-    status_quick.print_table(status(environ), str(home.root))
+    status_table.print_table(status(environ), str(home.root))
 
 
 def introduce(told: dict[str, Any]) -> None:

@@ -148,11 +148,15 @@ def end(
     reason: str | None = None,
 ) -> None:
     """Note how a firing ended; only once."""
-    db.execute(
+    row = db.execute(
         "UPDATE host_job_logs SET status = ?, finished_at = ?, exit_code = ?, output = ?,"
-        f" reason = ?, owner = NULL WHERE id = ? AND {_UNFINISHED}",
+        f" reason = ?, owner = NULL WHERE id = ? AND {_UNFINISHED} RETURNING job_id",
         (status, now, exit_code, output, reason, firing),
-    )
+    ).fetchone()
+    if row is not None and status in timetable.FAILED:
+        db.execute(
+            "UPDATE host_jobs SET failing = 1 WHERE id = ? AND last_log = ?", (row[0], firing)
+        )
 
 
 def outcome(db: Connection, firing: int) -> Outcome | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pynchy_cli.errors import RunUnknown, UsageWrong
 from pynchy_cli.model import CHAT_LANE, TASK_LANE, Message, Run
-from pynchy_cli.store import holds
+from pynchy_cli.store import holds, timetable
 from pynchy_cli.store.connection import Connection, Row
 
 FREE_TAKEOVERS = 3
@@ -253,11 +253,13 @@ def finish(
     result: str | None = None,
 ) -> None:
     """End a run that is ours: done, failed or cancelled. `result` is for who waits for it."""
-    db.execute(
+    ended = db.execute(
         "UPDATE runs SET state = ?, finished_at = ?, error = ?, result = ?, owner = NULL"
         " WHERE id = ? AND state = 'running' AND owner = ?",
         (state, now, error, result, run.id, run.owner),
     )
+    if state == "failed" and run.task is not None and ended.rowcount:
+        timetable.task_failed(db, run.task, run.id)
 
 
 def give_back(

@@ -22,6 +22,8 @@ KEPT_ENDED = 30 * 86_400.0
 """Seconds for which what has ended stays to be seen."""
 CLOCK = "schedule_clock"
 """The counter that holds the wall clock's time."""
+FAILED = ("failed", "timeout", "unknown")
+"""What a firing came to that a person should see."""
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 TIMED = (
@@ -108,10 +110,20 @@ def fired(
     if row is None:
         return None
     db.execute(
-        f"UPDATE {table.name} SET last_run = ?, last_log = ? WHERE id = ?", (now, row[0], id)
+        f"UPDATE {table.name} SET last_run = ?, last_log = ?, failing = ? WHERE id = ?",
+        (now, row[0], int(status in FAILED), id),
     )
     _prune(db, table, id, now)
     return int(row[0])
+
+
+def task_failed(db: Connection, task: str, run_id: int) -> None:
+    """Note that a run of a task failed; unless the task has fired again since."""
+    db.execute(
+        "UPDATE scheduled_tasks SET failing = 1 WHERE id = ?"
+        " AND (SELECT run_id FROM task_run_logs WHERE id = last_log) = ?",
+        (task, run_id),
+    )
 
 
 def advance(db: Connection, table: Table, id: str, next_run: str | None, now: str) -> None:

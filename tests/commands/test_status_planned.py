@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from pynchy_cli import clock, status_quick
+from pynchy_cli import clock, status_table
 from pynchy_cli.model import HostJob, Task
-from pynchy_cli.store import jobs, planned, status, tasks, timetable
+from pynchy_cli.store import jobs, planned, runs, tasks, timetable
 from pynchy_cli.store.connection import Store
 from pynchy_cli.store.timetable import JOBS, TASKS
 from tests.clocks import START, job, task
-from tests.commands.test_status import stage
+from tests.commands.test_status import stage, told_of, wrong
 
 DUE = "2026-01-31T09:00:00.000Z"
 MANY = 10_000
@@ -50,20 +49,22 @@ def fire(store: Store, id: str, state: str, **more: Any) -> None:
         firing = timetable.fired(db, TASKS, id, due_at=DUE, status="fired", now=DUE)
         assert firing is not None
         run = tasks.start(db, tasks.get(db, id), firing, "Look.", DUE)
-        db.execute(
-            "UPDATE runs SET state = ?, error = ? WHERE id = ?", (state, more.get("error"), run)
-        )
+        error = more.get("error")
+        db.execute("UPDATE runs SET state = 'running', owner = 1 WHERE id = ?", (run,))
+        if state in ("done", "failed", "cancelled"):
+            runs.finish(db, replace(runs.get(db, run), owner=1), state, DUE, error)
+        else:
+            db.execute("UPDATE runs SET state = ?, error = ? WHERE id = ?", (state, error, run))
 
 
 def told(store: Store) -> dict[str, Any]:
-    root = store.path.parent.parent
-    return status.read(str(store.path), str(root / "data/run"), clock.now())
+    return told_of(store.path.parent.parent)
 
 
-def lines(store: Store, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
-    status_quick.print_table(told(store), str(store.path.parent.parent))
-    found = (one.partition("  ") for one in capsys.readouterr().out.splitlines())
-    return {name: text.strip() for name, _, text in found}
+def lines(store: Store) -> dict[str, str]:
+    """The lines of the table, by what they begin with."""
+    found = status_table.lines(told(store), "there", clock.now())
+    return {name: text.strip() for name, _, text in (one.partition("  ") for one in found)}
 
 
 def test_each_is_told_with_all_that_there_is(store: Store, pynchy: Any) -> None:
@@ -83,6 +84,7 @@ def test_each_is_told_with_all_that_there_is(store: Store, pynchy: Any) -> None:
             "status": "active",
             "next_run": DUE,
             "last_run": None,
+            "failing": False,
             "last_result": None,
         }
     ]
@@ -96,10 +98,13 @@ def test_each_is_told_with_all_that_there_is(store: Store, pynchy: Any) -> None:
         "enabled": True,
         "next_run": DUE,
         "last_run": None,
+        "failing": False,
         "last_result": None,
     }
     paused = {"id": "off", "status": "paused", "enabled": False, "next_run": None}
     assert document["host_jobs"] == [first, first | paused]
+    assert document["task_counts"] == {"total": 1, "active": 1, "paused": 0, "failing": 0}
+    assert document["host_job_counts"] == {"total": 2, "active": 1, "paused": 1, "failing": 0}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +125,7 @@ def test_the_run_of_a_tasks_last_firing_tells_how_it_went(
     fire(store, "look", state, error=error)
     (one,) = told(store)["tasks"]
     assert (one["last_run"], one["last_result"]) == (DUE, result)
+    assert one["failing"] is (state == "failed")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +170,7 @@ def test_a_jobs_last_firing_tells_how_it_ended(
             jobs.end(db, firing, word, DUE, **more)
     (one,) = told(store)["host_jobs"]
     assert (one["last_run"], one["last_result"]) == (DUE, result)
+    assert one["failing"] is (word in timetable.FAILED)
 
 
 def test_a_log_that_is_gone_is_no_result(store: Store) -> None:
@@ -175,10 +182,19 @@ def test_a_log_that_is_gone_is_no_result(store: Store) -> None:
     assert (one["last_run"], one["last_result"]) == (DUE, None)
 
 
-def test_the_table_counts_them_and_names_the_next_and_the_failing(
-    store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert not {"tasks", "host jobs", "failing", "schedule"} & lines(store, capsys).keys()
+def test_a_failed_task_is_well_again_when_it_fires_again(store: Store) -> None:
+    add(store, LOOK)
+    fire(store, "look", "failed", error="No answer.")
+    assert told(store)["task_counts"]["failing"] == 1
+    with store.atomic() as db:
+        run = runs.get(db, 1)
+        timetable.fired(db, TASKS, "look", due_at=clock.after(DUE, 60), status="fired", now=DUE)
+        timetable.task_failed(db, "look", run.id)
+    assert told(store)["task_counts"]["failing"] == 0, "what an older firing came to is over"
+
+
+def test_the_table_counts_them_and_names_the_next_and_the_failing(store: Store) -> None:
+    assert not {"tasks", "host jobs", "warning"} & lines(store).keys()
     soon = clock.after(clock.now(), 7200 + 60)
     add(
         store,
@@ -188,61 +204,49 @@ def test_the_table_counts_them_and_names_the_next_and_the_failing(
         replace(BACKUP, next_run=None),
     )
     fire(store, "look", "failed", error="No answer.")
-    found = lines(store, capsys)
+    found = lines(store)
     assert found["tasks"].startswith("2 active, 1 paused; next is first, in 2 h")
     assert found["host jobs"] == "1 active, 0 paused"
-    assert found["failing"] == "look, last failed: No answer; `pynchy tasks log look` tells more"
+    assert found["warning"] == "look, last failed: No answer; `pynchy tasks log look`"
     with store.atomic() as db:
         db.execute("UPDATE host_jobs SET next_run = ?", (DUE,))
-    assert "; next is backup, due for " in lines(store, capsys)["host jobs"]
+    assert "; next is backup, due for " in lines(store)["host jobs"]
 
 
-def test_the_latest_failures_are_named_first_and_not_all_of_them(
-    store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_latest_failures_are_named_first_and_not_all_of_them(store: Store) -> None:
     add(store, *(replace(BACKUP, id=f"backup-{number}") for number in range(9)))
     for number in range(9):
         at = clock.after(DUE, number)
         with store.atomic() as db:
             timetable.fired(db, JOBS, f"backup-{number}", due_at=at, status="unknown", now=at)
-    status_quick.print_table(told(store), "there")
-    found = [one for one in capsys.readouterr().out.splitlines() if one.startswith("failing")]
-    told_of = "failing    backup-{0}, last unknown; `pynchy jobs log backup-{0}` tells more"
-    assert found == [told_of.format(n) for n in range(8, 3, -1)]
+    found = wrong(told(store), "warning")
+    named = {f"jobs:backup-{n}": f"backup-{n}, last unknown" for n in range(8, 3, -1)}
+    more = {"tasks": "4 more tasks and host jobs failed when they were last due."}
+    assert list(found.items()) == list((named | more).items())
 
 
-def test_it_is_said_that_nothing_fires(
-    home: Path, store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_said_that_nothing_fires(home: Path, store: Store) -> None:
     with stage(home, "route"), stage(home, "run-agent"):
-        assert "schedule" not in lines(store, capsys)
+        assert not wrong(told(store), "warning")
         add(store, BACKUP)
-        found = lines(store, capsys)["schedule"]
-        assert found == "Nothing fires: `schedule` doesn't run. `pynchy up` starts it."
+        said = {"stage:schedule": "Nothing fires: `schedule` doesn't run."}
+        assert wrong(told(store), "warning") == said
         with stage(home, "schedule"):
-            assert not lines(store, capsys)["schedule"].startswith("Nothing fires")
+            assert not wrong(told(store), "warning")
 
 
-def test_ten_thousand_are_read_by_one_query_each(store: Store, pynchy: Any) -> None:
-    add(store, *(replace(LOOK, id=f"look-{number}") for number in range(MANY)))
-    fire(store, "look-7", "done")
+def test_of_ten_thousand_some_are_told(store: Store, pynchy: Any) -> None:
+    add(store, *(replace(LOOK, id=f"look-{n}", next_run=clock.after(DUE, n)) for n in range(MANY)))
+    add(store, replace(LOOK, id="off", status="paused"))
+    fire(store, "look-77", "failed", error="No answer.")
     document = json.loads(pynchy("status", code=4).stdout)
-    results = {one["id"]: one["last_result"] for one in document["tasks"]}
-    assert (len(results), results["look-7"], results["look-8"]) == (MANY, "done", None)
-    for read in (planned.tasks, planned.host_jobs):
-        assert plans(store, read) == 1
+    shown = [one["id"] for one in document["tasks"]]
+    assert shown == ["look-77", *(f"look-{n}" for n in range(planned.SHOWN - 1))]
+    counts = {"total": MANY + 1, "active": MANY, "paused": 1, "failing": 1}
+    assert document["task_counts"] == counts
 
 
-def plans(store: Store, read: Any) -> int:
-    """How many queries it takes; of each the joined rows must be found by their keys."""
-    with closing(sqlite3.connect(store.path)) as db:
-        asked: list[str] = []
-        db.set_trace_callback(asked.append)
-        read(db)
-        db.set_trace_callback(None)
-        for one in asked:
-            steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {one}")]
-            joined = [step for step in steps if "JOIN" in step]
-            assert len(joined) >= 1, steps
-            assert all("INTEGER PRIMARY KEY" in step for step in joined), steps
-        return len(asked)
+def test_where_there_is_room_what_is_never_due_is_told_too(store: Store) -> None:
+    never = replace(LOOK, id="never", next_run=None)
+    add(store, replace(LOOK, id="off", status="paused"), never, LOOK)
+    assert [one["id"] for one in told(store)["tasks"]] == ["look", "never", "off"]

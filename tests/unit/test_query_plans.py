@@ -11,6 +11,7 @@ import pytest
 from pynchy_cli.model import Message
 from pynchy_cli.store import (
     asked,
+    backlog,
     jobs,
     messages,
     outbound,
@@ -19,10 +20,11 @@ from pynchy_cli.store import (
     questions,
     queue,
     requests,
+    running,
     runs,
-    status,
     tasks,
     timetable,
+    totals,
     undelivered,
 )
 from pynchy_cli.store.connection import Connection, Store
@@ -49,25 +51,81 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         lambda db: messages.first_unread(db, "team", 7),
         "runs_of_messages (group_folder=?)",
     ),
+    "what status finds of messages that aren't routed": (
+        lambda db: queue.unrouted(db),
+        "messages_for_agent (chat_jid=? AND seq>?)",
+    ),
     "what status counts of messages": (
-        lambda db: queue.queue(db, set(), None),
+        lambda db: queue.unrouted_count(db, {"team": 7}),
         "messages_for_agent (chat_jid=? AND seq>? AND seq<?)",
     ),
     "what status counts of runs": (
-        lambda db: queue.queue(db, set(), None),
+        lambda db: queue.queue(db, set(), None, {}),
         "runs USING INDEX runs_claim",
     ),
+    "what status tells of runs at work": (
+        lambda db: queue.queue(db, set(), None, {}),
+        "runs USING INDEX runs_at_work",
+    ),
     "what status tells of runs that were given up": (
-        lambda db: status.given_up(db),
+        lambda db: totals.given_up(db),
         "runs USING INDEX runs_given_up",
     ),
     "what status counts of replies on their way": (
-        lambda db: status.undelivered(db),
+        lambda db: totals.undelivered(db),
         "outbound_deliveries USING INDEX outbound_due",
     ),
     "what status counts of dead replies": (
-        lambda db: status.undelivered(db),
+        lambda db: totals.undelivered(db),
         "outbound_deliveries USING INDEX outbound_dead",
+    ),
+    "what status tells of failures": (
+        lambda db: totals.failures(db),
+        "failures USING INDEX failures_by_state",
+    ),
+    "what status counts of failures": (
+        lambda db: totals.failures(db),
+        "failures USING COVERING INDEX failures_by_state",
+    ),
+    "what status tells of channels": (
+        lambda db: running.channels(db, [], {}),
+        "SEARCH chats USING INDEX chats_of_channel",
+    ),
+    "how often status says that a stage was restarted": (
+        lambda db: running.add_restarts(db, {}, NOW),
+        "processes USING INDEX processes_troubled (ended_at>?)",
+    ),
+    "what status says of a stage that is gone": (
+        lambda db: running.add_last_words(db, {"route": {"running": False, "error": None}}),
+        "processes USING INDEX processes_of_stage (stage=?)",
+    ),
+    "what status tells of failed requests": (
+        lambda db: asked.asked(db, NOW),
+        "requests USING INDEX requests_troubled",
+    ),
+    "whose requests status counts as backlog": (
+        lambda db: backlog.backlog(db, {}, [], NOW),
+        "requests USING INDEX requests_to_do",
+    ),
+    "which tasks status counts as backlog": (
+        lambda db: backlog.backlog(db, {}, [], NOW),
+        "scheduled_tasks USING INDEX scheduled_tasks_due (next_run<?)",
+    ),
+    "which runs status counts as backlog": (
+        lambda db: backlog.backlog(db, {}, [], NOW),
+        "runs USING INDEX runs_claim",
+    ),
+    "which replies status counts as backlog": (
+        lambda db: backlog.backlog(db, {}, [], NOW),
+        "outbound_deliveries USING INDEX outbound_due",
+    ),
+    "how many tasks status counts": (
+        lambda db: planned.counts(db, "scheduled_tasks"),
+        "scheduled_tasks USING COVERING INDEX scheduled_tasks_by_status (status=?)",
+    ),
+    "how many failing host jobs status counts": (
+        lambda db: planned.counts(db, "host_jobs"),
+        "host_jobs USING INDEX host_jobs_failing",
     ),
     "whether somebody was told lately of a chat's dead replies": (
         lambda db: undelivered.notices(db, undelivered.DEAD, "slack:C1", NOW),
@@ -90,11 +148,11 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "outbound_due (channel=? AND chat_jid=? AND ledger_id>?)",
     ),
     "what status counts of requests": (
-        lambda db: asked.asked(db),
+        lambda db: asked.asked(db, NOW),
         "requests USING INDEX requests_waiting",
     ),
     "what status counts of approvals": (
-        lambda db: asked.asked(db),
+        lambda db: asked.asked(db, NOW),
         "approvals USING INDEX approvals_pending",
     ),
     "whether a message answers anything": (
@@ -123,11 +181,19 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     ),
     "which tasks are not over": (
         lambda db: tasks.all(db, "team"),
-        "scheduled_tasks USING INDEX scheduled_tasks_open",
+        "scheduled_tasks USING INDEX scheduled_tasks_by_status (status=?)",
     ),
-    "what status tells of tasks": (
+    "what status tells of failing tasks": (
         lambda db: planned.tasks(db),
-        "one USING INDEX scheduled_tasks_open",
+        "one USING INDEX scheduled_tasks_failing",
+    ),
+    "what status tells of tasks that are due next": (
+        lambda db: planned.tasks(db),
+        "one USING INDEX scheduled_tasks_due (next_run>?)",
+    ),
+    "what status tells of host jobs that are due next": (
+        lambda db: planned.host_jobs(db),
+        "one USING INDEX host_jobs_due (next_run>?)",
     ),
     "which host jobs are to be started": (
         lambda db: jobs.waiting(db, 32),
