@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from pynchy_cli.agent import advice, cores
+from pynchy_cli.agent import advice
+from pynchy_cli.changes import look, note, require_usable
 from pynchy_cli.commands.app import Context, here, open_store
+from pynchy_cli.commands.options import Json, named
 from pynchy_cli.config.load import config_hash, shown, shown_rules
 from pynchy_cli.config.sections import NAMED
-from pynchy_cli.config.settings import Settings
-from pynchy_cli.errors import ConfigInvalid, PluginBroken, PluginUnknown, PynchyError, UsageWrong
-from pynchy_cli.gateway.mode import mode_of
+from pynchy_cli.errors import ConfigInvalid, PynchyError
 from pynchy_cli.model import Group
-from pynchy_cli.output import print_json, print_text, say, wants_json
+from pynchy_cli.output import print_json, print_line, print_text, say, wants_json
 from pynchy_cli.store import groups
 
 app = typer.Typer(help="Check and show the configuration.\n\nExample: pynchy config check")
@@ -38,13 +37,12 @@ def check(
     context = here(ctx)
     digest = config_hash(context.settings)
     home = context.home
-    _require_names(context.settings, home.root)
-    mode_of(context.settings)
+    require_usable(context.settings, home.root)
     if home.env.exists() and home.env.stat().st_mode & 0o077:
         say(f"{home.env} can be read by others. `chmod 600 {home.env}` keeps it to yourself.")
     notes = advice.notes(home, context.settings, _groups(context))
-    for note in notes:
-        say(note)
+    for sentence in notes:
+        say(sentence)
     read = [str(path) for path in (home.config, home.env) if path.exists()]
     if wants_json(as_json):
         found = {"home": str(home.root), "files": read, "config_hash": digest, "notes": notes}
@@ -53,22 +51,45 @@ def check(
         print_text(f"The configuration is well ({', '.join(read) or 'all defaults'}).")
 
 
-def _require_names(settings: Settings, home: Path) -> None:
-    """Raises ConfigInvalid where there is no such core, runtime or stage."""
-    from pynchy_cli import plugins
-    from pynchy_cli.sandbox.choice import AUTO
-    from pynchy_cli.supervise.services import services
+@app.command()
+def changed(
+    ctx: typer.Context,
+    tell: Annotated[
+        bool, typer.Option("--tell", help="Note it for `status`, and tell the admin group.")
+    ] = False,
+    only: Annotated[str | None, typer.Option(metavar="STAGES", help="As in `pynchy up`.")] = None,
+    left_out: Annotated[
+        str | None, typer.Option("--except", metavar="STAGES", help="As in `pynchy up`.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Look so long at what is wrong.")
+    ] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Tell which stages should run by the configuration as it is now, and which of those that run
+    must start again because they have read something else.
 
-    where = "[agent] core"
-    try:
-        cores.chosen(settings)
-        where = "[sandbox] runtime"
-        if settings.sandbox.runtime != AUTO:
-            plugins.runtime(settings.sandbox.runtime, settings)
-        where = "[supervise] stages"
-        services(list(settings.supervise.stages), home)
-    except (PluginUnknown, PluginBroken, UsageWrong) as error:
-        raise ConfigInvalid(f"{where}: {error}") from error
+    `pynchy up` asks this whenever a file of the configuration was changed. Ends with 100 where it
+    can't be used; nothing is restarted then.
+
+    Example: pynchy config changed
+    """
+    context = here(ctx)
+    with open_store(context) as store:
+        try:
+            stages = named(only), named(left_out) or ()
+            found = look(context.home, context.environ, store, *stages, patience=wait)
+        except ConfigInvalid as error:
+            if tell:
+                note(context.home, store, error)
+            raise
+        if tell:
+            note(context.home, store, None)
+    if wants_json(as_json):
+        print_line(found.document())
+        return
+    print_text(f"Should run: {', '.join(found.services) or 'nothing'}.")
+    print_text(f"To be started again: {', '.join(found.concerned) or 'nothing'}.")
 
 
 @app.command()
