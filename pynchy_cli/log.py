@@ -97,12 +97,15 @@ def get(name: str) -> Log:
     return Log(logging.getLogger(f"pynchy.{name}"), {})
 
 
-def configure(wanted: Wanted, stage: str, secrets: Iterable[str] = ()) -> None:
+def configure(
+    wanted: Wanted, stage: str, secrets: Iterable[str] = (), *, as_json: bool = False
+) -> None:
     """Say how lines look and which are written, for this whole process; libraries' lines too,
-    those only from `warning` on. `secrets` are masked wherever they stand."""
+    those only from `warning` on. `secrets` are masked wherever they stand. `as_json` is for those
+    whose lines are made into text by somebody else, whatever is wanted."""
     to = sys.stderr
     on_terminal = to is not None and to.isatty()
-    as_json = wanted.format == "json" or (wanted.format == "auto" and not on_terminal)
+    as_json = as_json or wanted.format == "json" or (wanted.format == "auto" and not on_terminal)
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pynchy_cli import log, loop
+from pynchy_cli.config.accepted import ENVIRON as ACCEPTED
 from pynchy_cli.config.load import load, secrets
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import EXIT_USAGE, PynchyError, SchemaTooOld
@@ -41,6 +42,8 @@ ENVIRON = {
 """Name -> what its process must begin with in the environment, since a library of it, in Go, never
 sees what is set later. This one would mark what it sends as a business bot's, and after each large
 file that it uploads hold on to more memory."""
+MARKS = ("PYNCHY_UP", "PYNCHY_UP_STAGE")
+"""Environment: by what a supervisor knows those that another has left; not for our children."""
 SUPERVISOR = "PYNCHY_SUPERVISOR"
 """Environment: the supervisor's process id; the stage stops when that process has gone."""
 
@@ -57,10 +60,13 @@ def main(arguments: list[str]) -> int:
         print(f"python -m pynchy_cli.stage NAME JSON: {error!r}", file=sys.stderr)
         return EXIT_USAGE
     try:
+        # A supervisor makes of our lines what people see.
+        as_json = SUPERVISOR in os.environ
         follow_supervisor()
-        home = Home(Path(asked["home"]))
+        accepted = os.environ.pop(ACCEPTED, "")
+        home = Home(Path(asked["home"]), Path(accepted) if accepted else None)
         settings = load(home, os.environ)
-        log.configure(settings.log, name, secrets(settings))
+        log.configure(settings.log, name, secrets(settings), as_json=as_json)
         migrated(home)
         make = partial(module.make, options=asked.get("options", {}))
         options = asked.get("options", {})
@@ -92,6 +98,8 @@ def migrated(home: Home) -> None:
 def follow_supervisor() -> None:
     """Be asked to stop by the kernel when the supervisor that started us dies."""
     parent = os.environ.pop(SUPERVISOR, "")
+    for name in MARKS:
+        os.environ.pop(name, None)
     if not parent or sys.platform != "linux":
         return
     import ctypes

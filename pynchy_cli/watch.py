@@ -8,9 +8,10 @@ import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pynchy_cli.config.paths import Home
+if TYPE_CHECKING:  # the supervisor watches files too, and knows nothing of the configuration
+    from pynchy_cli.config.paths import Home
 
 Call = Callable[[], None]
 RECHECKS = (0.002, 0.02, 0.2)

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from pynchy_cli.agent import advice, cores
+from pynchy_cli.agent import advice
+from pynchy_cli.changes import look, note, unusable
 from pynchy_cli.commands.app import Context, here, open_store
+from pynchy_cli.commands.options import Json, named
 from pynchy_cli.config import origins, rights, template
 from pynchy_cli.config.load import config_hash, problems, read, shown, shown_rules
-from pynchy_cli.config.settings import Settings
 from pynchy_cli.config.values import as_toml
-from pynchy_cli.errors import (
-    EXIT_BROKEN,
-    EXIT_DONE,
-    ConfigInvalid,
-    PluginBroken,
-    PluginUnknown,
-    PynchyError,
-    UsageWrong,
-)
-from pynchy_cli.gateway.mode import mode_of
+from pynchy_cli.errors import EXIT_BROKEN, EXIT_DONE, ConfigInvalid, PynchyError
 from pynchy_cli.model import Group
-from pynchy_cli.output import print_json, print_text, say, wants_json
+from pynchy_cli.output import print_json, print_line, print_text, say, wants_json
 from pynchy_cli.store import groups
 
 app = typer.Typer(help="Check and show the configuration.\n\nExample: pynchy config check")
@@ -51,8 +41,8 @@ def check(
     told = {"ok": True, "home": str(home.root), "files": files, **_checked(context)}
     for problem in told["problems"]:
         say(f"pynchy: {problem}")
-    for note in told["notes"]:
-        say(note)
+    for sentence in told["notes"]:
+        say(sentence)
     if told["problems"]:
         message = told["problems"][0]
         told |= {"ok": False, "error": {"code": ConfigInvalid().name, "message": message}}
@@ -70,30 +60,51 @@ def _checked(context: Context) -> dict[str, Any]:
     if wrong:
         return {"config_hash": None, "problems": wrong, "notes": rights.notes(home, {})}
     settings, origins = read(home, context.environ)
-    wrong = [*_missing_names(settings, home.root)]
+    wrong = [*unusable(settings, home.root)]
     notes = rights.notes(home, origins) + advice.notes(home, settings, _groups(context))
     digest = None if wrong else config_hash(settings)
     return {"config_hash": digest, "problems": wrong, "notes": notes}
 
 
-def _missing_names(settings: Settings, home: Path) -> Iterator[str]:
-    """What is named of cores, runtimes, stages and keys, and isn't there."""
-    from pynchy_cli import plugins
-    from pynchy_cli.sandbox.choice import AUTO
-    from pynchy_cli.supervise.services import services
+@app.command()
+def changed(
+    ctx: typer.Context,
+    tell: Annotated[
+        bool, typer.Option("--tell", help="Note it for `status`, and tell the admin group.")
+    ] = False,
+    only: Annotated[str | None, typer.Option(metavar="STAGES", help="As in `pynchy up`.")] = None,
+    left_out: Annotated[
+        str | None, typer.Option("--except", metavar="STAGES", help="As in `pynchy up`.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Look so long at what is wrong.")
+    ] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Tell which stages should run by the configuration as it is now, and which of those that run
+    must start again because they have read something else.
 
-    runtime = settings.sandbox.runtime
-    named: dict[str, Callable[[], object]] = {
-        "[agent] core: ": lambda: cores.chosen(settings),
-        "[sandbox] runtime: ": lambda: runtime == AUTO or plugins.runtime(runtime, settings),
-        "[supervise] stages: ": lambda: services(list(settings.supervise.stages), home),
-        "": lambda: mode_of(settings),
-    }
-    for where, look in named.items():
+    `pynchy up` asks this whenever a file of the configuration was changed. Ends with 100 where it
+    can't be used; nothing is restarted then.
+
+    Example: pynchy config changed
+    """
+    context = here(ctx)
+    with open_store(context) as store:
         try:
-            look()
-        except (ConfigInvalid, PluginUnknown, PluginBroken, UsageWrong) as error:
-            yield f"{where}{error}"
+            stages = named(only), named(left_out) or ()
+            found = look(context.home, context.environ, store, *stages, patience=wait)
+        except ConfigInvalid as error:
+            if tell:
+                note(context.home, store, error)
+            raise
+        if tell:
+            note(context.home, store, None)
+    if wants_json(as_json):
+        print_line(found.document())
+        return
+    print_text(f"Should run: {', '.join(found.services) or 'nothing'}.")
+    print_text(f"To be started again: {', '.join(found.concerned) or 'nothing'}.")
 
 
 @app.command()

@@ -25,6 +25,13 @@ def require_one(group: str | None, everything: bool) -> None:
 
 GroupOrAll = Annotated[str | None, typer.Argument(metavar="GROUP", help="The group's name.")]
 AllGroups = Annotated[bool, typer.Option("--all", help="All groups, also those to come.")]
+
+
+def named(text: str | None) -> list[str] | None:
+    """The names in a text such as `route, run-agent`; None where none was given."""
+    return None if text is None else [one.strip() for one in text.split(",") if one.strip()]
+
+
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="Ids, as `list` shows them.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]

@@ -5,24 +5,39 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from pynchy_cli.commands.app import here
-from pynchy_cli.config.channels import enabled
+from pynchy_cli.changes import grace, note
+from pynchy_cli.commands.app import Context, here
+from pynchy_cli.commands.options import named
+from pynchy_cli.config.accepted import accept
 from pynchy_cli.config.home import prepare
-from pynchy_cli.errors import ConfigInvalid, DatabaseMissing, UsageWrong
-from pynchy_cli.supervise.services import services, with_channels
-
-SPARE_GRACE = 10.0
-"""Seconds that a stage gets to stop beyond what its agents get."""
+from pynchy_cli.config.paths import Home
+from pynchy_cli.config.stages import wanted
+from pynchy_cli.errors import (
+    ConfigInvalid,
+    DatabaseBusy,
+    DatabaseFull,
+    DatabaseMissing,
+    HomeUnusable,
+    SchemaTooOld,
+    UsageWrong,
+)
+from pynchy_cli.store.connection import Store
+from pynchy_cli.supervise.services import services
 
 
 def command(
     ctx: typer.Context,
     only: Annotated[
         str | None, typer.Option("--only", metavar="STAGES", help="These stages: route,run-agent.")
+    ] = None,
+    left_out: Annotated[
+        str | None,
+        typer.Option("--except", metavar="STAGES", help="Not these: listen@slack,schedule."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Each line of output as a JSON object.")
@@ -31,36 +46,76 @@ def command(
     """Run all stages together, in this terminal.
 
     They are started in order, started again when they end, and stopped in reverse by Ctrl-C or
-    SIGTERM; a second Ctrl-C stops them sooner.
+    SIGTERM; a second Ctrl-C stops them sooner. When config.toml or .env is changed, the stages that
+    this concerns start again; a configuration that can't be used changes nothing. SIGHUP has it
+    looked at at once.
 
     Example: pynchy up   and elsewhere: pynchy chat
     """
     context = here(ctx)
-    home, settings = context.home, context.settings
+    home = context.home
     if not home.database.exists():
         raise DatabaseMissing(f"{home.database} does not exist. `pynchy init` makes it.")
-    names = list(settings.supervise.stages) if only is None else _names(only)
-    try:
-        services(list(names), home.root)  # what can't be is said before anything is started
-    except UsageWrong as error:
-        raise (
-            error if only is not None else ConfigInvalid(f"[supervise] stages: {error}")
-        ) from error
-    names = with_channels(names, enabled(settings))
-    if not names:
-        raise UsageWrong("No channel is configured, so there is nothing to listen to.")
     prepare(home)
+    _require_schema(home)
+    chosen, without = named(only), named(left_out) or []
+    _require_known(context, chosen, without)
+    try:
+        settings, accepted = accept(home, context.environ)
+    except OSError as error:
+        raise HomeUnusable(f"{home.locks} can't be written: {error.strerror}.") from error
+    _note(home)
+    names = wanted(settings, chosen, without)
+    if not names:
+        raise UsageWrong(
+            "No stage is left to run."
+            if without
+            else "No channel is configured, so there is nothing to listen to."
+        )
+    selection = [f"--only={only}"] if only is not None else []
+    selection += [f"--except={left_out}"] if left_out is not None else []
     document = {
         "home": str(home.root),
+        "data": str(home.data),
         "stages": names,
-        "lock": str(home.locks / "up.lock"),
         "sockets": str(home.sockets(context.environ)),
         "json": as_json or settings.log.format == "json",
-        "grace": settings.sandbox.stop_grace + SPARE_GRACE,
+        "grace": grace(settings),
+        "accepted": str(accepted),
+        "ask": ["--home", str(home.root), "config", "changed", "--json", "--tell", *selection],
+        "files": [home.config.name, home.env.name, "litellm_config.yaml"],
     }
     command = [sys.executable, "-P", "-m", "pynchy_cli.supervise", json.dumps(document)]
     os.execv(sys.executable, command)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _require_schema(home: Home) -> None:
+    """Bring an older file up, once and before there are several who would. Who can't write now may
+    later: each stage sees to that itself, too."""
+    with suppress(DatabaseBusy, DatabaseFull):
+        try:
+            Store.open(home.database).close()
+        except SchemaTooOld:
+            from pynchy_cli.store.migrate import migrate  # rarely needed, and not free to load
+
+            migrate(home.database)
+
+
+def _note(home: Home) -> None:
+    """Note what is in force, for `status` and for whoever looks at the next change."""
+    with suppress(DatabaseBusy, DatabaseFull), Store.open(home.database) as store:
+        note(home, store, None)
+
+
+def _require_known(context: Context, only: list[str] | None, left_out: list[str]) -> None:
+    """Say what can't be before anything is started. Raises UsageWrong and ConfigInvalid."""
+    home = context.home
+    if left_out:
+        services(left_out, home.root)
+    if only is not None:
+        services(only, home.root)
+        return
+    try:
+        services(list(context.settings.supervise.stages), home.root)
+    except UsageWrong as error:
+        raise ConfigInvalid(f"[supervise] stages: {error}") from error

@@ -14,16 +14,18 @@ class Home:
     """One installation's folder. Nothing is made here; `prepare` in `config.home` does."""
 
     root: Path
+    accepted: Path | None = None
+    """Where a copy of the configuration is that is read instead of what stands in the home."""
 
     @property
     def config(self) -> Path:
         """The configuration file, for people."""
-        return self.root / "config.toml"
+        return (self.accepted or self.root) / "config.toml"
 
     @property
     def env(self) -> Path:
         """Secrets, for people."""
-        return self.root / ".env"
+        return (self.accepted or self.root) / ".env"
 
     @property
     def data(self) -> Path:

@@ -3,19 +3,24 @@ appears and closed when it goes. Who speaks is known by the socket, whatever is 
 
 from __future__ import annotations
 
+import json
 import os
 from functools import partial
 from typing import Any
 
-from pynchy_cli.config.load import load
+from pynchy_cli.config.load import load, section_hashes
+from pynchy_cli.config.paths import Home
+from pynchy_cli.config.settings import Settings
 from pynchy_cli.context import Context
 from pynchy_cli.errors import PynchyError
 from pynchy_cli.gateway import sockets
 from pynchy_cli.gateway.mode import described, mode_of
 from pynchy_cli.gateway.server import Gateway
-from pynchy_cli.store import sessions
+from pynchy_cli.store import processes, sessions
 
 SINGLE = True
+USED = ("gateway", "secrets")
+"""The sections that are taken over while it runs."""
 
 
 def make(context: Context, options: dict[str, Any]) -> GatewayStage:
@@ -30,6 +35,7 @@ class GatewayStage:
         self.context = context
         self.root = context.home.sockets(os.environ)
         self.gateway = Gateway(context.settings, context.log)
+        self._hashes = section_hashes(context.settings)
         self._is_swept = False
         self._is_changed = False
         context.watcher.add(context.home.root, self._changed)
@@ -89,7 +95,7 @@ class GatewayStage:
         """
         self._is_changed = False
         try:
-            settings = load(self.context.home, os.environ)
+            settings = load(Home(self.context.home.root), os.environ)
             if settings == self.context.settings:
                 return
             if mode_of(settings) != mode_of(self.context.settings):
@@ -99,8 +105,16 @@ class GatewayStage:
         except PynchyError as error:
             self.context.log.warning("the configuration stays as it was", reason=str(error))
             return
+        self._note(settings)
         self.context.settings = settings
         self._say(described(settings))
+
+    def _note(self, settings: Settings) -> None:
+        """Have others know that what we use is in force, so that nobody starts us anew for it."""
+        now = section_hashes(settings)
+        self._hashes |= {name: now[name] for name in USED}
+        with self.context.store.atomic() as db:
+            processes.reread(db, self.context.owner, json.dumps(self._hashes))
 
     def _say(self, words: str) -> None:
         self.context.log.info(words)

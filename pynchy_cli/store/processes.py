@@ -70,6 +70,12 @@ def end(db: Connection, id: int, now: str, *, died: bool = False) -> None:
     )
 
 
+def reread(db: Connection, id: int, hashes: str) -> None:
+    """Note that a process has taken another configuration without a new start: JSON, section -> a
+    hash of it."""
+    db.execute("UPDATE processes SET hashes = ? WHERE id = ?", (hashes, id))
+
+
 def report(db: Connection, id: int, text: str, now: str) -> None:
     """Note what a process says that it does."""
     db.execute("UPDATE processes SET report = ? WHERE id = ?", (text, id))

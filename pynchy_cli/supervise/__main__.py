@@ -7,19 +7,21 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from pynchy_cli import locks
+from pynchy_cli import clock, locks
 from pynchy_cli.errors import EXIT_DONE, AlreadyRunning, HomeUnusable, PynchyError
 from pynchy_cli.gateway.sockets import make_root
 from pynchy_cli.output import say
+from pynchy_cli.supervise import standing
+from pynchy_cli.supervise.logbook import Logbook
 from pynchy_cli.supervise.printer import Printer
 from pynchy_cli.supervise.services import services
-from pynchy_cli.supervise.supervisor import supervise
+from pynchy_cli.supervise.supervisor import Plan, Supervisor
 
 
 def main(document: str) -> int:
-    """Supervise what the document names (`home`, `stages`, `lock`, `sockets`, `json`, `grace`);
-    the exit code."""
+    """Supervise what the document names, as `commands/up` writes it; the exit code."""
     try:
         return _run(json.loads(document))
     except PynchyError as error:
@@ -29,27 +31,58 @@ def main(document: str) -> int:
         return EXIT_DONE
 
 
-def _run(asked: dict[str, object]) -> int:
-    home, sockets = Path(str(asked["home"])), Path(str(asked["sockets"]))
-    names = [str(name) for name in asked["stages"]]  # type: ignore[attr-defined]
-    wanted = services(names, home)
+def _run(asked: dict[str, Any]) -> int:
+    home, data, sockets = (Path(asked[name]) for name in ("home", "data", "sockets"))
+    path = data / "run" / "up.lock"
     try:
-        lock = locks.take(Path(str(asked["lock"])))
+        lock = locks.take(path)
         make_root(sockets)
     except OSError as error:
         raise HomeUnusable(f"{error.filename} can't be written: {error.strerror}.") from error
     if lock is None:
-        raise AlreadyRunning(
-            f"pynchy up already runs in {home}, and one is enough. Stop it first (Ctrl-C where it "
-            "runs), or choose another home with --home."
-        )
-    as_json = bool(asked["json"])
-    environ = {**os.environ, "PYNCHY_LOG__FORMAT": "json" if as_json else "text"}
-    printer = Printer(sys.stdout, names, as_json=as_json)
+        raise AlreadyRunning(_who_runs(home, path))
+    standing.note(lock, os.environ, clock.now())
+    plan = Plan(
+        services(asked["stages"], home),
+        sockets,
+        os.environ,
+        float(asked["grace"]),
+        home,
+        asked["ask"],
+        asked["files"],
+        asked["accepted"],
+    )
+    book = None if _is_journal() else Logbook(data / "logs" / "pynchy.ndjson")
+    printer = Printer(sys.stdout, asked["stages"], as_json=asked["json"], book=book)
     try:
-        return asyncio.run(supervise(wanted, sockets, environ, printer, float(str(asked["grace"]))))
+        return asyncio.run(_supervise(plan, printer))
     finally:
+        printer.close()
         lock.release()
+
+
+async def _supervise(plan: Plan, printer: Printer) -> int:
+    return await Supervisor(plan, printer).run()
+
+
+def _who_runs(home: Path, path: Path) -> str:
+    facts = standing.holder(path)
+    who = standing.described(facts)
+    how = f"systemctl stop {facts['unit']}" if facts.get("unit") else "Ctrl-C where it runs"
+    return (
+        f"pynchy up already runs in {home}{f' ({who})' if who else ''}, and one is enough. Stop it "
+        f"first ({how}), or choose another home with --home."
+    )
+
+
+def _is_journal() -> bool:
+    """Whether our output goes to systemd's journal, which keeps it."""
+    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        facts = os.fstat(1)
+    except OSError:
+        return False
+    return (device, inode) == (str(facts.st_dev), str(facts.st_ino))
 
 
 if __name__ == "__main__":

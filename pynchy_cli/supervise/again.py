@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from pynchy_cli.supervise.process import START, ear_of
+from pynchy_cli.supervise.ear import START, ear_of
 
 
 def start_again(folders: Iterable[Path], name: str) -> bool:

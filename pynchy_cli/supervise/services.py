@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,6 +20,8 @@ SERVICES = {
     "schedule": "Tasks and host jobs are started when they are due.",
 }
 """Every stage that runs for ever, in the order of starting, and what it is for."""
+SIDE_BY_SIDE = ("run-agent",)
+"""Those of which several may run at once: one that still stops needn't be waited for."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,6 @@ class Service:
 
     name: str
     command: tuple[str, ...]
-
-
-def with_channels(names: Sequence[str], channels: Sequence[str]) -> list[str]:
-    """The stages of these names, `listen` being one for each of the channels."""
-    found: list[str] = []
-    for name in names:
-        found += [f"listen@{one}" for one in channels] if name == "listen" else [name]
-    return found
 
 
 def services(names: list[str], home: Path) -> list[Service]:

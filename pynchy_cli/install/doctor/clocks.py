@@ -9,7 +9,7 @@ from pynchy_cli.errors import ScheduleInvalid
 from pynchy_cli.install.doctor.facts import Facts
 from pynchy_cli.install.doctor.finding import Seen, failed, ok, warning
 from pynchy_cli.store import lookup
-from pynchy_cli.store.planned import host_jobs, is_failing, tasks
+from pynchy_cli.store.planned import host_jobs, tasks
 from pynchy_cli.timing import default_zone
 
 AHEAD = 60.0
@@ -102,7 +102,7 @@ def failing(facts: Facts) -> Iterator[Seen]:
     """The last firing of each task and host job came to something."""
     with facts.reading() as db:
         found = [(noun, one) for noun, rows in (("tasks", tasks(db)), ("jobs", host_jobs(db)))
-                 for one in rows if is_failing(one)]  # fmt: skip
+                 for one in rows if one["failing"]]  # fmt: skip
     yield from [
         warning(
             f"{one['id']}, last {str(one['last_result']).rstrip('.')}.",

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pynchy_cli import __version__, clock
-from pynchy_cli.config.channels import enabled
+from pynchy_cli.config.stages import wanted
 from pynchy_cli.install.doctor.facts import Facts
 from pynchy_cli.install.doctor.finding import Seen, failed, ok, warning
 from pynchy_cli.recurrence import seconds_of
 from pynchy_cli.store import findings, holds, lookup
-from pynchy_cli.supervise.services import with_channels
 
 STUCK = 900.0
 """Seconds after which what waits should have been taken up."""
@@ -25,15 +24,13 @@ OUR_OWN = ("doctor", "git", "engine")
 
 def stages(facts: Facts) -> Iterator[Seen]:
     """All stages of the configuration run."""
-    settings = facts.settings
-    wanted = with_channels(list(settings.supervise.stages), enabled(settings))
     alive = {one.stage for one in facts.running()}
     if not alive:
         yield warning("Nothing runs.", "`pynchy up` starts all stages.")
         return
     told = facts.status()["stages"]
     seen = []
-    for name in wanted:
+    for name in wanted(facts.settings):
         if name not in alive:
             error = (told.get(name) or {}).get("error")
             said = f"{name} doesn't run{': ' + error if error else ''}."

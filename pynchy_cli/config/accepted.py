@@ -1,0 +1,65 @@
+"""The configuration as it was when it was last found well: a copy of its files, which supervised
+stages read. So what somebody is just writing, or has removed, is never in force by accident."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from pynchy_cli.config.load import load
+from pynchy_cli.config.paths import Home
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.errors import ConfigInvalid
+
+ENVIRON = "PYNCHY_ACCEPTED"
+"""Environment: the folder with the copy, for a stage that is to read it."""
+PREFIX = "accepted-"
+ATTEMPTS = 5
+
+
+def accept(home: Home, environ: Mapping[str, str]) -> tuple[Settings, Path]:
+    """Read the configuration, and keep a copy of exactly what was read; its folder.
+
+    Raises ConfigInvalid, and OSError where it can't be kept.
+    """
+    for _ in range(ATTEMPTS):
+        settings = load(home, environ)
+        folder = _copy(home)
+        if load(Home(home.root, folder), environ) == settings:
+            return settings, folder
+    raise ConfigInvalid(f"{home.config} changes faster than it can be read.")
+
+
+def _copy(home: Home) -> Path:
+    """A folder with the files as they are now, called by what is in them."""
+    found = {path.name: _bytes(path) for path in (home.config, home.env)}
+    digest = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:12]
+    folder = home.locks / f"{PREFIX}{digest}"
+    if folder.is_dir():
+        return folder
+    home.locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".accepted-", dir=home.locks))
+    try:
+        for name, data in found.items():
+            if data is not None:
+                _write(draft / name, data)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def _write(path: Path, data: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(data)
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
