@@ -7,32 +7,53 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pynchy_cli.errors import DatabaseFull
+from pynchy_cli.errors import DatabaseForeign, DatabaseFull, PynchyError
 from pynchy_cli.store.connection import Connection, connect, require_schema, translated
 from pynchy_cli.store.timetable import FORM, TABLES
 
 
 @contextmanager
 def reading(path: Path, *, any_schema: bool = False) -> Iterator[Connection]:
-    """A connection that can only read; where the disk is read-only, to the file as it lies there,
-    without what its WAL may hold.
+    """A connection that can only read; where the disk is read-only and there is no WAL, to the file
+    as it lies there.
 
-    Raises DatabaseMissing, DatabaseForeign, DatabaseBusy, and unless `any_schema` SchemaTooNew and
-    SchemaTooOld.
+    Raises DatabaseMissing, DatabaseForeign, DatabaseBusy, DatabaseFull, and unless `any_schema`
+    SchemaTooNew and SchemaTooOld.
     """
-    db = connect(path, read_only=True)
+    db = _opened(path)
     try:
-        try:
-            with translated(path):
-                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except DatabaseFull:
-            db.close()
-            db = _frozen(path)
         if not any_schema:
             require_schema(db, path)
         yield db
     finally:
         db.close()
+
+
+def _opened(path: Path) -> Connection:
+    try:
+        db = connect(path, read_only=True)
+        try:
+            with translated(path):
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except PynchyError:
+            db.close()
+            raise
+    except (DatabaseForeign, DatabaseFull) as error:
+        if not _is_of_disk(error.__cause__) or _has_wal(path):
+            raise
+        return _frozen(path)
+    return db
+
+
+def _is_of_disk(error: BaseException | None) -> bool:
+    """Whether it comes from not being able to write beside the file."""
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    return code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+
+
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(f"{path.name}-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def _frozen(path: Path) -> Connection:

@@ -31,7 +31,7 @@ def schema(facts: Facts) -> Iterator[Seen]:
     if not stat.S_ISREG(path.stat().st_mode):
         yield failed(f"{path} is no plain file.", "Move it away; `pynchy init` makes a new one.")
         return
-    if path.stat().st_size == 0 and not _beside(path, "-wal").exists():
+    if _size(path) == 0 and not _size(_beside(path, "-wal")):
         yield failed(f"{path} is empty.", "`pynchy db migrate`.", partial(_migrate, facts))
         return
     try:
@@ -91,7 +91,7 @@ def lost(facts: Facts) -> Iterator[Seen]:
 def wal(facts: Facts) -> Iterator[Seen]:
     """The WAL is there where it must be, and short."""
     path = _beside(facts.home.database, "-wal")
-    size = path.stat().st_size if path.exists() else 0
+    size = _size(path)
     if size and not facts.home.database.exists():
         todo = "Put the file back that belongs to it; without that it is worth nothing."
         yield failed(f"{path} is there, and {facts.home.database} isn't.", todo)
@@ -151,6 +151,14 @@ def processes(facts: Facts) -> Iterator[Seen]:
 
 def _lives(facts: Facts, id: int) -> bool:
     return locks.is_held(owner_lock(facts.home.locks, id))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file that others may take away just now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _beside(path: Path, end: str) -> Path:

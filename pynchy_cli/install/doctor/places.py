@@ -62,7 +62,11 @@ def rights(facts: Facts) -> Iterator[Seen]:
         todo = "Move it away, or choose another home with --home DIR."
         yield failed(f"{home.root} is not a folder.", todo)
         return
-    seen = [one for path in _ours(facts) for one in _rights_of(facts, path)]
+    ours = _ours(facts)
+    seen = [one for path in ours for one in _rights_of(facts, path)]
+    if closed := [str(path) for path in ours if not os.access(path, os.R_OK | os.W_OK)]:
+        todo = f"`ls -ld {closed[0]}` tells whose it is, `findmnt` whether its disk is read-only."
+        seen.append(failed(f"Can't be read and written: {', '.join(closed)}.", todo))
     yield from seen or [ok(f"{home.root} is yours, and nobody else can write there.")]
 
 
@@ -81,9 +85,6 @@ def _rights_of(facts: Facts, path: Path) -> Iterator[Seen]:
     elif found.st_uid != facts.uid:
         todo = f"`chown -R {facts.uid} {facts.home.root}` as root, or choose another home."
         yield failed(f"{path} belongs to uid {found.st_uid}, and you are {facts.uid}.", todo)
-    elif not os.access(path, os.R_OK | os.W_OK):
-        todo = f"Check `ls -ld {path}`, and whether its disk is mounted read-only (`findmnt`)."
-        yield failed(f"{path} can't be read and written.", todo)
     if found.st_mode & WRITABLE and not stat.S_ISLNK(found.st_mode):
         yield failed(
             f"{path} can be written by others ({_octal(found.st_mode)}).",
