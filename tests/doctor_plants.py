@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from pynchy_cli import clock
-from pynchy_cli.store import failures, holds
+from pynchy_cli.store import failures, findings, holds
 from pynchy_cli.store.bell import Bell
 from pynchy_cli.store.connection import Store
 from tests.doctor_world import World
@@ -57,6 +59,30 @@ def chmod(path: str, mode: int) -> Callable[[World], object]:
 
 def other_package(world: World) -> None:
     world.write(world.code.parent / "requirements.lock", "typer==0.0.1 \\\n    --hash=sha256:00\n")
+
+
+NEEDY = """
+from pynchy_cli.agent.cores import Core
+from pynchy_cli.plugins import hookimpl
+
+class Plugin:
+    @hookimpl
+    def pynchy_core(self, name):
+        return Core(name, packages=("no-such-package",))
+
+plugin = Plugin()
+"""
+
+
+def needy_core(world: World) -> None:
+    folder = world.root / "packages"
+    world.write(folder / "needy.py", NEEDY)
+    about = folder / "needy-1.0.dist-info"
+    world.write(about / "METADATA", "Metadata-Version: 2.1\nName: needy\nVersion: 1.0\n")
+    world.write(about / "entry_points.txt", "[pynchy.plugins]\nneedy = needy:plugin\n")
+    sys.path.append(str(folder))
+    world.ending.callback(sys.path.remove, str(folder))
+    world.environ["PYNCHY_AGENT__CORE"] = "needy"
 
 
 def dirty_checkout(world: World) -> None:
@@ -111,13 +137,34 @@ def no_engine(world: World) -> None:
     world.configure('[sandbox]\nruntime = "docker"\n')
 
 
+def _engine(path: str) -> tuple[int, str] | None:
+    """What any engine answers."""
+    if path.endswith("/info"):
+        return 200, '{"ServerVersion": "20.10", "ContainersRunning": 0, "Name": "here"}'
+    if path.endswith("/version"):
+        return 200, '{"ApiVersion": "1.41", "Components": [{"Name": "Engine"}]}'
+    return None
+
+
 def engine_without_image(world: World) -> None:
     def answer(path: str) -> tuple[int, str]:
-        if path.endswith("/info"):
-            return 200, '{"ServerVersion": "20.10", "ContainersRunning": 0, "Name": "here"}'
-        if path.endswith("/version"):
-            return 200, '{"ApiVersion": "1.41", "Components": [{"Name": "Engine"}]}'
-        return 404, '{"message": "no such image"}'
+        return _engine(path) or (404, '{"message": "no such image"}')
+
+    world.environ["DOCKER_HOST"] = world.answering(answer, world.sockets() / "docker.sock")
+
+
+def left_container(world: World) -> None:
+    """An engine that has a container of this home, until that is removed."""
+    labels = {"pynchy.home": world.home.id, "pynchy.session": "s99-1"}
+    there = [{"Id": "c0ffee", "Names": ["/pynchy-main"], "Labels": labels, "State": "running"}]
+
+    def answer(path: str) -> tuple[int, str]:
+        if "/containers/json" in path:
+            return 200, json.dumps(there)
+        if "/containers/c0ffee" in path:
+            there.clear()
+            return 204, ""
+        return _engine(path) or (200, '{"Config": {}, "Id": "sha256:1"}')
 
     world.environ["DOCKER_HOST"] = world.answering(answer, world.sockets() / "docker.sock")
 
@@ -201,6 +248,11 @@ def deaths(world: World) -> None:
     world.run(f"INSERT INTO processes({columns}) VALUES {', '.join([row] * 5)}")
 
 
+def unpruned(world: World) -> None:
+    with world.changing() as db:
+        findings.note(db, "prune", "ok", {}, LONG_AGO)
+
+
 TASK = (
     "INSERT INTO scheduled_tasks(id, group_folder, prompt, schedule_type, schedule_value, next_run,"
     " created_at) VALUES ('task-one', 'main', 'x', 'once', 'x', {due}, '" + LONG_AGO + "')"
@@ -235,6 +287,7 @@ PLANTS = (
     Plant("python.version", "failed", "3.10.4", given("python", (3, 10, 4))),
     Plant("python.sqlite", "failed", "3.36.0", given("sqlite", (3, 36, 0))),
     Plant("packages.locked", "warning", "instead of 0.0.1", other_package),
+    Plant("packages.agent", "failed", "no-such-package", needy_core),
     Plant("git.state", "warning", "pynchy_cli/one.py", dirty_checkout),
     Plant("gh.login", "warning", "logged in", lambda world: world.program("gh", "exit 1")),
     Plant("home.there", "failed", "claude", lambda w: (w.home.data / "claude").rmdir()),
@@ -294,6 +347,7 @@ PLANTS = (
         also=("home.rights",),  # which isn't that user's
     ),
     Plant("sandboxes.orphaned", "warning", "s99-1", left_folder),
+    Plant("sandboxes.containers", "warning", "pynchy-main", left_container),
     Plant("locks.stale", "warning", "owner-99.lock", old_lock),
     Plant(
         *("sockets.stale", "warning", "up-route", deaf_socket),
@@ -333,6 +387,7 @@ PLANTS = (
     Plant("errors.unread", "failed", "message:17", set_aside),
     Plant("holds.standing", "warning", "holidays", hold),
     Plant("backup.age", "failed", "/nowhere", config('[backup]\nfolder = "/nowhere"\n')),
+    Plant("retention.age", "warning", "days", unpruned),
 )
 
 

@@ -176,6 +176,8 @@ class World:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
+            do_DELETE = do_GET  # noqa: N815 - likewise
+
             def address_string(self) -> str:
                 return "test"
 

@@ -125,11 +125,21 @@ class Docker:
     async def sweep(self, home_id: str, known: Container[str]) -> list[str]:
         """Remove this home's containers that no session knows. Raises SandboxUnavailable."""
         connected, removed = self._connected(), []
-        for one in await connected.call(_list, connected.api, {"home": home_id}):
-            if one["Labels"].get(f"{recipe.PREFIX}session") not in known:
-                await connected.call(_remove, connected.api, one["Id"])
-                removed.append(_name(one))
+        for id, name in await self.strangers(home_id, known):
+            await connected.call(_remove, connected.api, id)
+            removed.append(name)
         return removed
+
+    async def strangers(self, home_id: str, known: Container[str]) -> list[tuple[str, str]]:
+        """Ids and names of this home's containers that no session knows. What is known is asked
+        after they were listed. Raises SandboxUnavailable."""
+        connected = self._connected()
+        found = await connected.call(_list, connected.api, {"home": home_id})
+        return [
+            (one["Id"], _name(one))
+            for one in found
+            if one["Labels"].get(f"{recipe.PREFIX}session") not in known
+        ]
 
     async def _of_session(self, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         connected = self._connected()

@@ -24,7 +24,7 @@ from pynchy_cli.install.doctor.facts import Facts
 from pynchy_cli.install.doctor.finding import Check, Finding, Seen, ok
 from pynchy_cli.store import findings
 from tests.conftest import Pynchy
-from tests.doctor_plants import PLANTS, Plant, left_folder, old_lock
+from tests.doctor_plants import LONG_AGO, PLANTS, Plant, left_folder, old_lock, unit
 from tests.doctor_world import World, build
 
 SLOW = ("git", "gh", "packages", "units", "sandbox.runtime", "clock.synchronised")
@@ -91,7 +91,7 @@ def test_a_planted_fault_is_found_and_no_other(plant: Plant, world: World) -> No
     "id",
     [
         *("home.there", "home.rights", "env.rights", "data.rights", "locks.stale"),
-        *("sockets.stale", "sandboxes.orphaned"),
+        *("sockets.stale", "sandboxes.orphaned", "sandboxes.containers"),
     ],
 )
 def test_what_is_safe_is_mended(id: str, world: World) -> None:
@@ -106,7 +106,8 @@ def test_nothing_that_can_be_mended_is_unsaid(world: World) -> None:
     """The page says of each check whether --fix does something about it."""
     assert {one.id for one in registry.CHECKS if one.mends} == {
         *("home.there", "home.rights", "env.rights", "data.rights", "database.schema"),
-        *("groups.folders", "sandboxes.orphaned", "locks.stale", "sockets.stale"),
+        *("groups.folders", "sandboxes.orphaned", "sandboxes.containers"),
+        *("locks.stale", "sockets.stale"),
     }
 
 
@@ -239,6 +240,34 @@ def test_a_checkout_in_the_midst_of_something_is_told(world: World) -> None:
     assert [one.state for one in world.look("git.state")] == ["failed", "failed", "warning"]
 
 
+def test_two_units_that_start_the_same_are_told(world: World) -> None:
+    unit(
+        world, "UnitFileState=enabled\n\nId=pynchy.target\nLoadState=loaded\nUnitFileState=enabled"
+    )
+    (found,) = world.look("units.enabled")
+    assert "pynchy.service of the user and pynchy.target of the user" in found.seen
+
+
+def test_a_database_that_another_program_took_out_of_its_mode_is_told(world: World) -> None:
+    world.run("PRAGMA journal_mode=DELETE")
+    (found,) = world.look("database.wal")
+    assert (found.state, "has no WAL" in found.seen) == ("warning", True)
+
+
+def test_backups_that_fail_or_are_old_are_told(world: World) -> None:
+    world.configure(f'[backup]\nfolder = "{world.root}"\n')
+    cases: tuple[tuple[findings.State, str, str], ...] = (
+        ("ok", clock.now(), "The last one is of"),
+        ("failed", clock.now(), "disk full"),
+        ("ok", LONG_AGO, "h old"),
+    )
+    for state, at, word in cases:
+        with world.changing() as db:
+            findings.note(db, "backup", state, {"message": "disk full"}, at)
+        (found,) = world.look("backup.age")
+        assert word in found.seen
+
+
 def test_checks_are_chosen_by_id_and_by_family() -> None:
     assert [one.id for one in registry.chosen(["env", "clock.skew"])] == [
         "env.rights",
@@ -255,17 +284,35 @@ def home(well: Path, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def test_the_command_tells_and_mends(home: Path, pynchy: Pynchy) -> None:
+def on_terminal(*words: str, env: dict[str, str]) -> tuple[int, list[str]]:
+    """The exit code of the command on a terminal, and the lines that stand there then."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "pynchy_cli", *words]
+    done = subprocess.run(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, timeout=60)
+    os.close(theirs)
+    told = b""
+    with suppress(OSError):
+        while piece := os.read(ours, 4096):
+            told += piece
+    os.close(ours)
+    return done.returncode, told.decode().splitlines()
+
+
+def test_the_command_tells_and_mends(
+    home: Path, pynchy: Pynchy, environment: dict[str, str]
+) -> None:
     (home / ".env").chmod(0o644)
     only = ("--only", "env.rights,home")
-    told = json.loads(pynchy("doctor", *only, "--json", code=1).stdout)
-    assert (told["ok"], told["counts"]["failed"]) == (False, 1)
-    (wrong,) = [one for one in told["findings"] if one["state"] == "failed"]
-    assert (wrong["id"], wrong["fixable"], wrong["fixed"]) == ("env.rights", True, None)
+    code, lines = on_terminal("--home", str(home), "doctor", *only, env=environment)
+    assert code == 1
+    assert any(line.startswith("FAILED") and "env.rights" in line for line in lines)
+    assert any("chmod go-rwx" in line for line in lines)
+    assert "mends 1 of them" in lines[-1]
     assert (home / ".env").stat().st_mode & 0o777 == 0o644
     told = json.loads(pynchy("doctor", *only, "--fix", code=0).stdout)
+    assert (told["ok"], told["counts"]["failed"]) == (True, 0)
     (done,) = [one for one in told["findings"] if one["fixed"]]
-    assert done["id"] == "env.rights"
+    assert (done["id"], done["state"], done["fixable"]) == ("env.rights", "ok", False)
     assert (home / ".env").stat().st_mode & 0o777 == 0o600
 
 
@@ -305,23 +352,3 @@ def test_a_disk_that_cannot_be_written_is_told(home: Path, environment: dict[str
     assert (states["home.disk"], states["home.rights"]) == ("failed", "failed")
     assert (states["database.schema"], states["database.integrity"]) == ("ok", "ok")
     assert states["database.locked"] == "unknown"
-
-
-def test_on_a_terminal_it_is_a_line_for_each(home: Path, environment: dict[str, str]) -> None:
-    (home / ".env").chmod(0o644)
-    ask = [sys.executable, "-m", "pynchy_cli", "--home", str(home), "doctor"]
-    ours, theirs = os.openpty()
-    done = subprocess.run(
-        [*ask, "--only", "env,python"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-    )
-    os.close(theirs)
-    told = b""
-    with suppress(OSError):
-        while piece := os.read(ours, 4096):
-            told += piece
-    os.close(ours)
-    lines = told.decode().splitlines()
-    assert done.returncode == 1
-    assert any(line.startswith("FAILED") and "env.rights" in line for line in lines)
-    assert any("chmod go-rwx" in line for line in lines)
-    assert "mends 1 of them" in lines[-1]

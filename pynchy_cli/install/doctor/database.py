@@ -89,9 +89,15 @@ def lost(facts: Facts) -> Iterator[Seen]:
 
 
 def wal(facts: Facts) -> Iterator[Seen]:
-    """The WAL is there where it must be, and short."""
+    """The database has a WAL, which is there where it must be, and short."""
     path = _beside(facts.home.database, "-wal")
     size = _size(path)
+    if _is_of_another_mode(facts.home.database):
+        yield warning(
+            f"{facts.home.database} has no WAL, so that readers hold up writers.",
+            "Another program changed it. The next stage that starts sets it right: `pynchy up`.",
+        )
+        return
     if size and not facts.home.database.exists():
         todo = "Put the file back that belongs to it; without that it is worth nothing."
         yield failed(f"{path} is there, and {facts.home.database} isn't.", todo)
@@ -151,6 +157,16 @@ def processes(facts: Facts) -> Iterator[Seen]:
 
 def _lives(facts: Facts, id: int) -> bool:
     return locks.is_held(owner_lock(facts.home.locks, id))
+
+
+def _is_of_another_mode(path: Path) -> bool:
+    """Whether the file's own header says that it has no WAL."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError:
+        return False
+    return header.startswith(b"SQLite format 3") and header[18:20] != b"\x02\x02"
 
 
 def _size(path: Path) -> int:

@@ -7,8 +7,11 @@ import resource
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, version
 
+from pynchy_cli.agent import cores
+from pynchy_cli.errors import SandboxUnavailable
 from pynchy_cli.install.doctor.facts import Facts
 from pynchy_cli.install.doctor.finding import Seen, failed, ok, unknown, warning
+from pynchy_cli.sandbox.packages import ROOTS, closure
 
 PYTHON = (3, 11)
 SQLITE = (3, 37)
@@ -62,6 +65,22 @@ def packages(facts: Facts) -> Iterator[Seen]:
         yield warning(f"Other versions than those of the lock: {', '.join(other)}.", _again(facts))
         return
     yield ok(f"{len(names)} packages are there{', as locked' if locked else ''}.")
+
+
+def agents_packages(facts: Facts) -> Iterator[Seen]:
+    """All packages that agents need in their sandboxes are installed."""
+    wanted = cores.packages(cores.chosen(facts.settings))
+    try:
+        found = [closure((one,)) for one in (*ROOTS, *wanted)]
+        nameless = next((one.name for each in found for one in each if one.files is None), None)
+    except SandboxUnavailable as error:
+        yield failed(str(error), _again(facts))
+        return
+    if nameless:
+        said = f"The package {nameless} has no list of its files, so no sandbox can be given it."
+        yield failed(said, "Install it with pip or uv.")
+        return
+    yield ok(f"{', '.join((*ROOTS, *wanted))} are there, with all that they need.")
 
 
 def _version(name: str) -> str | None:

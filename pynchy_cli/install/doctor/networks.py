@@ -7,6 +7,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Iterator
+from ctypes.util import find_library
 from importlib.util import find_spec
 
 import aiohttp
@@ -28,6 +29,7 @@ VERSION = "2023-06-01"
 """The version of the Anthropic API that is spoken."""
 FREE = URL("/v1/models?limit=1")
 """A call that costs nothing."""
+MAGIC = "`apt install libmagic1`, `dnf install file-libs` or `brew install libmagic`."
 NAMES = {"api_key": "ANTHROPIC_API_KEY", "oauth": "CLAUDE_CODE_OAUTH_TOKEN"}
 
 
@@ -114,6 +116,9 @@ def whatsapp(facts: Facts) -> Iterator[Seen]:
         return
     if find_spec("neonize") is None:
         yield failed("The library for WhatsApp is missing.", '`pip install "pynchy[whatsapp]"`.')
+        return
+    if find_library("magic") is None:
+        yield failed("The library libmagic is missing, which WhatsApp's needs.", MAGIC)
         return
     if unusable := sorted(set(str(database)) & set(device.UNUSABLE)):
         said = (

@@ -15,6 +15,7 @@ from pynchy_cli.install.doctor import (
     left,
     machine,
     networks,
+    orphans,
     places,
     running,
     sandboxes,
@@ -30,6 +31,7 @@ CHECKS = (
         machine.sqlite,
     ),
     Check("packages.locked", "python3 -m pip list", machine.packages),
+    Check("packages.agent", "python3 -m pip list", machine.agents_packages),
     Check("git.state", "git -C {code} status", code.git),
     Check("gh.login", "gh auth status", code.github),
     Check("home.there", "ls -la {home}", places.there, "makes the folders"),
@@ -75,8 +77,14 @@ CHECKS = (
     Check(
         "sandboxes.orphaned",
         "ls {data}/ipc/*",
-        sandboxes.orphaned,
+        orphans.orphaned,
         "removes their folders, where run-agent doesn't run",
+    ),
+    Check(
+        "sandboxes.containers",
+        "docker ps -a --filter name=pynchy",
+        orphans.containers,
+        "removes them, where run-agent doesn't run",
     ),
     Check("locks.stale", "ls -l {data}/run", left.stale_locks, "removes those that nobody holds"),
     Check("sockets.stale", "ss -xl", left.stale_sockets, "removes them, where nothing runs"),
@@ -102,6 +110,7 @@ CHECKS = (
     Check("errors.unread", "pynchy status", running.errors),
     Check("holds.standing", "pynchy status", running.held),
     Check("backup.age", "pynchy status", running.backup),
+    Check("retention.age", "pynchy status", running.pruning),
 )
 
 

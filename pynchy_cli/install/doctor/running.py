@@ -152,7 +152,7 @@ def backup(facts: Facts) -> Iterator[Seen]:
     with facts.reading() as db:
         last = findings.get(db, "backup")
     if last is None:
-        todo = f"`pynchy backup {folder}/now.tar.gz` makes one; `pynchy up` does by itself."
+        todo = "`pynchy backup FILE` makes one; `pynchy up` does by itself."
         yield warning(f"None was made yet into {folder}.", todo)
         return
     age = clock.seconds_between(last.at, facts.now)
@@ -163,3 +163,15 @@ def backup(facts: Facts) -> Iterator[Seen]:
         yield failed(said, "`pynchy up` must run with the stage `backup`; see `pynchy status`.")
     else:
         yield ok(f"The last one is of {last.at}.")
+
+
+def pruning(facts: Facts) -> Iterator[Seen]:
+    """What is only a trace is removed in time, so that the file doesn't grow for ever."""
+    with facts.reading() as db:
+        last = findings.get(db, "prune")
+    age = clock.seconds_between(last.at, facts.now) if last is not None else 0.0
+    if last is not None and age > 3 * DAY:
+        said = f"Nothing was removed for {age / DAY:.0f} days."
+        yield warning(said, "`pynchy up` does it with the stage `schedule`; or `pynchy prune`.")
+    else:
+        yield ok(f"Last at {last.at}." if last is not None else "It was never due.")

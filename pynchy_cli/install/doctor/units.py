@@ -33,6 +33,11 @@ class Unit:
     status: str
 
     @property
+    def owner(self) -> str:
+        """Whose it is."""
+        return "user" if self.scope else "system"
+
+    @property
     def command(self) -> str:
         """The command that shows it."""
         return " ".join(["systemctl", *filter(None, [self.scope]), "status", self.name])
@@ -50,7 +55,8 @@ def installed(facts: Facts) -> Iterator[Seen]:
     if not found:
         yield ok(f"No units are installed; nothing starts pynchy by itself. {INSTALL}")
         return
-    seen = [one for unit in found for one in _of_file(unit)]
+    of_all = {one.path: one for one in _units(facts)}
+    seen = [one for unit in of_all.values() for one in _of_file(unit)]
     yield from seen or [ok(f"{', '.join(one.name for one in found)} from {found[0].path}.")]
 
 
@@ -70,6 +76,14 @@ def enabled(facts: Facts) -> Iterator[Seen]:
     """What is installed is started with the machine."""
     found = [one for one in _units(facts) if one.name in NAMES]
     off = [one for one in found if one.file_state not in ENABLED]
+    on = [one for one in found if one not in off]
+    if len(on) > 1:
+        names = " and ".join(f"{one.name} of the {one.owner}" for one in on)
+        yield warning(
+            f"{names} are enabled, and one will do.",
+            f"`{_systemctl(on[-1], 'disable')} --now`; the second one only finds that all runs.",
+        )
+        return
     yield from [
         warning(
             f"{one.name} is {one.file_state or 'not enabled'}: it isn't started with the machine.",
