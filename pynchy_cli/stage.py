@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pynchy_cli import log, loop
+from pynchy_cli.config import swap
 from pynchy_cli.config.load import load, secrets
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import EXIT_USAGE, PynchyError, SchemaTooOld
@@ -27,6 +28,7 @@ STAGES = {
     "ipc-watch": "ipc_watch",
     "schedule": "schedule",
     "gateway": "gateway",
+    "backup": "backup",
 }
 """Name -> module in `pipeline`; `listen@stdin` is a stage `listen`."""
 ENVIRON = {
@@ -59,6 +61,7 @@ def main(arguments: list[str]) -> int:
     try:
         follow_supervisor()
         home = Home(Path(asked["home"]))
+        swap.finish(home.root)
         settings = load(home, os.environ)
         log.configure(settings.log, name, secrets(settings))
         migrated(home)

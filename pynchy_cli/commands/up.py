@@ -46,6 +46,8 @@ def command(
         raise (
             error if only is not None else ConfigInvalid(f"[supervise] stages: {error}")
         ) from error
+    if only is None and not settings.backup.folder:
+        names = [name for name in names if name != "backup"]
     names = with_channels(names, enabled(settings))
     if not names:
         raise UsageWrong("No channel is configured, so there is nothing to listen to.")

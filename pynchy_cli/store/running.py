@@ -69,6 +69,8 @@ def _wanted(settings: Document) -> list[str]:
     """The stages that should run; for `listen` one for each channel that is configured."""
     wanted: list[str] = []
     for name in settings.get("supervise", {}).get("stages", []):
+        if name == "backup" and not settings.get("backup", {}).get("folder"):
+            continue
         wanted += [f"listen@{one}" for one in _networks(settings)] if name == "listen" else [name]
     return wanted
 

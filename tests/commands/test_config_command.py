@@ -165,5 +165,5 @@ def test_on_a_terminal_it_is_shown_as_toml(home: Path, environment: dict[str, st
         "git_email": "",
     }
     assert shown["supervise"] == {
-        "stages": ["gateway", "listen", "route", "run-agent", "ipc-watch", "schedule"]
+        "stages": ["gateway", "listen", "route", "run-agent", "ipc-watch", "schedule", "backup"]
     }

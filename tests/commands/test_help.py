@@ -151,7 +151,7 @@ def complete(words: str, at: int, environment: dict[str, str]) -> list[str]:
 def test_a_shell_completes_verbs_and_options(environment: dict[str, str]) -> None:
     assert complete("pynchy ", 1, environment) == list(VERBS)
     assert complete("pynchy r", 1, environment) == [
-        *("route", "run-agent", "runs", "rights", "retry")
+        *("route", "run-agent", "runs", "rights", "retry", "restore")
     ]
     verbs = ["add", "link", "unlink", "allow", "deny", "chats", "sync", "list", "show", "remove"]
     assert complete("pynchy groups ", 2, environment) == verbs
