@@ -69,11 +69,16 @@ class Errand:
         """Whether it is at work."""
         return self._at_work is not None and not self._at_work.done()
 
+    async def ended(self) -> None:
+        """Wait until what is at work is done, or has failed."""
+        if self._at_work is not None:
+            await asyncio.wait({self._at_work})
+
     async def stop(self) -> None:
         """End it; what it has begun is taken back, or done by the next one."""
         if self._at_work is not None:
             self._at_work.cancel()
-            await asyncio.wait({self._at_work})
+            await self.ended()
 
     def _wait(self, now: str) -> float:
         return max(self._left(now), self._not_before - time.monotonic())

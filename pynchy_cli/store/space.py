@@ -35,7 +35,8 @@ def room(db: Connection) -> Room:
 
 def give_back(db: Connection) -> bool:
     """Give back some of what is free, in a transaction of its own; whether there is more."""
-    db.execute(f"PRAGMA incremental_vacuum({STEP})").fetchall()
+    # A page is one step of the statement, which has rows without columns: `execute` takes but one.
+    db.executescript(f"PRAGMA incremental_vacuum({STEP})")
     return int(db.execute("PRAGMA freelist_count").fetchone()[0]) > 0
 
 

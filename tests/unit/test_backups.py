@@ -194,6 +194,23 @@ def test_of_a_damaged_database_no_backup_is_made(home: Home, tmp_path: Path) -> 
     assert not list(tmp_path.glob(".pynchy*"))
 
 
+def test_a_database_without_its_wal_is_found_and_replaced(home: Home, tmp_path: Path) -> None:
+    with closing(connect(home.database)) as reader:  # so that nobody puts the WAL in its place
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM messages").fetchone()
+        change(home, f"INSERT INTO chats VALUES ('local:x', 'local', 'x', '{NOW}', NULL, 0)")
+        backed_up(home, tmp_path / "b")
+        without = home.database.read_bytes()
+    for path in home.data.glob("messages.db*"):
+        path.unlink()
+    home.database.write_bytes(without)
+    (found,) = check.check(home.database, home.locks)
+    assert "are missing" in found.message
+    brought_back(home, tmp_path / "b", force=True)
+    assert check.check(home.database, home.locks) == []
+    assert ask(home, "SELECT name FROM chats WHERE jid = 'local:x'") == [("x",)]
+
+
 def test_nothing_is_overwritten_and_no_two_are_made_at_once(home: Home, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine")
     with pytest.raises(UsageWrong, match="is there already"):
