@@ -54,6 +54,9 @@ VERBS: dict[str, Verb] = {
     "retry": Verb("retry", KEEP, "Bring back what was set aside or given up."),
     "image": Verb("image", KEEP, "Build the sandboxes' image, or tell how it stands."),
     "doctor": Verb("doctor", KEEP, "Look for every known cause of failure, and mend it."),
+    "backup": Verb("backup", KEEP, "Make a backup, now or again and again."),
+    "restore": Verb("restore", KEEP, "Bring a backup back."),
+    "prune": Verb("prune", KEEP, "Remove old traces, and look the database over."),
     "check": Verb("check", KEEP, "Ask a rule what it would decide, carrying nothing out."),
 }
 

@@ -96,6 +96,18 @@ class AlreadyRunning(PynchyError):
     exit_code = EXIT_FAILED
 
 
+class ArchiveInvalid(PynchyError):
+    """What is to be restored is no whole backup of ours, or holds what no backup holds."""
+
+
+class BackupFailed(PynchyError):
+    """No backup could be made, or the one that was made isn't whole; older ones are kept."""
+
+
+class HomeInUse(PynchyError):
+    """A home that runs, or that holds something, can't be put in another's place."""
+
+
 class ProcessWorn(PynchyError):
     """This process has used up what a library never gives back; another one will do."""
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pynchy_cli.config import swap
 from pynchy_cli.config.paths import Home, choose_home
 from pynchy_cli.errors import HomeUnusable
 
 
 def open_home(option: str | None, environ: Mapping[str, str]) -> Home:
-    """The chosen home; it need not exist yet.
+    """The chosen home; it need not exist yet. A restore that was decided on is finished first.
 
     Raises HomeUnusable where something else stands in its place, or nobody may enter it.
     """
@@ -33,6 +34,7 @@ def open_home(option: str | None, environ: Mapping[str, str]) -> Home:
         raise HomeUnusable(f"{home.root} is not a folder. Choose another home with --home DIR.")
     if exists and not os.access(home.root, os.R_OK | os.X_OK):
         raise HomeUnusable(f"{home.root} can't be read by you. Check its rights, or use --home.")
+    swap.finish(home.root)
     return home
 
 

@@ -241,9 +241,10 @@ class Retention(Section, frozen=True):
     events: Span = "30d"
     """Steps of agents: tool calls, thoughts, results."""
     logs: Span = "90d"
-    """Firings of tasks and host jobs, with the ends of their outputs."""
+    """Firings of tasks and host jobs (a week at least), what jobs printed, and log files."""
     runs: Span = "365d"
-    """Runs that are over and what agents asked in them, but for those that failed."""
+    """Runs that are over and what agents asked in them, but for those that failed; a week at
+    least."""
     processes: Span = "30d"
     """That a stage ran, and why it ended."""
     free_after: Annotated[float, msgspec.Meta(ge=0)] = 0.2
@@ -260,9 +261,10 @@ class Supervise(Section, frozen=True):
         "run-agent",
         "ipc-watch",
         "schedule",
+        "backup",
     )
     """The stages, in the order in which they are started; listen stands for all channels that are
-    configured."""
+    configured, and backup for nothing where [backup] has no folder."""
 
 
 class MountRule(Section, frozen=True):

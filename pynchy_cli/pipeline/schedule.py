@@ -10,6 +10,7 @@ from pynchy_cli import clock
 from pynchy_cli.loop import Context, Stage
 from pynchy_cli.scheduling.configured import Configured
 from pynchy_cli.scheduling.firing import Firings
+from pynchy_cli.scheduling.housekeeping import Housekeeping
 from pynchy_cli.scheduling.wall_clock import WallClock
 from pynchy_cli.scheduling.work import Work
 
@@ -30,16 +31,20 @@ class Schedule:
         self.configured = Configured(context)
         self.firings = Firings(context)
         self.work = Work(context)
+        self.housekeeping = Housekeeping(context)
 
     def drain(self) -> int:
         """Fire what is due, and start what waits."""
         now = self._now()
         found = self.clock.mind(now) + self.configured.drain(now)
-        return found + self.firings.drain(now) + self.work.drain()
+        found += self.firings.drain(now) + self.work.drain()
+        return found + self.housekeeping.drain(now)
 
     def deadline(self) -> float | None:
         """Seconds until something is due."""
-        return self.firings.deadline(self._now())
+        now = self._now()
+        waits = (self.firings.deadline(now), self.housekeeping.deadline(now))
+        return min((one for one in waits if one is not None), default=None)
 
     def is_busy(self) -> bool:
         """Whether commands are at work."""
@@ -48,3 +53,4 @@ class Schedule:
     async def stop(self) -> None:
         """End the commands at work."""
         await self.work.stop()
+        await self.housekeeping.stop()

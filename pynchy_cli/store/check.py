@@ -3,6 +3,7 @@ commits that SQLite lost silently, and work that nobody does. It changes nothing
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from pynchy_cli.store.processes import owner_lock
 LOST = "commits_lost"
 """The counter of commits that were rung for and then weren't in the file."""
 SHOWN = 20
+SPOILED = frozenset({"quick_check", "schema", "foreign_keys"})
+"""The checks that a file which is to be relied on must pass."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,29 @@ def check(path: Path, locks: Path) -> list[Finding]:
         found = list(damage(db, path))
         # What a damaged file says further isn't worth much.
         return found or [*references(db), *lost(db, rung), *abandoned(db, locks)]
+    finally:
+        db.close()
+
+
+def check_copy(path: Path, rung: int | None) -> tuple[int, int, list[Finding]]:
+    """The schema of a copy that nobody uses, the number of its last commit, and all that is wrong
+    with what it holds. Not a byte of it is changed.
+
+    `rung` is the number of a commit that must be in it, where that is known. Raises
+    DatabaseForeign (another program's file, or none at all), SchemaTooNew.
+    """
+    with translated(path):
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        number = schema_of(db, path)
+        if not 0 < number <= SCHEMA:
+            require_schema(db, path)
+        found = list(_damage(db, path))
+        if found:
+            return number, 0, found
+        with translated(path):
+            last = counters.read(db)["commits"][0]
+            return number, last, [*_references(db), *_commits(db, rung)]
     finally:
         db.close()
 
