@@ -26,6 +26,7 @@ STAGES = {
     "run-agent": "run_agent",
     "ipc-watch": "ipc_watch",
     "schedule": "schedule",
+    "serve": "serve",
     "gateway": "gateway",
 }
 """Name -> module in `pipeline`; `listen@stdin` is a stage `listen`."""

@@ -260,6 +260,7 @@ class Supervise(Section, frozen=True):
         "run-agent",
         "ipc-watch",
         "schedule",
+        "serve",
     )
     """The stages, in the order in which they are started; listen stands for all channels that are
     configured."""
