@@ -25,6 +25,7 @@ VERBS: dict[str, Verb] = {
     "run-agent": Verb("run_agent", PIPELINE, "Run agents in sandboxes; or one, in a shell."),
     "ipc-watch": Verb("ipc_watch", PIPELINE, "Carry out what agents ask for, as far as they may."),
     "schedule": Verb("schedule", PIPELINE, "Start tasks and host jobs when they are due."),
+    "serve": Verb("serve", PIPELINE, "Be asked and told things over HTTP."),
     "gateway": Verb("gateway", PIPELINE, "Be the agents' only way to a model."),
     "up": Verb("up", PIPELINE, "Run all stages together."),
     "send": Verb("send", PEOPLE, "Say something to a group."),

@@ -23,6 +23,8 @@ PASSING = (SHELL_LANE, CHILD_LANE, TASK_LANE)
 """Lanes whose names begin so have a conversation that ends with its sandbox."""
 FROM_TERMINAL = '{"from":"terminal"}'
 """The metadata of what the person at this machine's terminal says in another channel's chat."""
+FROM_API = '{"from":"api"}'
+"""The metadata of what came over the HTTP interface from whoever is on this machine."""
 PRESSED = '{"pressed":true}'
 """The metadata of a message that was said by pressing a button of ours."""
 OWN_ID = "pynchy:"

@@ -15,11 +15,8 @@ from importlib import import_module
 from pathlib import Path
 
 from pynchy_cli import log, loop
-<<<<<<< HEAD
-from pynchy_cli.config.accepted import ENVIRON as ACCEPTED
-=======
 from pynchy_cli.config import swap
->>>>>>> merge/from-keep
+from pynchy_cli.config.accepted import ENVIRON as ACCEPTED
 from pynchy_cli.config.load import load, secrets
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import EXIT_USAGE, PynchyError, SchemaTooOld
@@ -31,6 +28,7 @@ STAGES = {
     "run-agent": "run_agent",
     "ipc-watch": "ipc_watch",
     "schedule": "schedule",
+    "serve": "serve",
     "gateway": "gateway",
     "backup": "backup",
 }
@@ -68,12 +66,9 @@ def main(arguments: list[str]) -> int:
         # A supervisor makes of our lines what people see.
         as_json = SUPERVISOR in os.environ
         follow_supervisor()
-<<<<<<< HEAD
         accepted = os.environ.pop(ACCEPTED, "")
         home = Home(Path(asked["home"]), Path(accepted) if accepted else None)
-=======
         swap.finish(home.root)
->>>>>>> merge/from-keep
         settings = load(home, os.environ)
         log.configure(settings.log, name, secrets(settings), as_json=as_json)
         migrated(home)

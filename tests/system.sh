@@ -10,7 +10,7 @@ case "${1:-}" in
   venv) wanted="ensurepip-missing:python3-venv" ;;
   make) wanted="make:make" ;;
   tests) wanted="bwrap:bubblewrap strace:strace tmux:tmux sqlite3:sqlite3 unshare:util-linux
-    setpriv:util-linux script:bsdutils jq:jq git:git
+    setpriv:util-linux script:bsdutils jq:jq git:git curl:curl
     dockerd:docker.io docker:docker.io debootstrap:debootstrap
     libmagic.so.1:libmagic1" ;;
   *) echo "usage: sh tests/system.sh sandbox|venv|make|tests" >&2; exit 2 ;;

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from pynchy_cli.channels import meeting
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.model import FROM_TERMINAL, Chat, Group, Message, NewMessage, Verdict
-from pynchy_cli.security.senders import LOCAL, SHELL_CHANNELS, People
+from pynchy_cli.model import FROM_API, FROM_TERMINAL, Chat, Group, Message, NewMessage, Verdict
+from pynchy_cli.security.senders import API, LOCAL, SHELL_CHANNELS, People
 from pynchy_cli.store import chats, groups, messages
 from pynchy_cli.store.connection import Connection
 
@@ -55,6 +55,8 @@ def take(
 
 
 def _verdict(people: People, group: Group | None, channel: str, said: NewMessage) -> Verdict:
+    if channel == API:  # its text is never a command, an answer or an approval
+        return "allowed" if group is not None else "refused"
     # Who writes into another channel's chat from the shell may name its people, too.
     ways = {channel}
     if channel in SHELL_CHANNELS:
@@ -73,7 +75,9 @@ def _is_foreign(db: Connection, jid: str, said: NewMessage) -> bool:
 
 
 def _metadata(channel: str, said: NewMessage) -> str | None:
-    """What goes with it: our own word of the terminal, which nobody else can say."""
+    """What goes with it: our own words of the terminal and of HTTP, which nobody else can say."""
+    if channel == API:
+        return FROM_API
     if channel == LOCAL and Chat(said.chat_jid).channel not in SHELL_CHANNELS:
         return FROM_TERMINAL
-    return None if said.metadata == FROM_TERMINAL else said.metadata
+    return None if said.metadata in (FROM_TERMINAL, FROM_API) else said.metadata

@@ -9,7 +9,6 @@ import typer
 
 from pynchy_cli import clock
 from pynchy_cli.commands.app import here, open_store
-from pynchy_cli.errors import ApprovalDecided, ApprovalExpired, ApprovalForbidden, ApprovalUnknown
 from pynchy_cli.output import (
     print_facts,
     print_json,
@@ -20,8 +19,9 @@ from pynchy_cli.output import (
     wants_json,
     width,
 )
+from pynchy_cli.routing import verdicts
 from pynchy_cli.security import senders
-from pynchy_cli.store import approvals, processes, waiting
+from pynchy_cli.store import processes, waiting
 from pynchy_cli.store.approvals import Outcome
 from pynchy_cli.store.waiting import Waiting
 from pynchy_cli.tui.follow import not_running
@@ -37,8 +37,6 @@ SHELL = f"{senders.OWNER} (shell)"
 DESK = "ipc-watch"
 DOERS = frozenset({DESK, "run-agent"})
 """The stages of which one carries out what is approved: in a shell run-agent does so itself."""
-SHOWN = 200
-"""Characters of what is asked, in a list."""
 HEADERS = ("id", "group", "asks for", "asked", "state", "seconds left", "what")
 
 
@@ -61,7 +59,7 @@ def list_approvals(
         found = waiting.newest(store.db) if everything else waiting.pending(store.db)
     now = clock.now()
     if wants_json(as_json):
-        print_lines(_row(one, now) for one in found)
+        print_lines(verdicts.as_row(one, now) for one in found)
     else:
         print_table(HEADERS, [_cells(one, now) for one in found], width())
 
@@ -77,7 +75,7 @@ def show(ctx: typer.Context, id: Id, as_json: Json = False) -> None:
     """
     with open_store(here(ctx)) as store:
         one = waiting.get(store.db, _typed(id))
-    document = _document(one, clock.now())
+    document = verdicts.as_document(one, clock.now())
     if wants_json(as_json):
         print_json(document)
         return
@@ -124,35 +122,11 @@ def deny(
 
 
 def _decided(ctx: typer.Context, id: str, outcome: Outcome, reason: str) -> Waiting:
-    now = clock.now()
     context = here(ctx)
     people = senders.People.of(context.settings)
     with open_store(context) as store, store.atomic() as db:
-        one = waiting.get(db, _typed(id))
-        _require_open(one, people, now)
-        if not approvals.decide(db, approvals.get(db, one.id), outcome, SHELL, now, reason):
-            raise ApprovalDecided(f"{one.id} can't be decided any more.")
-    return one
-
-
-def _require_open(one: Waiting, people: senders.People, now: str) -> None:
-    """Raises where this is nothing for us to decide, now."""
-    if one.kind == "question":
-        where = ", ".join(one.chats)
-        raise ApprovalUnknown(f"{one.id} is a question: it is answered in its chat, {where}.")
-    if one.state == "expired" or (one.state == "pending" and one.expires_at <= now):
-        raise ApprovalExpired(
-            f"{one.id} expired at {one.expires_at}: nobody answered in time, so it is not done. "
-            "The agent can ask again."
-        )
-    if one.state != "pending":
-        raise ApprovalDecided(
-            f"{one.id} was {one.state} by {one.decided_by} at {one.decided_at} already."
-        )
-    if not people.is_one_of(one.approvers, senders.LOCAL, senders.OWNER):
-        raise ApprovalForbidden(
-            f"On {one.id} may decide: {', '.join(one.approvers)}. The owner isn't among them "
-            "([approvals] approvers when it was asked)."
+        return verdicts.decide(
+            db, id, outcome, people=people, who=SHELL, now=clock.now(), reason=reason
         )
 
 
@@ -168,46 +142,14 @@ def _tell(one: Waiting, state: Outcome, words: str, as_json: bool) -> None:
         print_text(words)
 
 
-def _row(one: Waiting, now: str) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "kind": one.kind,
-        "group": one.group_folder,
-        "type": one.type,
-        "state": one.state,
-        "asked_at": one.asked_at,
-        "expires_at": one.expires_at,
-        "seconds_left": _left(one, now),
-        "summary": _short(one),
-        "decided_at": one.decided_at,
-        "decided_by": one.decided_by,
-        "reason": one.reason,
-    }
-
-
-def _document(one: Waiting, now: str) -> dict[str, Any]:
-    row = _row(one, now)
-    more = {"request": one.request, "chats": list(one.chats), "approvers": list(one.approvers)}
-    if one.kind == "question":
-        more["answers"] = one.answers
-    texts = {"digest": one.digest, "payload": one.payload, "summary": one.summary}
-    return {**row, **more, **texts}
-
-
-def _left(one: Waiting, now: str) -> int | None:
-    """Whole seconds in which it can still be answered; None where it was."""
-    if one.state != "pending":
-        return None
-    return max(0, int(clock.seconds_between(now, one.expires_at)))
-
-
 def _cells(one: Waiting, now: str) -> tuple[Any, ...]:
     asked = clock.parse(one.asked_at).astimezone().strftime("%m-%d %H:%M:%S")
-    return (one.id, one.group_folder, one.type, asked, one.state, _left(one, now), _short(one))
-
-
-def _short(one: Waiting) -> str:
-    """What is asked besides the type, in one line."""
-    first, _, rest = one.summary.partition("\n")
-    line = " ".join((rest if first == one.type and rest else one.summary).split())
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+    return (
+        one.id,
+        one.group_folder,
+        one.type,
+        asked,
+        one.state,
+        verdicts.left(one, now),
+        verdicts.short(one),
+    )

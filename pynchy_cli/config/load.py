@@ -15,6 +15,7 @@ from pynchy_cli.config.channels import MAIN, PLAIN_TOKENS, WHATSAPP, require_cha
 from pynchy_cli.config.files import read_text
 from pynchy_cli.config.given import Found, everything
 from pynchy_cli.config.paths import Home
+from pynchy_cli.config.serving import require_serve
 from pynchy_cli.config.settings import Channels, Settings
 from pynchy_cli.config.sources import Given, Origin, find_line
 from pynchy_cli.config.spoken import require_distinct
@@ -78,6 +79,7 @@ def _read(home: Home, environ: Mapping[str, str], refuse: Refuse) -> Reading:
     places: dict[tuple[str, str | None], str] = {of: one.where for of, one in kept.items()}
     require_profiles(settings)
     require_channels(settings)
+    require_serve(settings)
     require_distinct(settings.commands)
     require_timed(settings, lambda *what: places.get(what) or _section_place(home, what[0]))
     return Reading(settings, {of: one.origin for of, one in kept.items()})

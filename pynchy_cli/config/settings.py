@@ -261,6 +261,7 @@ class Supervise(Section, frozen=True):
         "run-agent",
         "ipc-watch",
         "schedule",
+        "serve",
         "backup",
     )
     """The stages, in the order in which they are started; listen stands for all channels that are

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pynchy_cli.model import CHAT_LANE, FROM_TERMINAL, PRESSED, Chat, Group, Message
+from pynchy_cli.model import CHAT_LANE, FROM_API, FROM_TERMINAL, PRESSED, Chat, Group, Message
 from pynchy_cli.routing import triggers
 from pynchy_cli.routing.chat_commands import Command, Words
-from pynchy_cli.security.senders import LOCAL, OWNER
+from pynchy_cli.security.senders import API, LOCAL, OWNER
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,26 @@ class Said:
         return self.message.metadata == PRESSED
 
     @property
+    def is_from_api(self) -> bool:
+        """Whether somebody said it over HTTP who showed no token. It is for the assistant to read,
+        and nothing that the host itself obeys."""
+        return self.message.metadata == FROM_API
+
+    @property
     def sender(self) -> tuple[str, str]:
         """The channel, and who spoke there; whoever speaks from the terminal into another
         channel's chat is the owner there, too."""
         if self.message.metadata == FROM_TERMINAL and self.message.sender == OWNER:
             return LOCAL, OWNER
+        if self.is_from_api:
+            return API, API
         return Chat(self.message.chat_jid).channel, self.message.sender
 
     @property
     def is_speech(self) -> bool:
-        """Whether a person said it to somebody just now."""
+        """Whether a person said it to somebody just now, who may be obeyed."""
+        if self.is_from_api:
+            return False
         if self.message.message_type == "edit":
             return self.is_triggered
         return self.message.message_type == "user"
@@ -83,7 +93,9 @@ def reread(
 
 def _read(message: Message, group: Group, waking: tuple[str, ...], words: Words, lane: str) -> Said:
     decision = triggers.for_group(message.content, waking, group)
-    command = words.command_in(decision.text, is_triggered=decision.triggered)
+    command = None
+    if message.metadata != FROM_API:
+        command = words.command_in(decision.text, is_triggered=decision.triggered)
     return Said(
         message, group, decision.text, decision.triggered, decision.is_called, command, lane
     )

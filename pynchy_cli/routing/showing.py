@@ -4,7 +4,7 @@ pressing a button, since what was asked tells in each chat what came of it."""
 
 from __future__ import annotations
 
-from pynchy_cli.model import FROM_TERMINAL, PRESSED, Group, Message
+from pynchy_cli.model import FROM_API, FROM_TERMINAL, PRESSED, Group, Message
 from pynchy_cli.security.senders import SHELL_CHANNELS
 from pynchy_cli.store import chats, messages, outbound
 from pynchy_cli.store.connection import Connection
@@ -47,6 +47,8 @@ def _words(db: Connection, message: Message, text: str) -> str:
 
 def _place(db: Connection, message: Message) -> str:
     channel = message.chat_jid.partition(":")[0]
+    if message.metadata == FROM_API:
+        return "HTTP"
     if message.metadata == FROM_TERMINAL or channel in SHELL_CHANNELS:
         return "terminal"
     chat = chats.get(db, message.chat_jid)

@@ -15,6 +15,9 @@ OWNER = "owner"
 """Whoever has the shell: what the channels of the shell call their sender. Also whom [channels]
 name as the owner on their networks."""
 LOCAL = "local"
+API = "api"
+"""Whoever speaks over HTTP and shows no token: heard by every group, and obeyed by nobody. Both the
+channel and the sender are called so."""
 SHELL_CHANNELS = frozenset({LOCAL, "stdin"})
 EVERYONE = "*"
 

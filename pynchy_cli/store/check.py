@@ -74,12 +74,12 @@ def check_copy(path: Path, rung: int | None) -> tuple[int, int, list[Finding]]:
         number = schema_of(db, path)
         if not 0 < number <= SCHEMA:
             require_schema(db, path)
-        found = list(_damage(db, path))
+        found = list(damage(db, path))
         if found:
             return number, 0, found
         with translated(path):
             last = counters.read(db)["commits"][0]
-            return number, last, [*_references(db), *_commits(db, rung)]
+            return number, last, [*references(db), *lost(db, rung)]
     finally:
         db.close()
 

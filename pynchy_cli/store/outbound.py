@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pynchy_cli.model import FROM_TERMINAL, OWN_ID, Attachment, Message, Reply
+from pynchy_cli.model import FROM_API, FROM_TERMINAL, OWN_ID, Attachment, Message, Reply
 from pynchy_cli.store import counters
 from pynchy_cli.store.connection import Connection, Row
 
@@ -186,8 +186,8 @@ def show(db: Connection, message: Message, group_folder: str, words: str, now: s
 
 def _seen_in(message: Message) -> str:
     """The chat in which people see a message; none where the terminal said it in another
-    channel's."""
-    return "" if message.metadata == FROM_TERMINAL else message.chat_jid
+    channel's, or somebody over HTTP."""
+    return "" if message.metadata in (FROM_TERMINAL, FROM_API) else message.chat_jid
 
 
 def hand_on(db: Connection, key: str, run_id: int) -> None:

@@ -18,6 +18,7 @@ SERVICES = {
     "run-agent": "Runs become answers.",
     "ipc-watch": "What agents ask for is carried out, as far as they may.",
     "schedule": "Tasks and host jobs are started when they are due.",
+    "serve": "How everything is, and what can be said and decided, over HTTP.",
     "backup": "Backups are made, where a folder for them is set.",
 }
 """Every stage that runs for ever, in the order of starting, and what it is for."""

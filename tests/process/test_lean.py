@@ -30,7 +30,7 @@ def loaded(command: list[str], environ: dict[str, str], code: int = 0) -> set[st
     return set(re.findall(r"^import time:.*\| +(\w+)", done.stderr, re.M))
 
 
-@pytest.mark.parametrize("stage", ["listen@stdin", "route", "run-agent", "gateway"])
+@pytest.mark.parametrize("stage", ["listen@stdin", "route", "run-agent", "gateway", "serve"])
 def test_a_stage_loads_nothing_heavy(home: Path, environment: dict[str, str], stage: str) -> None:
     options = {"channel": "stdin", "chat": "local:main"}
     asked = json.dumps({"home": str(home), "once": True, "options": options})
