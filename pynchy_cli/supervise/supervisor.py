@@ -35,8 +35,8 @@ LONGEST_STATUS = 1000
 @dataclass(frozen=True)
 class Plan:
     """What is supervised. `sockets` is a folder for sockets; `grace` is how many seconds each gets
-    to stop. Where `ask` is given, the arguments of a command that looks at the configuration, the
-    `files` in the `home` are watched; `accepted` is the copy of them that is in force."""
+    to stop. Where `ask` is given, a command that looks at the configuration, the `files` in the
+    `home` are watched; `accepted` is the copy of them that is in force."""
 
     services: list[Service]
     sockets: Path
