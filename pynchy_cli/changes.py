@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from pynchy_cli import clock
-from pynchy_cli.agent import cores
 from pynchy_cli.config.accepted import accept
 from pynchy_cli.config.concerns import concerns
 from pynchy_cli.config.load import config_hash, section_hashes
@@ -61,7 +60,9 @@ def grace(settings: Settings) -> float:
 
 def unusable(settings: Settings, home: Path) -> Iterator[str]:
     """What is named of cores, runtimes, stages and keys, and isn't there: a sentence each."""
+    # Whoever starts what was found well needs none of these.
     from pynchy_cli import plugins
+    from pynchy_cli.agent import cores
     from pynchy_cli.sandbox.choice import AUTO
     from pynchy_cli.supervise.services import services
 

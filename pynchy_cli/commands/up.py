@@ -29,6 +29,11 @@ from pynchy_cli.errors import (
 from pynchy_cli.store.connection import Store
 from pynchy_cli.supervise.services import services
 
+PYTHON = (sys.executable, "-P", "-m")
+PATIENCE = 2.0
+"""Seconds that a configuration may be wrong, while somebody writes it, before people are told."""
+ASK = ("config", "changed", "--json", "--tell", f"--wait={PATIENCE:g}")
+
 
 def command(
     ctx: typer.Context,
@@ -82,11 +87,10 @@ def command(
         "json": as_json or settings.log.format == "json",
         "grace": grace(settings),
         "accepted": str(accepted),
-        "ask": ["--home", str(home.root), "config", "changed", "--json", "--tell", *selection],
+        "ask": [*PYTHON, "pynchy_cli", "--home", str(home.root), *ASK, *selection],
         "files": [home.config.name, home.env.name, "litellm_config.yaml"],
     }
-    command = [sys.executable, "-P", "-m", "pynchy_cli.supervise", json.dumps(document)]
-    os.execv(sys.executable, command)
+    os.execv(sys.executable, [*PYTHON, "pynchy_cli.supervise", json.dumps(document)])
 
 
 def _require_schema(home: Home) -> None:

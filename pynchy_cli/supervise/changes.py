@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,6 @@ DEBOUNCE = 0.5
 """Seconds after a change before it is looked at: an editor makes several."""
 LONGEST = 5.0
 """Seconds after which it is looked at even if changes go on."""
-PATIENCE = 2.0
-"""Seconds that a configuration may be wrong, while somebody writes it, before people are told."""
 LIMIT = 60.0
 """Seconds that the look may take."""
 
@@ -91,11 +88,10 @@ def _target(path: Path) -> Path:
         return path
 
 
-async def ask(arguments: Sequence[str], environ: Mapping[str, str]) -> Answer | None:
-    """Ask the command with these arguments what the configuration means; None where it can't say
-    that just now."""
+async def ask(command: Sequence[str], environ: Mapping[str, str]) -> Answer | None:
+    """Ask a command what the configuration means; None where it can't say that just now."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "pynchy_cli", *arguments, f"--wait={PATIENCE:g}"),
+        *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -54,8 +54,10 @@ class Logbook:
 
     def _append(self) -> None:
         self.close()
-        flags = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
+        flags = os.O_APPEND | os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
         self._file = os.open(self._path, flags, 0o600)
+        size = os.fstat(self._file).st_size
+        self._is_torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
     def _is_there(self) -> bool:
         try:

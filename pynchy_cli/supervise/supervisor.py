@@ -28,15 +28,16 @@ READY_SECONDS = 30.0
 LEAST_GRACE = 3.0
 """Seconds that each has to stop, even where others took all the time."""
 AGAIN = 5.0
-"""Seconds before the configuration is looked at again where that couldn't be done."""
+"""Seconds before the configuration is looked at again where that couldn't be done; then doubled."""
+AGAIN_LONGEST = 300.0
 LONGEST_STATUS = 1000
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is supervised. `sockets` is a folder for sockets; `grace` is how many seconds each gets
-    to stop. Where `ask` is given, the arguments of a command that looks at the configuration, the
-    `files` in the `home` are watched; `accepted` is the copy of them that is in force."""
+    to stop. Where `ask` is given, a command that looks at the configuration, the `files` in the
+    `home` are watched; `accepted` is the copy of them that is in force."""
 
     services: list[Service]
     sockets: Path
@@ -153,6 +154,7 @@ class Supervisor:
         await asyncio.sleep(0)
         changes = self._changes = Changes(self.plan.home, self.plan.files)
         self._forget()
+        pause = 0.0
         while True:
             await changes.wait()
             try:
@@ -160,8 +162,9 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001 - nothing of this may cost what runs
                 is_done = False
                 self.printer.say(f"the configuration can't be followed: {error!r}", "error")
-            if not is_done:
-                self._loop.call_later(AGAIN, changes.look)
+            pause = 0.0 if is_done else min(AGAIN_LONGEST, pause * 2 or AGAIN)
+            if pause:
+                self._loop.call_later(pause, changes.look)
 
     async def _look(self) -> bool:
         """Have the configuration looked at, and followed; whether that could be done."""

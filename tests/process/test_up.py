@@ -2,142 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
 
 from pynchy_cli.supervise.again import start_again
+from tests.supervised import FOLDER, LIMIT, READY, STEADY, Up, gone
 
-LIMIT = 60.0
-FOLDER = Path(f"/tmp/pynchy-test-{os.getpid()}")
-"""Where the supervisors of these tests have their sockets."""
 Pynchy = Callable[..., subprocess.CompletedProcess[str]]
-
-# Supervises the commands that it is given; the limits are the arguments.
-SUPERVISE = """
-import asyncio, json, os, sys
-from pathlib import Path
-from pynchy_cli.supervise import process, supervisor
-from pynchy_cli.supervise.printer import Printer
-from pynchy_cli.supervise.services import Service
-commands, limits = json.loads(sys.argv[2]), json.loads(sys.argv[3])
-process.HUNG = limits.get("hung", process.HUNG)
-supervisor.READY_SECONDS = limits.get("ready", supervisor.READY_SECONDS)
-process.HUNG_GRACE = limits.get("hung_grace", process.HUNG_GRACE)
-services = [Service(name, (sys.executable, "-c", code)) for name, code in commands.items()]
-printer = Printer(sys.stdout, list(commands), as_json=False)
-plan = supervisor.Plan(services, Path(sys.argv[1]), os.environ, limits.get("grace", 30))
-async def main():
-    return await supervisor.Supervisor(plan, printer).run()
-code = asyncio.run(main())
-printer.close()
-sys.exit(code)
-"""
-READY = "import os; from pynchy_cli.notify import Notifier; n = Notifier(os.environ); n.ready()\n"
-
-
-class Up:
-    """A supervisor whose output goes to a file."""
-
-    def __init__(self, command: list[str], out: Path, environ: Mapping[str, str]) -> None:
-        self.out = out
-        self.seen: list[psutil.Process] = []
-        with out.open("w") as stream:
-            self.process = subprocess.Popen(
-                command, stdout=stream, stderr=subprocess.STDOUT, env={**environ}
-            )
-
-    def said(self) -> str:
-        """All that it printed so far."""
-        return self.out.read_text()
-
-    def until(self, pattern: str, times: int = 1) -> list[str]:
-        """Wait until a pattern was printed so often; what its group held."""
-        end = time.monotonic() + LIMIT
-        while len(found := re.findall(pattern, self.said())) < times:
-            assert time.monotonic() < end, f"no {pattern!r} x {times} in:\n{self.said()}"
-            assert (
-                self.process.poll() is None
-                or self.said().count("\n") == 0
-                or re.search(pattern, self.said())
-            ), f"ended with {self.process.returncode} before {pattern!r}:\n{self.said()}"
-            time.sleep(0.05)
-        return found
-
-    def children(self) -> list[psutil.Process]:
-        """All processes below it."""
-        found = psutil.Process(self.process.pid).children(recursive=True)
-        self.seen += found
-        return found
-
-    def stop(self, *signals: int) -> int:
-        """Send it these signals and wait; the exit code."""
-        for number in signals:
-            self.process.send_signal(number)
-        return self.process.wait(LIMIT)
-
-
-def gone(processes: list[psutil.Process]) -> None:
-    """Wait until none of them is left."""
-    _, left = psutil.wait_procs(processes, timeout=LIMIT)
-    assert [one for one in left if one.is_running()] == []
-
-
-@pytest.fixture
-def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., Up]]:
-    """Starts supervisors, and ends whatever is left of them."""
-    started: list[Up] = []
-
-    def add(command: list[str], **more: str) -> Up:
-        out = tmp_path / f"out-{len(started)}"
-        started.append(Up([sys.executable, *command], out, {**environment, **more}))
-        return started[-1]
-
-    yield add
-    for one in started:
-        if one.process.poll() is None:
-            one.children()
-            one.process.kill()
-            one.process.wait()
-        for child in one.seen:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-
-
-@pytest.fixture
-def up(start: Callable[..., Up], home: Path) -> Callable[..., Up]:
-    """Starts `pynchy up` with options; of the stages, those that need no sandbox."""
-
-    def add(*options: str) -> Up:
-        at = ["--home", str(home)]
-        return start(["-m", "pynchy_cli", *at, "up", "--only", "gateway,route", *options])
-
-    return add
-
-
-@pytest.fixture
-def supervise(start: Callable[..., Up]) -> Iterator[Callable[..., Up]]:
-    """Supervises Python code, given as name=code."""
-    FOLDER.mkdir(mode=0o700, exist_ok=True)
-
-    def add(limits: dict[str, float] | None = None, **commands: str) -> Up:
-        arguments = [str(FOLDER), json.dumps(commands), json.dumps(limits or {})]
-        return start(["-c", SUPERVISE, *arguments])
-
-    yield add
-    shutil.rmtree(FOLDER)
 
 
 def test_it_starts_in_order_and_stops_in_reverse(up: Callable[..., Up], home: Path) -> None:
@@ -199,7 +79,10 @@ def test_a_second_one_on_the_same_home_is_refused(up: Callable[..., Up], home: P
     one.until("route is ready")
     other = up()
     assert other.process.wait(LIMIT) == 1
-    assert f"pynchy up already runs in {home}" in other.said()
+    assert f"pynchy up already runs in {home} (process {one.process.pid}, since 2" in other.said()
+    facts = json.loads((home / "data" / "run" / "up.lock").read_text())
+    assert facts["pid"] == one.process.pid
+    assert facts["unit"] is None
     assert len(one.children()) == 2
     assert one.stop(signal.SIGTERM) == 0
 
@@ -319,8 +202,27 @@ def test_a_second_request_reaches_the_one_that_is_stopping(supervise: Callable[.
 def test_a_hung_one_is_killed_and_started_again(supervise: Callable[..., Up]) -> None:
     one = supervise({"hung": 1.0}, hung=f"{READY}n.alive(); import time; time.sleep(600)")
     one.until("hung gives no sign of life; it is ended")
+    one.until("hung was killed by signal 15; starting again")
     one.until("hung is ready", 2)
     assert one.stop(signal.SIGTERM) == 0
+    assert "does not stop" not in one.said()
+
+
+def test_a_hung_one_that_does_not_stop_either_is_killed(supervise: Callable[..., Up]) -> None:
+    """One that never got ready, one that was stopped by somebody, and one that heeds nothing."""
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    limits = {"hung": 1.0, "slow": 1.5, "hung_grace": 0.3, "grace": 0.3}
+    alive = f"{READY}import time\nwhile True: n.send('WATCHDOG=1'); time.sleep(0.2)"
+    one = supervise(limits, deaf=deaf + STEADY, slow="import time; time.sleep(600)", alive=alive)
+    one.until("deaf does not stop; it is killed")
+    one.until("deaf was killed by signal 9; starting again")
+    one.until("slow gives no sign of life; it is ended")
+    one.until("deaf is ready", 2)
+    os.kill(one.pid("alive"), signal.SIGSTOP)
+    one.until("alive was killed by signal 9")
+    one.until("alive is ready", 2)
+    assert one.stop(signal.SIGTERM) == 0
+    assert one.said().count("alive gives no sign of life") == 1, "as long as it gave some"
 
 
 def test_any_output_is_printed_line_by_line(supervise: Callable[..., Up]) -> None:
