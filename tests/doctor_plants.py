@@ -292,9 +292,7 @@ PLANTS = (
     Plant("gh.login", "warning", "logged in", lambda world: world.program("gh", "exit 1")),
     Plant("home.there", "failed", "claude", lambda w: (w.home.data / "claude").rmdir()),
     Plant("home.rights", "failed", "0777", chmod("groups", 0o777)),
-    Plant(
-        "home.disk", "failed", "must be", config("[sandbox]\nmin_free = 1_000_000_000_000_000\n")
-    ),
+    Plant("home.disk", "failed", "must be", environ("PYNCHY_SANDBOX__MIN_FREE", "9" * 15)),
     Plant("home.file-system", "failed", "nfs4", on_nfs),
     Plant("env.rights", "failed", "0644", chmod(".env", 0o644)),
     Plant("data.rights", "failed", "0755", chmod("data", 0o755)),
