@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pynchy_cli import clock
+from pynchy_cli.config.load import section_hashes
 from pynchy_cli.store import failures, findings, holds
 from pynchy_cli.store.bell import Bell
 from pynchy_cli.store.connection import Store
@@ -241,6 +242,15 @@ def hold(world: World) -> None:
         holds.add(db, None, outbound=True, reason="holidays", by="owner", now=clock.now())
 
 
+def earlier_configuration(world: World) -> None:
+    read = section_hashes(world.facts().settings)
+    # What doesn't concern a stage doesn't matter to it.
+    world.run(f"UPDATE processes SET hashes = '{json.dumps(read | {'serve': 'other'})}'")
+    (found,) = world.look("stages.config")
+    assert found.state == "ok"
+    world.run(f"UPDATE processes SET hashes = '{json.dumps(read | {'agent': 'other'})}'")
+
+
 def deaths(world: World) -> None:
     now = clock.now()
     row = f"('route', 1, '', '0', '', '{{}}', '{now}', '{now}', 1)"
@@ -259,8 +269,8 @@ TASK = (
 )
 JOB = (
     "INSERT INTO host_jobs(id, command, schedule_type, schedule_value, timezone, status,"
-    " created_at, last_run, last_log) VALUES ('job-one', 'false', 'cron', '@daily', 'UTC',"
-    f" 'paused', '{LONG_AGO}', '{LONG_AGO}', 1)"
+    " created_at, last_run, failing, last_log) VALUES ('job-one', 'false', 'cron', '@daily', 'UTC',"
+    f" 'paused', '{LONG_AGO}', '{LONG_AGO}', 1, 1)"
 )
 JOB_LOG = (
     "INSERT INTO host_job_logs(id, job_id, due_at, run_at, status, exit_code)"
@@ -292,9 +302,7 @@ PLANTS = (
     Plant("gh.login", "warning", "logged in", lambda world: world.program("gh", "exit 1")),
     Plant("home.there", "failed", "claude", lambda w: (w.home.data / "claude").rmdir()),
     Plant("home.rights", "failed", "0777", chmod("groups", 0o777)),
-    Plant(
-        "home.disk", "failed", "must be", config("[sandbox]\nmin_free = 1_000_000_000_000_000\n")
-    ),
+    Plant("home.disk", "failed", "must be", environ("PYNCHY_SANDBOX__MIN_FREE", "9" * 15)),
     Plant("home.file-system", "failed", "nfs4", on_nfs),
     Plant("env.rights", "failed", "0644", chmod(".env", 0o644)),
     Plant("data.rights", "failed", "0755", chmod("data", 0o755)),
@@ -380,6 +388,7 @@ PLANTS = (
         environ("PYNCHY_SUPERVISE__STAGES", '["route", "schedule"]'),
     ),
     Plant("stages.version", "warning", "0.0.9", sql("UPDATE processes SET version = '0.0.9'")),
+    Plant("stages.config", "warning", "route", earlier_configuration),
     Plant("stages.deaths", "failed", "5 times", deaths),
     Plant("stages.processes", "warning", "schedule", sql(PROCESS)),
     Plant("runs.abandoned", "warning", "Run 1", sql(RUN.format(state="running"))),

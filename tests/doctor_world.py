@@ -93,6 +93,7 @@ class World:
             "PYNCHY_AGENT__CORE": "echo",
             "TZ": "Europe/Berlin",
             "DOCKER_HOST": NO_ENGINE,
+            "PYNCHY_SANDBOX__MIN_FREE": "0",
         }
         self.given: dict[str, Any] = {}
         self.route = self.stage("route")

@@ -103,6 +103,7 @@ CHECKS = (
     Check("units.failed", "systemctl --user --failed", units.broken),
     Check("stages.running", "pynchy status", running.stages),
     Check("stages.version", "pynchy status", running.versions),
+    Check("stages.config", "pynchy config show", running.configured),
     Check("stages.deaths", "pynchy status", running.deaths),
     Check("stages.processes", "pynchy status", database.processes),
     Check("runs.abandoned", "pynchy db check", database.abandoned),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from pynchy_cli import __version__, clock
+from pynchy_cli.config.concerns import concerns
+from pynchy_cli.config.load import section_hashes
 from pynchy_cli.config.stages import wanted
 from pynchy_cli.install.doctor.facts import Facts
 from pynchy_cli.install.doctor.finding import Seen, failed, ok, warning
@@ -47,6 +50,24 @@ def versions(facts: Facts) -> Iterator[Seen]:
         yield warning(said, "Start `pynchy up`, or its unit, again.")
     else:
         yield ok(f"All that runs is {__version__}.")
+
+
+def configured(facts: Facts) -> Iterator[Seen]:
+    """What runs has read the configuration as it is now."""
+    now = section_hashes(facts.settings)
+    old = []
+    for one in facts.running():
+        before = json.loads(one.hashes or "{}")
+        if before and concerns(one.stage, before, now):
+            old.append(one.stage)
+    if old:
+        yield warning(
+            f"They have read another configuration than is here now: {', '.join(old)}.",
+            "`pynchy up` takes changes up by itself; else start them again. Is something set in"
+            " this shell alone (`env | grep PYNCHY`)?",
+        )
+    else:
+        yield ok("All that runs has read it as it is.")
 
 
 def deaths(facts: Facts) -> Iterator[Seen]:
