@@ -19,7 +19,7 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "scheduler": ("run-agent", "ipc-watch", "schedule"),
     "log": (EVERYBODY,),
     "serve": (),
-    "backup": (),
+    "backup": ("backup",),
     "retention": (),
     "supervise": (),
     "defaults": ("listen", "route", "run-agent", "ipc-watch"),

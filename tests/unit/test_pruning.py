@@ -152,8 +152,12 @@ def test_runs_that_something_goes_back_to_stay(home: Home, store: Store) -> None
         run(16, "done", 31, thread="t1", **over),  # how far the thread was answered
         run(17, "superseded", 31, superseded_by=18),
         run(18, "done", 29, last_seq=2),
-        run(19, "done", 29, last_seq=3),
+        run(19, "done", 29, last_seq=10),
+        run(20, "done", 31, kind="child"),  # what a request that failed has waited for
+        run(21, "done", 31, **over),
+        run(22, "failed", 31, kind="child", parent=21),
         request(1, "waiting", 31, run_id=9),
+        request(2, "failed", 31, child_run=20),
         "INSERT INTO scheduled_tasks(id, group_folder, prompt, schedule_type, schedule_value,"
         f" created_at, last_log) VALUES ('task-a', 'team', 'p', 'once', 'x', '{ago(31)}', 1)",
         "INSERT INTO task_run_logs(id, task_id, due_at, run_at, status, run_id)"
@@ -169,7 +173,7 @@ def test_runs_that_something_goes_back_to_stay(home: Home, store: Store) -> None
             f" VALUES ({id}, 'local:team', 'local', '{state}')",
         )
     pruned(home, store)
-    gone = set(range(1, 20)) - set(left(home, "runs"))
+    gone = set(range(1, 23)) - set(left(home, "runs"))
     assert gone == {1, 7, 10, 14, 17}
     # One round later nothing more goes: what goes back to nothing that went is all there is.
     assert pruned(home, store).told.rows["runs"] == 0
@@ -190,14 +194,24 @@ def test_requests_that_are_not_settled_stay(home: Home, store: Store) -> None:
         request(10, "done", 31, session="alive"),
         request(11, "done", 29),
         request(12, "done", 31),
+        request(13, "done", 31, run_id=50),
+        request(14, "done", 31, child_run=50),
+        request(15, "done", 31),
+        request(16, "done", 31),
+        run(50, "running", 31, finished_at=None),
         "INSERT INTO sessions(group_folder, lane, folder) VALUES ('team', 'chat', 'alive')",
-        "INSERT INTO approvals(id, request, group_folder, chats, summary, digest, approvers, state,"
-        f" asked_at, expires_at) VALUES ('abc', 12, 'team', '[]', '', '', '[]', 'approved',"
-        f" '{NOW}', '{NOW}')",
+        *(
+            "INSERT INTO approvals(id, request, group_folder, chats, summary, digest, approvers,"
+            f" state, asked_at, expires_at) VALUES ('{id}', {id}, 'team', '[]', '', '', '[]',"
+            f" '{state}', '{NOW}', '{NOW}')"
+            for id, state in ((12, "approved"), (15, "pending"))
+        ),
+        "INSERT INTO questions(id, request, group_folder, chat_jid, questions, asked_at,"
+        f" expires_at) VALUES ('16', 16, 'team', 'local:team', '[]', '{NOW}', '{NOW}')",
     )
     pruned(home, store)
-    assert left(home, "requests") == [3, 4, 5, 6, 7, 8, 9, 10, 11]
-    assert left(home, "approvals") == []
+    assert left(home, "requests") == [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16]
+    assert left(home, "approvals") == ["15"]
 
 
 def test_firings_go_but_the_last_of_each_and_those_under_way(home: Home, store: Store) -> None:
@@ -269,12 +283,17 @@ def test_of_processes_the_last_of_each_stage_stays(home: Home, store: Store) -> 
                 (5, "run-agent", f"'{ago(39)}'"),
                 (6, "run-agent", f"'{ago(41)}'"),
                 (7, "run-agent", "NULL"),
+                (8, "run-agent", f"'{ago(41)}'"),
+                (9, "run-agent", f"'{ago(41)}'"),
+                (10, "run-agent", f"'{ago(41)}'"),
             )
         ),
+        run(1, "running", 1, owner=8),
+        request(1, "started", 1, owner=9),
         "INSERT INTO sessions(group_folder, lane, owner) VALUES ('team', 'chat', 6)",
     )
     pruned(home, store)
-    assert left(home, "processes") == [2, 4, 5, 6, 7]
+    assert left(home, "processes") == [2, 4, 5, 6, 7, 8, 9, 10]
 
 
 def test_totals_and_what_people_said_stay(home: Home, store: Store) -> None:
