@@ -54,6 +54,8 @@ class Facts:
     patience: float = 8.0
     noted: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What checks leave for the findings `git` and `engine`."""
+    left: list[str] = field(default_factory=list)
+    """The checks that were left behind because they took too long."""
     _one: Lock = field(default_factory=Lock)
 
     @property
