@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pynchy_cli import clock
@@ -18,7 +19,7 @@ from pynchy_cli.config.load import section_hashes
 from pynchy_cli.store import failures, findings, holds
 from pynchy_cli.store.bell import Bell
 from pynchy_cli.store.connection import Store
-from tests.doctor_world import World
+from tests.doctor_world import World, write
 
 LONG_AGO = "2020-01-01T00:00:00.000Z"
 
@@ -47,7 +48,7 @@ def config(text: str) -> Callable[[World], object]:
 
 
 def system(path: str, text: str) -> Callable[[World], object]:
-    return lambda world: world.write(world.system / path, text)
+    return lambda world: write(world.system / path, text)
 
 
 def sql(*statements: str) -> Callable[[World], object]:
@@ -59,7 +60,7 @@ def chmod(path: str, mode: int) -> Callable[[World], object]:
 
 
 def other_package(world: World) -> None:
-    world.write(world.code.parent / "requirements.lock", "typer==0.0.1 \\\n    --hash=sha256:00\n")
+    write(world.code.parent / "requirements.lock", "typer==0.0.1 \\\n    --hash=sha256:00\n")
 
 
 NEEDY = """
@@ -75,12 +76,17 @@ plugin = Plugin()
 """
 
 
+def package(folder: Path, name: str, code: str) -> None:
+    """A package with a plugin in a folder of packages."""
+    write(folder / f"{name}.py", code)
+    about = folder / f"{name}-1.0.dist-info"
+    write(about / "METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    write(about / "entry_points.txt", f"[pynchy.plugins]\n{name} = {name}:plugin\n")
+
+
 def needy_core(world: World) -> None:
     folder = world.root / "packages"
-    world.write(folder / "needy.py", NEEDY)
-    about = folder / "needy-1.0.dist-info"
-    world.write(about / "METADATA", "Metadata-Version: 2.1\nName: needy\nVersion: 1.0\n")
-    world.write(about / "entry_points.txt", "[pynchy.plugins]\nneedy = needy:plugin\n")
+    package(folder, "needy", NEEDY)
     sys.path.append(str(folder))
     world.ending.callback(sys.path.remove, str(folder))
     world.environ["PYNCHY_AGENT__CORE"] = "needy"
@@ -88,10 +94,10 @@ def needy_core(world: World) -> None:
 
 def dirty_checkout(world: World) -> None:
     git = ["git", "-C", str(world.code.parent), "-c", "user.name=a", "-c", "user.email=a@b"]
-    world.write(world.code / "one.py", "1")
+    write(world.code / "one.py", "1")
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "One thing"]):
         subprocess.run([*git, *words], check=True, env={"PATH": os.environ["PATH"]})
-    world.write(world.code / "one.py", "2")
+    write(world.code / "one.py", "2")
 
 
 def damage(world: World) -> None:
@@ -171,11 +177,11 @@ def left_container(world: World) -> None:
 
 
 def left_folder(world: World) -> None:
-    world.write(world.home.session("main", "s99-1") / "output" / "log", "the end")
+    write(world.home.session("main", "s99-1") / "output" / "log", "the end")
 
 
 def old_lock(world: World) -> None:
-    lock = world.write(world.home.locks / "owner-99.lock", "")
+    lock = write(world.home.locks / "owner-99.lock", "")
     os.utime(lock, (0, 0))
 
 
@@ -192,13 +198,13 @@ def long_paths(world: World) -> None:
 
 
 def bad_allowlist(world: World) -> None:
-    world.write(world.root / "person/.config/pynchy/mount-allowlist.toml", "allowed = [")
+    write(world.root / "person/.config/pynchy/mount-allowlist.toml", "allowed = [")
 
 
 def refused_mount(world: World) -> None:
     path = world.root / "notes"
     path.mkdir()
-    world.write(world.root / "person/.config/pynchy/mount-allowlist.toml", "allowed_roots = []")
+    write(world.root / "person/.config/pynchy/mount-allowlist.toml", "allowed_roots = []")
     mount = f'{{host_path = "{path}", container_path = "notes"}}'
     world.configure(f"[groups.main]\nmounts = [{mount}]\n")
 
@@ -217,12 +223,12 @@ def wrong_tokens(world: World) -> None:
 def unit(world: World, facts: str) -> None:
     world.sockets()
     told = f"Id=pynchy.service\nLoadState=loaded\nResult=success\n{facts}"
-    answer = world.write(world.root / "unit.txt", told)
+    answer = write(world.root / "unit.txt", told)
     world.program("systemctl", f'test "$1" = --user && cat {answer}')
 
 
 def unit_of_nothing(world: World) -> None:
-    path = world.write(world.root / "pynchy.service", "[Service]\nExecStart=/nowhere/pynchy up\n")
+    path = write(world.root / "pynchy.service", "[Service]\nExecStart=/nowhere/pynchy up\n")
     unit(world, f"ActiveState=active\nUnitFileState=enabled\nFragmentPath={path}")
 
 
@@ -249,6 +255,10 @@ def earlier_configuration(world: World) -> None:
     (found,) = world.look("stages.config")
     assert found.state == "ok"
     world.run(f"UPDATE processes SET hashes = '{json.dumps(read | {'agent': 'other'})}'")
+
+
+def stopped(world: World) -> None:
+    write(world.system / f"proc/{os.getpid()}/stat", f"{os.getpid()} (python (x)) T 1 1")
 
 
 def deaths(world: World) -> None:
@@ -298,6 +308,7 @@ PLANTS = (
     Plant("python.sqlite", "failed", "3.36.0", given("sqlite", (3, 36, 0))),
     Plant("packages.locked", "warning", "instead of 0.0.1", other_package),
     Plant("packages.agent", "failed", "no-such-package", needy_core),
+    Plant("temp.folder", "failed", "/nowhere", environ("TMPDIR", "/nowhere")),
     Plant("git.state", "warning", "pynchy_cli/one.py", dirty_checkout),
     Plant("gh.login", "warning", "logged in", lambda world: world.program("gh", "exit 1")),
     Plant("home.there", "failed", "claude", lambda w: (w.home.data / "claude").rmdir()),
@@ -310,7 +321,6 @@ PLANTS = (
     Plant("config.names", "failed", "nowhere", environ("PYNCHY_AGENT__CORE", "nowhere")),
     Plant("config.notes", "warning", "absent", config("[defaults]\ndirectives = ['absent']\n")),
     Plant("config.keys", "warning", "line 6", config("[agent]\nmodel = 'sk-ant-0123456789'\n")),
-    Plant("serve.token", "failed", "there is no token", lambda world: _open_to_all(world)),
     Plant("database.schema", "failed", "is 7", sql("PRAGMA user_version=7")),
     Plant("database.integrity", "failed", "damaged", damage),
     Plant(
@@ -387,6 +397,7 @@ PLANTS = (
         *("stages.running", "failed", "schedule doesn't run"),
         environ("PYNCHY_SUPERVISE__STAGES", '["route", "schedule"]'),
     ),
+    Plant("stages.stopped", "failed", "route", stopped),
     Plant("stages.version", "warning", "0.0.9", sql("UPDATE processes SET version = '0.0.9'")),
     Plant("stages.config", "warning", "route", earlier_configuration),
     Plant("stages.deaths", "failed", "5 times", deaths),
@@ -398,10 +409,3 @@ PLANTS = (
     Plant("backup.age", "failed", "/nowhere", config('[backup]\nfolder = "/nowhere"\n')),
     Plant("retention.age", "warning", "days", unpruned),
 )
-
-
-def _open_to_all(world: World) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    world.environ |= {"PYNCHY_SERVE__HOST": "0.0.0.0", "PYNCHY_SERVE__PORT": str(port)}

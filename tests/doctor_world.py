@@ -69,6 +69,13 @@ def build(root: Path) -> None:
         audit.add(db, "request", "allowed", who="policy", subject="one", now=clock.now())
 
 
+def write(path: Path, text: str) -> Path:
+    """Write a file, and make its folders; its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
 class World:
     """A copy of that home, a machine, and what is done to them. `given` goes to Facts as it is."""
 
@@ -79,7 +86,7 @@ class World:
         shutil.copytree(well, self.home.root)
         self.system = root / "system"
         for path, text in SYSTEM.items():
-            self.write(self.system / path, text)
+            write(self.system / path, text)
         self.bin = root / "bin"
         for name, script in PROGRAMS.items():
             self.program(name, script)
@@ -108,19 +115,13 @@ class World:
         checks = [one for one in CHECKS if not ids or one.id in ids]
         return [one for _, found in examine(checks, self.facts()) for one in found]
 
-    def write(self, path: Path, text: str) -> Path:
-        """A file with its folders; its path."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
-
     def configure(self, text: str) -> None:
         """Add to config.toml."""
         self.home.config.write_text(CONFIG + text)
 
     def program(self, name: str, script: str) -> None:
         """Have a program of this name, in place of the machine's."""
-        self.write(self.bin / name, f"#!/bin/sh\n{script}\n").chmod(0o755)
+        write(self.bin / name, f"#!/bin/sh\n{script}\n").chmod(0o755)
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[Connection]:

@@ -11,11 +11,12 @@ from pynchy_cli import __version__, clock
 from pynchy_cli.commands.app import here
 from pynchy_cli.commands.options import Json
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED
-from pynchy_cli.install.doctor.examination import counted, examine, mend, note
+from pynchy_cli.install.doctor.examination import PATIENCE, counted, examine, mend, note
 from pynchy_cli.install.doctor.facts import Facts
 from pynchy_cli.install.doctor.finding import Finding
 from pynchy_cli.install.doctor.registry import CHECKS, chosen
 from pynchy_cli.output import print_json, print_text, say, wants_json
+from pynchy_cli.tui.ending import leave
 
 MARKS = {"ok": "ok     ", "warning": "WARNING", "failed": "FAILED ", "unknown": "?      "}
 WIDTH = max(len(one.id) for one in CHECKS)
@@ -31,6 +32,15 @@ def command(
         list[str] | None,
         typer.Option(metavar="ID", help="This check, or those of a family such as database."),
     ] = None,
+    patience: Annotated[
+        float,
+        typer.Option(
+            *("--timeout",),
+            min=0.1,
+            metavar="SECONDS",
+            help="What takes longer than this in all is told as unknown.",
+        ),
+    ] = PATIENCE,
     as_json: Json = False,
 ) -> int:
     """Look for every known cause of failure; tell what was seen, what to do, and what shows it.
@@ -50,7 +60,7 @@ def command(
     found: list[Finding] = []
     if is_told:
         say(f"Looking at {facts.home.root}: {len(checks)} checks.")
-    for check, seen in examine(checks, facts):
+    for check, seen in examine(checks, facts, patience):
         again = mend(check, seen, facts) if fix else seen
         found += again
         if is_told:
@@ -60,7 +70,10 @@ def command(
         _sum_up(found, fix=fix)
     else:
         print_json(_document(found, facts))
-    return EXIT_FAILED if counted(found)["failed"] else EXIT_DONE
+    code = EXIT_FAILED if counted(found)["failed"] else EXIT_DONE
+    if facts.left:
+        leave(code)  # what was left behind may have threads that Python would wait for
+    return code
 
 
 def _tell(found: Sequence[Finding]) -> None:

@@ -26,10 +26,15 @@ def to_the_end(work: Work, code_of: Callable[[Callable[[], int]], int]) -> NoRet
     finally:
         if (error := sys.exception()) is not None:
             sys.excepthook(type(error), error, error.__traceback__)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        os._exit(code)
+        leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now, once all that was printed is out, whatever its threads wait for."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def _until_signal(work: Coroutine[Any, Any, int]) -> int:

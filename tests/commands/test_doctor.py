@@ -24,8 +24,16 @@ from pynchy_cli.install.doctor.facts import Facts
 from pynchy_cli.install.doctor.finding import Check, Finding, Seen, ok
 from pynchy_cli.store import findings
 from tests.conftest import Pynchy
-from tests.doctor_plants import LONG_AGO, PLANTS, Plant, left_folder, old_lock, unit
-from tests.doctor_world import World, build
+from tests.doctor_plants import (
+    LONG_AGO,
+    PLANTS,
+    Plant,
+    left_folder,
+    old_lock,
+    package,
+    unit,
+)
+from tests.doctor_world import World, build, write
 
 SLOW = ("git", "gh", "packages", "units", "sandbox.runtime", "clock.synchronised")
 """Checks that start programs: they are made where they are meant, and in one test of all."""
@@ -158,7 +166,7 @@ def test_a_fix_asks_again_whether_somebody_is_at_work(world: World) -> None:
 
 
 def test_rights_of_what_a_link_leads_to_stay(world: World) -> None:
-    elsewhere = world.write(world.root / "elsewhere", "KEY=x")
+    elsewhere = write(world.root / "elsewhere", "KEY=x")
     elsewhere.chmod(0o644)
     world.home.env.unlink()
     world.home.env.symlink_to(elsewhere)
@@ -235,7 +243,7 @@ def test_what_was_found_is_noted_for_status(world: World) -> None:
 def test_a_checkout_in_the_midst_of_something_is_told(world: World) -> None:
     next(one for one in PLANTS if one.id == "git.state").plant(world)
     own = world.code.parent / ".git"
-    os.utime(world.write(own / "index.lock", ""), (0, 0))
+    os.utime(write(own / "index.lock", ""), (0, 0))
     (own / "rebase-merge").mkdir()
     assert [one.state for one in world.look("git.state")] == ["failed", "failed", "warning"]
 
@@ -326,6 +334,35 @@ def test_it_works_where_everything_is_broken(tmp_path: Path, pynchy: Pynchy) -> 
     failed = {one["id"] for one in told["findings"] if one["state"] == "failed"}
     assert {"config.valid", "database.schema", "database.integrity", "home.there"} <= failed
     assert {one["id"] for one in told["findings"]} == {one.id for one in registry.CHECKS}
+
+
+HANGING = """
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pynchy_cli.plugins import hookimpl
+
+class Runtime:
+    def problem(self):
+        ThreadPoolExecutor().submit(time.sleep, 1000).result()
+
+class Plugin:
+    @hookimpl
+    def pynchy_runtime(self, name, settings):
+        return Runtime()
+
+plugin = Plugin()
+"""
+
+
+def test_the_command_ends_though_something_hangs(
+    home: Path, tmp_path: Path, pynchy: Pynchy
+) -> None:
+    """Python itself would wait for such a thread, as for that which looks up a network's name."""
+    package(tmp_path / "packages", "hanging", HANGING)
+    more = {"PYTHONPATH": str(tmp_path / "packages"), "PYNCHY_SANDBOX__RUNTIME": "hanging"}
+    done = pynchy("doctor", "--only", "sandbox.runtime,env", "--timeout", "1", env=more)
+    states = {one["id"]: one["state"] for one in json.loads(done.stdout)["findings"]}
+    assert states == {"env.rights": "ok", "sandbox.runtime": "unknown"}
 
 
 def test_a_home_that_is_no_folder_is_told(tmp_path: Path, environment: dict[str, str]) -> None:

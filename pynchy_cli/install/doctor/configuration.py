@@ -1,8 +1,7 @@
-"""The configuration: that it can be read, that what it names is there, and who may come in."""
+"""The configuration: that it can be read, and that what it names is there."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from functools import partial
 
@@ -122,27 +121,6 @@ def mounts(facts: Facts) -> Iterator[Seen]:
                 todo = f"Allow it in {known.path}, or take it out of config.toml."
                 seen.append(warning(said, todo))
     yield from seen or [ok(f"{count} mounts are configured, and all of them allowed.")]
-
-
-def token(facts: Facts) -> Iterator[Seen]:
-    """Whoever comes from another machine must show a token."""
-    serve = facts.settings.serve
-    where = f"{serve.host}:{serve.port}"
-    if serve.port and not _is_loopback(serve.host) and not facts.settings.secrets.api_token:
-        yield failed(
-            f"[serve] listens at {where}, which others reach, and there is no token.",
-            "Put PYNCHY_SECRETS__API_TOKEN into .env (`openssl rand -hex 32`), or set host to"
-            " 127.0.0.1.",
-        )
-        return
-    yield ok(f"[serve] is at {where}." if serve.port else "[serve] has its unix socket alone.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _groups(facts: Facts) -> list[Group]:

@@ -40,6 +40,7 @@ def examine(
         try:
             seen = looking.result(max(0.0, until - time.monotonic()))
         except TimeoutError:
+            facts.left.append(check.id)
             seen = [unknown(f"It couldn't be found out within {patience:g} s.", "Try it alone.")]
         yield check, _findings(check, seen, facts)
 

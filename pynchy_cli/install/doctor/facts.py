@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +54,8 @@ class Facts:
     patience: float = 8.0
     noted: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What checks leave for the findings `git` and `engine`."""
+    left: list[str] = field(default_factory=list)
+    """The checks that were left behind because they took too long."""
     _one: Lock = field(default_factory=Lock)
 
     @property
@@ -86,8 +88,8 @@ class Facts:
         return shutil.which(name, path=self.environ.get("PATH"))
 
     def ask(self, *command: str, cwd: Path = Path("/")) -> Said | None:
-        """What a program says; None where there is no such program, or it takes too long. What it
-        has started ends with it, and holds up nobody."""
+        """What a program says; None where there is no such program, or it takes too long: then it
+        is ended, with all that it has started."""
         program = self.program(command[0])
         if program is None:
             return None
@@ -104,11 +106,9 @@ class Facts:
             try:
                 code = child.wait(self.patience)
             except subprocess.TimeoutExpired:
-                return None
-            finally:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(child.pid, signal.SIGKILL)
+                os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+                return None
             out.seek(0)
             error.seek(0)
             return Said(code, _text(out.read(_MOST)), _text(error.read(_MOST)))

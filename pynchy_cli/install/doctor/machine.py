@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
 
 from pynchy_cli.agent import cores
 from pynchy_cli.errors import SandboxUnavailable
@@ -19,6 +21,8 @@ SQLITE = (3, 37)
 LEAST = {"max_user_instances": 32, "max_user_watches": 4096}
 """What stages, sandboxes and whoever else has this uid need of inotify."""
 OPEN_FILES = 1024
+TEMPORARY = 64 * 1024**2
+"""Bytes that must be free for temporary files, such as what an image is built of."""
 _NEEDS = re.compile(r"[A-Za-z0-9._-]+")
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
@@ -145,6 +149,21 @@ def memory(facts: Facts) -> Iterator[Seen]:
         )
     else:
         yield ok(f"{said}.")
+
+
+def temporary(facts: Facts) -> Iterator[Seen]:
+    """The folder for temporary files can be written, and has room."""
+    folder = Path(facts.environ.get("TMPDIR") or "/tmp")
+    todo = "Make room there, or set TMPDIR to a folder of yours, for what runs, too."
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        yield failed(f"{folder} can't be written.", todo)
+        return
+    found = os.statvfs(folder)
+    free = found.f_bavail * found.f_frsize
+    if free < TEMPORARY:
+        yield failed(f"{free // 1024**2} MiB are free in {folder}.", todo)
+    else:
+        yield ok(f"{free // 1024**2} MiB are free in {folder}.")
 
 
 def _dotted(version: tuple[int, ...]) -> str:

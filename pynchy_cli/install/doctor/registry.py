@@ -32,6 +32,7 @@ CHECKS = (
     ),
     Check("packages.locked", "python3 -m pip list", machine.packages),
     Check("packages.agent", "python3 -m pip list", machine.agents_packages),
+    Check("temp.folder", "df -h ${{TMPDIR:-/tmp}}", machine.temporary),
     Check("git.state", "git -C {code} status", code.git),
     Check("gh.login", "gh auth status", code.github),
     Check("home.there", "ls -la {home}", places.there, "makes the folders"),
@@ -46,7 +47,6 @@ CHECKS = (
     Check("config.names", "pynchy config check", configuration.names),
     Check("config.notes", "pynchy config check", configuration.notes),
     Check("config.keys", "grep -nE 'sk-ant|xox|xapp' {home}/config.toml", places.keys),
-    Check("serve.token", "pynchy config show", configuration.token),
     Check(
         "database.schema",
         'pynchy db shell "PRAGMA user_version"',
@@ -102,6 +102,7 @@ CHECKS = (
     Check("units.linger", "loginctl show-user $USER", units.linger),
     Check("units.failed", "systemctl --user --failed", units.broken),
     Check("stages.running", "pynchy status", running.stages),
+    Check("stages.stopped", "pynchy status", running.stopped),
     Check("stages.version", "pynchy status", running.versions),
     Check("stages.config", "pynchy config show", running.configured),
     Check("stages.deaths", "pynchy status", running.deaths),

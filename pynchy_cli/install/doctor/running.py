@@ -41,6 +41,24 @@ def stages(facts: Facts) -> Iterator[Seen]:
     yield from seen or [ok(f"{', '.join(sorted(alive))} run.")]
 
 
+def stopped(facts: Facts) -> Iterator[Seen]:
+    """No stage that runs is held up by a signal."""
+    found = [one for one in facts.running() if _state(facts, one.pid) in ("T", "t", "Z")]
+    yield from [
+        failed(
+            f"{one.stage} (process {one.pid}) was stopped by a signal, and does nothing.",
+            f"`kill -CONT {one.pid}`, or end the debugger that holds it.",
+            command=f"ps -o pid,stat,args -p {one.pid}",
+        )
+        for one in found
+    ] or [ok("None is.")]
+
+
+def _state(facts: Facts, pid: int) -> str:
+    """The letter that the kernel has for what a process does; empty where it doesn't tell."""
+    return (facts.proc(f"proc/{pid}/stat") or "").rpartition(")")[2].strip()[:1]
+
+
 def versions(facts: Facts) -> Iterator[Seen]:
     """What runs is of the version that is installed."""
     alive = facts.running()
