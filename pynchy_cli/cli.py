@@ -31,6 +31,8 @@ VERBS: dict[str, Verb] = {
     "send": Verb("send", PEOPLE, "Say something to a group."),
     "chat": Verb("chat", PEOPLE, "Talk with a group in this terminal."),
     "tail": Verb("tail", PEOPLE, "Show what is said, as it comes."),
+    "messages": Verb("messages", PEOPLE, "List and show what was said, as rows."),
+    "logs": Verb("logs", PEOPLE, "Show what the stages have logged."),
     "outbox": Verb("outbox", PEOPLE, "See to replies that didn't get to their chats."),
     "stop": Verb("stop", PEOPLE, "End what a group's agent is at work on."),
     "why": Verb("why", PEOPLE, "Tell what became of a message, run, task or reply, and why."),

@@ -25,7 +25,9 @@ from pynchy_cli.config.values import wanted
 from pynchy_cli.store.migrate import migrate
 from tests import status_document
 from tests.docs_doctor import doctor
+from tests.docs_events import EVENTS, OTHERS
 from tests.docs_tables import TABLES
+from tests.logged import everywhere
 
 DOCS = Path(__file__).parent.parent / "docs"
 MADE = "<!-- Made by `make fix` from the code; change that. -->\n"
@@ -43,6 +45,23 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 100 broken (starting aga
 SCHEMA = """\
 Times are UTC, ISO-8601 with milliseconds and `Z`; order is by integer sequence, never by time.
 All tables are STRICT. `pynchy db shell` opens the file, `pynchy db check` looks it over.
+
+"""
+LOGS = """\
+Every stage writes one line for each event to standard error: text on a terminal, one JSON object
+elsewhere ([log] format). `pynchy logs` shows what `pynchy up` keeps in `data/logs/`, or systemd's
+journal where units are installed, in which errors have the priority err. Each line has `timestamp`
+(UTC), `level`, `stage`, `logger` (which part of it) and `event`, then what belongs to the event:
+`error` and `why` say what was wrong, `run`, `group`, `chat`, `reply` name rows that `pynchy why`
+tells more of. Secrets of the configuration are masked wherever they stand in a line, also in parts
+of addresses and of JSON, and so is what looks like a key.
+
+debug only helps to find a fault, info is what happened as it should, warning what a person should
+know of though work goes on, error what failed. `…` stands for what is put in.
+
+"""
+SENTENCES = """\
+Some parts log sentences, or what libraries say, whose words are not listed:
 
 """
 CONFIGURATION = """\
@@ -155,6 +174,7 @@ def documents() -> dict[str, str]:
         "commands.md": "".join(commands()),
         "tables.md": "".join(tables()),
         "configuration.md": "".join(configuration()),
+        "logs.md": "".join(logs()),
         "doctor.md": MADE + "".join(doctor()),
         "status.md": "".join(status()),
     }
@@ -275,6 +295,21 @@ def configuration() -> Iterator[str]:
         variables = ", ".join(f"`{plain[name]}`" for name in names if name in plain)
         yield f"\nIn the environment: `PYNCHY_{section.upper()}__{names[0].upper()}` and so on"
         yield f"; also {variables}.\n" if variables and section == "secrets" else ".\n"
+
+
+def logs() -> Iterator[str]:
+    """Every event that is logged, with its meaning."""
+    yield f"{MADE}# Logs\n\n{LOGS}"
+    yield "| event | level | what it means |\n|---|---|---|\n"
+    levels: dict[str, set[str]] = {}
+    for one in everywhere():
+        if one.event is not None:
+            levels.setdefault(one.event, set()).update(one.level.split("/"))
+    for event, found in sorted(levels.items(), key=lambda item: item[0].casefold()):
+        yield f"| `{event}` | {', '.join(sorted(found))} | {_cell(EVENTS.get(event, ''))} |\n"
+    yield f"\n{SENTENCES}| logged by | |\n|---|---|\n"
+    for module, meaning in sorted(OTHERS.items()):
+        yield f"| `{module}` | {_cell(meaning)} |\n"
 
 
 def _settings(section: str, standard: Any, notes: dict[tuple[str, str], str]) -> Iterator[str]:

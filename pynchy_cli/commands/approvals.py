@@ -9,6 +9,7 @@ import typer
 
 from pynchy_cli import clock
 from pynchy_cli.commands.app import here, open_store
+from pynchy_cli.commands.options import AnyLimit, OfGroup
 from pynchy_cli.output import (
     print_facts,
     print_json,
@@ -21,7 +22,7 @@ from pynchy_cli.output import (
 )
 from pynchy_cli.routing import verdicts
 from pynchy_cli.security import senders
-from pynchy_cli.store import processes, waiting
+from pynchy_cli.store import groups, processes, waiting
 from pynchy_cli.store.approvals import Outcome
 from pynchy_cli.store.waiting import Waiting
 from pynchy_cli.tui.follow import not_running
@@ -37,15 +38,19 @@ SHELL = f"{senders.OWNER} (shell)"
 DESK = "ipc-watch"
 DOERS = frozenset({DESK, "run-agent"})
 """The stages of which one carries out what is approved: in a shell run-agent does so itself."""
+NEWEST = 200
+"""How many of those that are decided, too, are listed where nobody says."""
 HEADERS = ("id", "group", "asks for", "asked", "state", "seconds left", "what")
 
 
 @app.command("list")
 def list_approvals(
     ctx: typer.Context,
+    group: OfGroup = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also what was decided, the newest 200.")
+        bool, typer.Option("--all", help="Also what was decided: the newest 200, or N.")
     ] = False,
+    limit: AnyLimit = None,
     as_json: Json = False,
 ) -> None:
     """List what waits for a person: for a yes, or for an answer.
@@ -56,7 +61,9 @@ def list_approvals(
     Example: pynchy approvals list --all
     """
     with open_store(here(ctx)) as store:
-        found = waiting.newest(store.db) if everything else waiting.pending(store.db)
+        folder = groups.get(store.db, group).folder if group else None
+        most = limit if limit is not None else NEWEST if everything else -1
+        found = waiting.newest(store.db, most, folder, pending=not everything)
     now = clock.now()
     if wants_json(as_json):
         print_lines(verdicts.as_row(one, now) for one in found)

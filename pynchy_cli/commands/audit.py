@@ -74,7 +74,7 @@ def command(
     number: Annotated[
         int | None,
         typer.Option(
-            *("-n", "--number"),
+            *("-n", "--limit", "--number"),
             min=0,
             metavar="N",
             callback=_number,

@@ -6,6 +6,7 @@ import typer
 
 from pynchy_cli.agent import directives
 from pynchy_cli.commands.app import here, open_store
+from pynchy_cli.commands.options import AnyLimit, OfGroup
 from pynchy_cli.output import print_json, print_lines, print_table, print_text, say, wants_json
 from pynchy_cli.store import groups
 
@@ -40,15 +41,18 @@ def show(
 @app.command("list")
 def list_(
     ctx: typer.Context,
+    group: OfGroup = None,
+    limit: AnyLimit = None,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object a line."),
 ) -> None:
-    """List all directives, where each is read from, and the groups that have it.
+    """List the directives, where each is read from, and the groups that have it.
 
     Example: pynchy directives list
     """
     context = here(ctx)
     with open_store(context) as store:
         everybody = groups.all(store.db)
+        only = groups.get(store.db, group).folder if group else None
     have = {
         group.folder: directives.names(context.settings, group.folder, is_admin=group.is_admin)
         for group in everybody
@@ -58,7 +62,10 @@ def list_(
         found = directives.read(context.home, name, say)
         told = [folder for folder, names in have.items() if name in names]
         path = str(found.path) if found is not None else None
+        if only is not None and only not in told:
+            continue
         rows.append({"name": name, "path": path, "groups": told})
+    rows = rows[:limit]
     if wants_json(as_json):
         print_lines(rows)
     else:

@@ -12,6 +12,7 @@ import typer
 
 from pynchy_cli import clock, plugins
 from pynchy_cli.commands.app import Context, here, open_store
+from pynchy_cli.commands.options import AnyLimit, last
 from pynchy_cli.config import phones
 from pynchy_cli.config.channels import KINDS, configured, section_of
 from pynchy_cli.config.home import make_group
@@ -264,13 +265,13 @@ def sync(ctx: typer.Context, as_json: bool = JSON) -> None:
 
 
 @app.command("list")
-def list_groups(ctx: typer.Context, as_json: bool = JSON) -> None:
-    """List all groups: a table, or one JSON object a line.
+def list_groups(ctx: typer.Context, limit: AnyLimit = None, as_json: bool = JSON) -> None:
+    """List the groups, the newest last: a table, or one JSON object a line.
 
     Example: pynchy groups list --json | jq -r .folder
     """
     with open_store(here(ctx)) as store:
-        rows = [_document(store.db, group) for group in groups.all(store.db)]
+        rows = [_document(store.db, group) for group in last(groups.all(store.db), limit)]
         free = [chat for chat, _ in chats.of_nobody(store.db, LISTED)]
     if away := [chat for chat in free if chat.channel not in SHELL_CHANNELS]:
         many = "1 chat belongs" if len(away) == 1 else f"{len(away)} chats belong"
@@ -352,7 +353,7 @@ def _answers(row: dict[str, Any]) -> str:
 def _document(db: Connection, group: Group) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(group)
     found = groups.chats(db, group.folder)
-    return {**document, "chats": found, "chat_names": chats.names(db, found)}
+    return {"group": group.folder, **document, "chats": found, "chat_names": chats.names(db, found)}
 
 
 def _places(row: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import typer
 from pynchy_cli import clock
 from pynchy_cli.commands.app import here, open_store
 from pynchy_cli.commands.options import (
+    AnyLimit,
     At,
     CatchUp,
     Cron,
@@ -49,8 +50,10 @@ SHOWN = 5
 
 
 @app.command("list")
-def list_jobs(ctx: typer.Context, ended: Ended = False, as_json: Json = False) -> None:
-    """List the host jobs, the one that is due next first.
+def list_jobs(
+    ctx: typer.Context, ended: Ended = False, limit: AnyLimit = None, as_json: Json = False
+) -> None:
+    """List the host jobs, the one that is due next first: of all, or of the first N.
 
     A table, with times as this machine's clock shows them, or one JSON object a line.
 
@@ -58,7 +61,7 @@ def list_jobs(ctx: typer.Context, ended: Ended = False, as_json: Json = False) -
     """
     with open_store(here(ctx)) as store:
         last = jobs.last_results(store.db)
-        found = jobs.all(store.db, ended=ended)
+        found = jobs.all(store.db, ended=ended, limit=limit)
     timetable.print_list([telling.row(one, last.get(one.id)) for one in found], as_json)
 
 

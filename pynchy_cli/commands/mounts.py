@@ -11,6 +11,7 @@ import typer
 from pynchy_cli.agent import extra_mounts
 from pynchy_cli.agent.extra_mounts import Checked
 from pynchy_cli.commands.app import Context, here, open_store
+from pynchy_cli.commands.options import AnyLimit, OfGroup
 from pynchy_cli.config.settings import MountRule
 from pynchy_cli.config.tiers import for_group
 from pynchy_cli.errors import EXIT_DONE, EXIT_REFUSED
@@ -58,7 +59,9 @@ def check(
 @app.command("list")
 def list_mounts(
     ctx: typer.Context,
-    group: str = typer.Option("", metavar="NAME", help="Of this group alone."),
+    group: OfGroup = None,
+    named: str = typer.Option("", "--group", metavar="NAME", help="The same as GROUP."),
+    limit: AnyLimit = None,
     as_json: bool = JSON,
 ) -> None:
     """List the mounts that the configuration names, and what becomes of each now.
@@ -67,12 +70,14 @@ def list_mounts(
     """
     context = here(ctx)
     with open_store(context) as store:
-        chosen = [groups.get(store.db, group)] if group else groups.all(store.db)
+        whose = group or named
+        chosen = [groups.get(store.db, whose)] if whose else groups.all(store.db)
     rows = [
         _document(one, checked)
         for one in chosen
         for checked in _checked(context, one, for_group(context.settings, one.folder).mounts)
     ]
+    rows = rows[:limit]
     if wants_json(as_json):
         print_lines(rows)
         return

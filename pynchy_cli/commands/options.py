@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
 from pynchy_cli.errors import UsageWrong
 
+T = TypeVar("T")
 
-def _storable(number: int) -> int:
+
+def _storable(number: int | None) -> int | None:
     """Raises UsageWrong where no file has so many."""
-    if number > sys.maxsize:
+    if number is not None and number > sys.maxsize:
         raise UsageWrong(f"{number} is too large a number.")
     return number
 
@@ -62,3 +65,26 @@ Limit = Annotated[
         *("-n", "--limit"), min=0, metavar="N", callback=_storable, help="How many, the newest."
     ),
 ]
+Number = Annotated[
+    int,
+    typer.Option(
+        *("-n", "--limit", "--number"),
+        min=0,
+        metavar="N",
+        callback=_storable,
+        help="How many, the newest.",
+    ),
+]
+"""The same, in commands that knew it by another name."""
+AnyLimit = Annotated[
+    int | None,
+    typer.Option(
+        *("-n", "--limit"), min=0, metavar="N", callback=_storable, help="How many; else all."
+    ),
+]
+OfGroup = Annotated[str | None, typer.Argument(metavar="GROUP", help="The group's name; else all.")]
+
+
+def last(rows: Sequence[T], limit: int | None) -> Sequence[T]:
+    """The last so many of a list whose newest stands last."""
+    return rows if limit is None else rows[max(0, len(rows) - limit) :]

@@ -11,7 +11,7 @@ import typer
 
 from pynchy_cli import clock
 from pynchy_cli.commands.app import here, open_store
-from pynchy_cli.commands.options import Json, Limit
+from pynchy_cli.commands.options import Json, Limit, OfGroup
 from pynchy_cli.delivery import orders, telling
 from pynchy_cli.delivery.orders import Ordered
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, UsageWrong
@@ -66,9 +66,7 @@ WORDS = {
 @app.command("list")
 def list_deliveries(
     ctx: typer.Context,
-    group: Annotated[
-        str | None, typer.Argument(metavar="GROUP", help="Only this group's replies.")
-    ] = None,
+    group: OfGroup = None,
     state: Annotated[
         State | None, typer.Option(help="Those in this state; else all not sent or dropped.")
     ] = None,

@@ -10,6 +10,7 @@ import typer
 
 from pynchy_cli import clock
 from pynchy_cli.commands.app import here, open_store
+from pynchy_cli.commands.options import Json, Number, OfGroup
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, UsageWrong
 from pynchy_cli.output import (
     print_json,
@@ -40,7 +41,6 @@ def _storable(number: int) -> int:
 Id = Annotated[
     int, typer.Argument(metavar="ID", min=1, callback=_storable, help="The run's number.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
 State = Literal["queued", "running", "done", "failed", "cancelled", "superseded"]
 SHOWN = 100
 """Messages, answers and tool calls that `show` prints at most, each; the log has them all."""
@@ -50,20 +50,9 @@ HEADERS = ("id", "group", "lane", "state", "tries", "messages", "created", "seco
 @app.command("list")
 def list_runs(
     ctx: typer.Context,
-    group: Annotated[
-        str | None, typer.Argument(metavar="GROUP", help="The group's name; else all.")
-    ] = None,
+    group: OfGroup = None,
     state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
-    number: Annotated[
-        int,
-        typer.Option(
-            *("-n", "--number"),
-            min=0,
-            metavar="N",
-            callback=_storable,
-            help="How many, the newest.",
-        ),
-    ] = 20,
+    number: Number = 20,
     as_json: Json = False,
 ) -> None:
     """List the newest runs.

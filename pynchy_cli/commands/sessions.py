@@ -10,6 +10,7 @@ import typer
 
 from pynchy_cli import clock, locks
 from pynchy_cli.commands.app import here, open_store
+from pynchy_cli.commands.options import AnyLimit, Json, OfGroup, last
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import SessionUnknown
 from pynchy_cli.model import CHAT_LANE, Session
@@ -34,20 +35,23 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
 Lane = Annotated[str, typer.Option(metavar="LANE", help="Which of the group's conversations.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, on a terminal too.")]
 
 
 @app.command("list")
-def list_sessions(ctx: typer.Context, as_json: Json = False) -> None:
+def list_sessions(
+    ctx: typer.Context, group: OfGroup = None, limit: AnyLimit = None, as_json: Json = False
+) -> None:
     """List all conversations, with the sandboxes that are warm for them.
 
-    It is a table, or one JSON object a line.
+    The one used last comes last: a table, or one JSON object a line.
 
     Example: pynchy sessions list
     """
     context = here(ctx)
     with open_store(context) as store:
-        rows = [_row(context.home, one) for one in sessions.all(store.db)]
+        folder = groups.get(store.db, group).folder if group else None
+        found = sorted(sessions.all(store.db, folder), key=lambda one: one.last_used_at or "")
+        rows = [_row(context.home, one) for one in last(found, limit)]
     if wants_json(as_json):
         print_lines(rows)
         return

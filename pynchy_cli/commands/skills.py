@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from pynchy_cli.agent import skills
 from pynchy_cli.commands.app import here, open_store
+from pynchy_cli.commands.options import AnyLimit, Id, Json, OfGroup
+from pynchy_cli.config.files import read_text
 from pynchy_cli.config.tiers import for_group
-from pynchy_cli.output import print_lines, print_table, say, wants_json, width
+from pynchy_cli.errors import UsageWrong
+from pynchy_cli.output import print_facts, print_lines, print_table, say, wants_json, width
 from pynchy_cli.store import groups
 
 app = typer.Typer(help="Show which skills agents have.\n\nExample: pynchy skills list main")
@@ -24,8 +29,9 @@ def skills_of_agents() -> None:
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    group: str | None = typer.Argument(None, metavar="GROUP", help="Only those it has."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object a line."),
+    group: OfGroup = None,
+    limit: AnyLimit = None,
+    as_json: Json = False,
 ) -> None:
     """List all skills, or those of one group.
 
@@ -43,14 +49,40 @@ def list_(
         for name in skills.unknown(found, wanted):
             say(f"There is no skill and no tier of skills called {name}.")
         found = skills.chosen(found, wanted)
+    found = found[:limit]
     if wants_json(as_json):
-        print_lines(
-            {"name": s.name, "tier": s.tier, "description": s.description, "path": str(s.folder)}
-            for s in found
-        )
+        print_lines(_row(one) for one in found)
     else:
         print_table(
             ("name", "tier", "path", "description"),
             ((s.name, s.tier, s.folder, s.description) for s in found),
             width(),
         )
+
+
+@app.command()
+def show(ctx: typer.Context, id: Id, as_json: Json = False) -> None:
+    """Show one skill: what it is for, where it is, who has it, and its text.
+
+    Example: pynchy skills show python
+    """
+    context = here(ctx)
+    found = skills.available(context.home, say)
+    one = next((skill for skill in found if skill.name == id), None)
+    if one is None:
+        names = ", ".join(skill.name for skill in found)
+        raise UsageWrong(f"There is no skill {id!r}. Known: {names or 'none'}.")
+    with open_store(context) as store:
+        folders = [group.folder for group in groups.all(store.db)]
+    have = [
+        folder
+        for folder in folders
+        if one in skills.chosen(found, for_group(context.settings, folder).skills)
+    ]
+    text = read_text(one.folder / skills.FILE)
+    print_facts({**_row(one), "groups": have, "text": text}, as_json)
+
+
+def _row(skill: skills.Skill) -> dict[str, Any]:
+    about = {"name": skill.name, "tier": skill.tier, "description": skill.description}
+    return {**about, "path": str(skill.folder)}

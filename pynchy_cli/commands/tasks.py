@@ -10,6 +10,7 @@ import typer
 from pynchy_cli import clock
 from pynchy_cli.commands.app import here, open_store
 from pynchy_cli.commands.options import (
+    AnyLimit,
     At,
     CatchUp,
     Cron,
@@ -20,6 +21,7 @@ from pynchy_cli.commands.options import (
     Json,
     Limit,
     Name,
+    OfGroup,
     Paused,
     Tz,
 )
@@ -72,20 +74,25 @@ WORKER = "run-agent"
 @app.command("list")
 def list_tasks(
     ctx: typer.Context,
-    group: Annotated[str | None, typer.Option(metavar="NAME", help="Only this group's.")] = None,
+    group: OfGroup = None,
+    named: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="The same as GROUP.")
+    ] = None,
     ended: Ended = False,
+    limit: AnyLimit = None,
     as_json: Json = False,
 ) -> None:
-    """List the tasks, the one that is due next first.
+    """List the tasks, the one that is due next first: of all, or of the first N.
 
     A table, with times as this machine's clock shows them, or one JSON object a line.
 
-    Example: pynchy tasks list --group family
+    Example: pynchy tasks list family
     """
     with open_store(here(ctx)) as store:
+        group = group or named
         folder = asking.group(store.db, group) if group is not None else None
         last = tasks.last_results(store.db)
-        found = tasks.all(store.db, folder, ended=ended)
+        found = tasks.all(store.db, folder, ended=ended, limit=limit)
     timetable.print_list([telling.row(one, last.get(one.id)) for one in found], as_json)
 
 

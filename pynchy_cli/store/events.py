@@ -4,6 +4,7 @@ looking at; nothing is decided by it."""
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from pynchy_cli.store.connection import Connection
@@ -47,6 +48,47 @@ def show(
         """,
         (f"pynchy:{key}", chat_jid, content, now, now, kind, run_id),
     )
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the trace; `payload` as JSON text."""
+
+    id: int
+    event_type: str
+    group_folder: str | None
+    run_id: int | None
+    chat_jid: str | None
+    timestamp: str
+    payload: str
+
+
+_COLUMNS = "id, event_type, group_folder, run_id, chat_jid, timestamp, payload"
+
+
+def last(db: Connection, group_folder: str | None, number: int) -> list[Event]:
+    """The newest events of a group (None: of all), oldest first."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE (?1 IS NULL OR group_folder = ?1)"
+        " ORDER BY id DESC LIMIT ?2",
+        (group_folder, number),
+    ).fetchall()
+    return [Event(*row) for row in reversed(rows)]
+
+
+def after(db: Connection, group_folder: str | None, id: int, limit: int = 1000) -> list[Event]:
+    """The first events of a group (None: of all) after one, in order."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM events WHERE id > ?2 AND (?1 IS NULL OR group_folder = ?1)"
+        " ORDER BY id LIMIT ?3",
+        (group_folder, id, limit),
+    ).fetchall()
+    return [Event(*row) for row in rows]
+
+
+def highest(db: Connection) -> int:
+    """The number of the newest event; 0 where there is none."""
+    return int(db.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0])
 
 
 def tools(db: Connection, run_id: int, since: str, most: int) -> list[dict[str, Any]]:

@@ -119,6 +119,14 @@ def replaced(db: Connection, message: Message) -> Message | None:
     return as_message(row) if row else None
 
 
+def changes(db: Connection, seq: int) -> list[Message]:
+    """What was done to a message since it was said: edits, deletions and reactions, in order."""
+    rows = db.execute(
+        f"SELECT {COLUMNS} FROM messages m WHERE m.replaces = ? ORDER BY m.seq", (seq,)
+    ).fetchall()
+    return [as_message(row) for row in rows]
+
+
 def tell(
     db: Connection,
     *,

@@ -64,10 +64,16 @@ def of_work(db: Connection, group_folder: str, run_id: int | None = None) -> lis
     return [_waiting(row) for row in rows]
 
 
-def newest(db: Connection, limit: int = 200) -> list[Waiting]:
-    """The newest of all that was ever asked, oldest first."""
+def newest(
+    db: Connection, limit: int = 200, group_folder: str | None = None, *, pending: bool = False
+) -> list[Waiting]:
+    """The newest of all that was ever asked, or of what waits, oldest first; of all groups, or of
+    one."""
     rows = db.execute(
-        f"SELECT * FROM ({_ROWS}) ORDER BY asked_at DESC, request DESC LIMIT ?", (limit,)
+        f"SELECT * FROM ({_ROWS}) WHERE (:group IS NULL OR group_folder = :group)"
+        + (" AND state = 'pending'" if pending else "")
+        + " ORDER BY asked_at DESC, request DESC LIMIT :limit",
+        {"group": group_folder, "limit": limit},
     ).fetchall()
     return [_waiting(row) for row in reversed(rows)]
 

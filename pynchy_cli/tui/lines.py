@@ -3,6 +3,7 @@ terminal is never given it with control characters in it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pynchy_cli.model import Attachment, Message
 from pynchy_cli.output import plain
 from pynchy_cli.store import outbound
 from pynchy_cli.store.connection import Connection
+from pynchy_cli.store.events import Event
 
 MARKS = {"thinking": "~", "tool_use": ">", "tool_result": "<"}
 """What stands before that which an agent does and doesn't say."""
@@ -109,3 +111,29 @@ def as_row(message: Message, files: Sequence[Attached] = ()) -> dict[str, Any]:
             {"name": one.file.name, "size": one.file.size, "path": str(one.path)} for one in files
         ],
     }
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    """For programs: one step of an agent as a JSON object."""
+    return {
+        "event": event.id,
+        "group": event.group_folder,
+        "chat": event.chat_jid,
+        "run": event.run_id,
+        "timestamp": event.timestamp,
+        "type": event.event_type,
+        "payload": json.loads(event.payload),
+    }
+
+
+def event_line(event: Event) -> str:
+    """For people: local time, whose step, what; cut short, for the whole is in the run's log."""
+    when = clock.parse(event.timestamp).astimezone().strftime("%H:%M:%S")
+    run = f" run {event.run_id}" if event.run_id is not None else ""
+    payload = json.loads(event.payload)
+    text = str(payload.get("text") or payload.get("content") or "")
+    if event.event_type == "tool_use":
+        text = f"{payload.get('name')} {json.dumps(payload.get('input'), ensure_ascii=False)}"
+    text = text or json.dumps(payload, ensure_ascii=False)
+    mark = MARKS.get(event.event_type, event.event_type)
+    return f"{when} {event.group_folder or '-'}{run} {mark} {_indented(_short(text))}"

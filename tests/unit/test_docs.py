@@ -13,7 +13,7 @@ from tests import docs
 CHECKOUT = Path(__file__).parent.parent.parent
 
 
-@pytest.mark.parametrize("name", ["commands.md", "tables.md", "configuration.md", "status.md"])
+@pytest.mark.parametrize("name", sorted(docs.documents()))
 def test_what_is_made_from_the_code_is_up_to_date(name: str) -> None:
     assert (docs.DOCS / name).read_text(encoding="utf-8") == docs.documents()[name], "make fix"
 

@@ -68,7 +68,10 @@ def cursors(b: Bench) -> tuple[int, int]:
 
 
 def traces(b: Bench, run: int) -> list[tuple[str, str]]:
-    query = "SELECT event_type, payload FROM events WHERE run_id = ? ORDER BY id"
+    query = (
+        "SELECT event_type, payload FROM events"
+        " WHERE run_id = ? AND event_type <> 'begun' ORDER BY id"
+    )
     return [tuple(row) for row in b.store.db.execute(query, (run,))]
 
 
