@@ -13,7 +13,13 @@ import typer
 from pynchy_cli import clock, recurrence
 from pynchy_cli.commands.app import Context, become, here, open_store
 from pynchy_cli.commands.options import Json
-from pynchy_cli.errors import DatabaseMissing, HomeUnusable, ScheduleInvalid, UsageWrong
+from pynchy_cli.errors import (
+    DatabaseMissing,
+    HomeUnusable,
+    PynchyError,
+    ScheduleInvalid,
+    UsageWrong,
+)
 from pynchy_cli.keeping import making, rotation
 from pynchy_cli.keeping.making import Made
 from pynchy_cli.output import print_json, print_text, say, wants_json
@@ -78,8 +84,7 @@ def command(
     )
     gone = [] if keep is None else rotation.remove_old(context.home, made.path, keep)
     told = document(made, gone, now)
-    with open_store(context) as store, store.atomic() as db:
-        findings.note(db, "backup", "warning" if made.warnings else "ok", told, clock.now())
+    _note(context, "warning" if made.warnings else "ok", told)
     if wants_json(as_json):
         print_json({"ok": True, **told})
     elif not quiet:
@@ -127,6 +132,15 @@ def _words(made: Made, gone: list[Path], secret: bool) -> str:
         lines.append(f"  and {made.contents.left - 10} more")
     lines += [f"  removed: {one}" for one in gone]
     return "\n".join([*lines, *([] if secret else [WITHOUT])])
+
+
+def _note(context: Context, state: findings.State, told: dict[str, Any]) -> None:
+    """Have `status` tell of it, where that can be noted; it is made all the same."""
+    try:
+        with open_store(context) as store, store.atomic() as db:
+            findings.note(db, "backup", state, told, clock.now())
+    except PynchyError as error:
+        say(f"pynchy: the backup is made, but `status` won't tell of it: {error}")
 
 
 def _configured(context: Context) -> Path:

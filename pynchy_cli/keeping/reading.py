@@ -16,9 +16,11 @@ from typing import IO, Any
 
 from pynchy_cli.errors import ArchiveInvalid
 from pynchy_cli.keeping.archive import FORMAT, MANIFEST, PIECE
-from pynchy_cli.keeping.contents import FOLDERS, LARGEST, MOST, SECRETS, SETTINGS
+from pynchy_cli.keeping.contents import FOLDERS, LARGEST, SECRETS, SETTINGS
 
 DATABASES = ("data/messages.db", "data/memories.db", "data/neonize.db")
+MOST = 50_000_000
+"""Files and folders in one archive."""
 LONGEST = 1024**3
 """Bytes of a manifest."""
 HEADER = 1 << 20

@@ -12,12 +12,15 @@ from contextlib import closing
 from pathlib import Path
 
 from pynchy_cli.config.paths import Home
-from pynchy_cli.store import check, findings
+from pynchy_cli.store import findings
 from pynchy_cli.store.connection import Store, connect
 from tests.conftest import Pynchy
 from tests.kept import NOW, ask, backed_up, change, furnished
 
 LIMIT = 60.0
+DOCUMENT = Path(__file__).parents[2] / "docs/backup.md"
+PATH = DOCUMENT.read_text().split("or gone\n")[1].split("```")[1].splitlines()
+"""What the document says to type when the database is damaged."""
 
 
 def archives(folder: Path) -> list[Path]:
@@ -45,7 +48,7 @@ def spoil(home: Path) -> None:
 def test_a_damaged_database_is_replaced_by_the_last_backup(
     home: Path, pynchy: Pynchy, tmp_path: Path
 ) -> None:
-    """The path that docs/backup.md describes, step by step."""
+    """The path that docs/backup.md describes, in its own words."""
     (tmp_path / "b").mkdir()
     pynchy("send", "main", "remember me")
     made = json.loads(pynchy("backup", str(tmp_path / "b")).stdout)
@@ -54,16 +57,30 @@ def test_a_damaged_database_is_replaced_by_the_last_backup(
         finding(home, "backup").result["path"] == made["path"] == str(archives(tmp_path / "b")[0])
     )
     spoil(home)
-    assert "damaged" in pynchy("db", "check", code=1).stdout
     found = json.loads(pynchy("prune", code=1).stdout)
     assert found["error"]["code"] == "database_damaged"
     refused = pynchy("backup", str(tmp_path / "b"), code=1)
     assert "Older backups are kept" in refused.stderr
     assert len(archives(tmp_path / "b")) == 1
-    back = json.loads(pynchy("restore", "--force", made["path"]).stdout)
+    first, restore, last, up = [line.split()[1:] for line in PATH if line.startswith("pynchy ")]
+    assert "damaged" in pynchy(*first, code=1).stdout
+    assert restore[-1].endswith("Z.tar.gz")
+    back = json.loads(pynchy(*restore[:-1], made["path"]).stdout)
     assert (Path(back["aside"]) / "data/messages.db").exists()
-    assert check.check(home / "data/messages.db", home / "data/run") == []
+    assert json.loads(pynchy(*last, "--json").stdout)["findings"] == []
+    assert up == ["up"]
     assert [row[0] for row in ask(Home(home), "SELECT content FROM messages")] == ["remember me"]
+
+
+def test_before_a_migration_there_can_be_a_backup(
+    home: Path, pynchy: Pynchy, tmp_path: Path
+) -> None:
+    with closing(connect(home / "data/messages.db")) as db:
+        db.execute("DROP TABLE findings")
+        db.execute("PRAGMA user_version=7")
+    done = pynchy("backup", str(tmp_path / "b"))
+    assert json.loads(done.stdout)["schema"] == 7
+    assert "won't tell of it" in done.stderr
 
 
 def test_options_that_make_no_sense_are_refused(home: Path, pynchy: Pynchy, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pynchy_cli.config import swap
 from tests.kept import backed_up, furnished, tree
 
 OWN = ("data/messages.db", "data/bell", "data/run", "data/ipc", "data/logs", "data/migrate.lock")
@@ -21,6 +22,30 @@ def shown(found: dict[str, str], below: str = "") -> dict[str, str]:
         name.removeprefix(below): what for name, what in found.items() if name.startswith(below)
     }
     return {name: what for name, what in inside.items() if not name.startswith(OWN)}
+
+
+def test_a_stage_finishes_what_was_decided_on_before_it_begins(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    home = furnished(tmp_path / "home")
+    place = swap.begin(home.root)
+    (place / swap.NEW / "config.toml").write_text("[agent]\nname = 'eve'\n")
+    (place / swap.NEW / "data").mkdir()
+    swap.commit(home.root, place, ["config.toml", "data", "skills"], "now")
+    asked = json.dumps({"home": str(home.root), "once": True, "options": {}})
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pynchy_cli.stage", "route", asked],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "messages.db does not exist" in done.stderr
+    assert home.config.read_text() == "[agent]\nname = 'eve'\n"
+    assert (home.root / "before-restore-now/data/messages.db").exists()
+    assert (home.root / "before-restore-now/skills/mine").exists()
+    assert not list(home.root.glob(".restore*"))
 
 
 def test_a_killed_restore_leaves_the_old_home_or_the_new_one(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pynchy_cli.errors import (
     UsageWrong,
 )
 from pynchy_cli.keeping import making, rotation
+from pynchy_cli.keeping.contents import LARGEST, entries
 from pynchy_cli.store import audit, check
 from pynchy_cli.store.connection import SCHEMA, Store, connect
 from pynchy_cli.store.migrate import changes, migrate
@@ -178,6 +179,20 @@ def test_what_cannot_be_read_is_told(home: Home, tmp_path: Path) -> None:
     made = backed_up(home, tmp_path / "b")
     assert made.contents.left == 1
     assert [*made.contents.left_out.values()] == ["it is too deep"]
+
+
+def test_no_group_crowds_out_the_others(home: Home, tmp_path: Path) -> None:
+    for group in ("a", "z"):
+        home.group(group).mkdir()
+        (home.group(group) / "small").write_text("x")
+    for number in range(2):  # they only look so large
+        with (home.group("a") / f"large{number}").open("wb") as file:
+            file.truncate(LARGEST + 1 - number)
+    found = {entry.path: entry.left_out for entry in entries(home, secrets=False)}
+    assert found["groups/a/large0"] == "it is too large"
+    assert found["groups/a/large1"] is None
+    assert found["groups/a/small"] == "it is too large"
+    assert found["groups/z/small"] is None
 
 
 def test_of_a_damaged_database_no_backup_is_made(home: Home, tmp_path: Path) -> None:
