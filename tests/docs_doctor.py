@@ -29,7 +29,7 @@ seconds. The model's key is tried by a call that costs nothing, Slack's tokens b
 are; nothing is said in any chat. No key is ever printed.
 
 What was found is noted in the database where that is yours: `pynchy status` tells of it, and how
-old it is. As root in somebody else's home nothing is noted.
+old it is. As root in somebody else's home nothing is noted, nor mended.
 
 In JSON it is one document: `ok`, `home`, `version`, `at`, `counts` (how many findings are of each
 state) and `findings`, each with `id`, `state`, `seen`, `todo`, `command`, `fixable` and `fixed`

@@ -175,6 +175,18 @@ def test_rights_of_what_a_link_leads_to_stay(world: World) -> None:
     assert elsewhere.stat().st_mode & 0o777 == 0o644
 
 
+def test_in_somebody_elses_home_nothing_is_made(world: World) -> None:
+    """Root's folders and locks would keep the owner out."""
+    (world.home.data / "claude").rmdir()
+    world.given["uid"] = os.getuid() + 1
+    (found,) = mended(world, "home.there")
+    assert "do it as that user" in str(found.fixed)
+    facts = world.facts()
+    note([found], facts, is_all=True)
+    with facts.reading() as db:
+        assert findings.get(db, "doctor") is None
+
+
 def test_no_key_is_ever_told(world: World) -> None:
     key = "hunter2-is-my-key-and-looks-like-none"
     world.environ |= {"ANTHROPIC_API_KEY": key, "PYNCHY_GATEWAY__MODE": "rehearsal"}

@@ -54,11 +54,19 @@ def mend(check: Check, found: list[Finding], facts: Facts) -> list[Finding]:
     done = []
     for fix in fixes:
         try:
+            _require_ours(facts)
             done.append(fix())
         except EXPECTED as error:
             done.append(f"It couldn't be mended: {_said(error, facts)}")
     first, *rest = _findings(check, _look(check, facts), facts)
     return [replace(first, fixed=_masked(" ".join(done), facts)), *rest]
+
+
+def _require_ours(facts: Facts) -> None:
+    """Raises PynchyError in somebody else's home, who couldn't use what we would make there."""
+    owner = facts.home.root.stat().st_uid
+    if owner != facts.uid:
+        raise PynchyError(f"{facts.home.root} belongs to uid {owner}: do it as that user.")
 
 
 def counted(found: Sequence[Finding]) -> dict[State, int]:
