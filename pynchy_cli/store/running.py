@@ -152,11 +152,11 @@ def _last_words(error: str | None, error_at: str | None, died: int) -> Document:
 
 # From one channel to the next along the index, past the chats of each.
 _CHANNELS = """
-WITH RECURSIVE seen(name) AS (
+WITH RECURSIVE seen(one) AS (
   SELECT min(channel) FROM chats
-  UNION ALL SELECT (SELECT min(channel) FROM chats WHERE channel > name) FROM seen
-  WHERE name IS NOT NULL)
-SELECT name FROM seen WHERE name IS NOT NULL
+  UNION ALL SELECT (SELECT min(channel) FROM chats WHERE channel > one) FROM seen
+  WHERE one IS NOT NULL)
+SELECT one FROM seen WHERE one IS NOT NULL
 """
 
 

@@ -86,4 +86,5 @@ def _is_journal() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    # What is still to be printed may never be read: nothing must wait for that, nor fail by it.
+    os._exit(main(sys.argv[1]))

@@ -497,3 +497,17 @@ def test_it_loads_the_standard_library_alone(home: Path, environment: dict[str, 
         *("neonize", "json", "pynchy_cli.status_table", "pynchy_cli.store.connection"),
     }
     assert not loaded & heavy
+
+
+@pytest.mark.timeout(60)
+def test_a_chat_may_have_any_name(home: Path) -> None:
+    """One that comes before its channel's, too: the look from channel to channel has an end."""
+    path = home / "data" / "messages.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        for channel, name in (("slack", "alice"), ("whatsapp", None), ("slack", "zoe")):
+            db.execute(
+                "INSERT INTO chats(jid, channel, name, first_seen_at) VALUES (?, ?, ?, ?)",
+                (f"{channel}:{name}", channel, name, clock.now()),
+            )
+    found = status.read(str(path), str(home / "data" / "run"), clock.now())
+    assert found["channels"] == {"local": True, "slack": False, "whatsapp": False}

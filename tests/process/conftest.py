@@ -68,7 +68,7 @@ def up(start: Callable[..., Up], home: Path) -> Callable[..., Up]:
 @pytest.fixture
 def supervise(start: Callable[..., Up]) -> Iterator[Callable[..., Up]]:
     """Supervises Python code, given as name=code; `ask` is code that looks at the configuration of
-    the `home`."""
+    the `home`, `more` is for its environment."""
     FOLDER.mkdir(mode=0o700, exist_ok=True)
 
     def add(
@@ -76,11 +76,12 @@ def supervise(start: Callable[..., Up]) -> Iterator[Callable[..., Up]]:
         *,
         home: Path | None = None,
         ask: str = "",
+        more: dict[str, str] | None = None,
         **commands: str,
     ) -> Up:
         asked = {"folder": str(FOLDER), "commands": commands, "limits": limits or {}}
         asked |= {"home": home and str(home), "ask": ask}
-        return start(["-c", SUPERVISE, json.dumps(asked)])
+        return start(["-c", SUPERVISE, json.dumps(asked)], **(more or {}))
 
     yield add
     shutil.rmtree(FOLDER)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -239,3 +242,91 @@ def test_any_output_is_printed_line_by_line(supervise: Callable[..., Up]) -> Non
     assert lines[-1].endswith("| last")
     assert sum(line.count("x") for line in lines[2:]) == 200000
     assert max(len(line) for line in lines) < 140000
+
+
+def test_it_tells_its_own_supervisor_how_it_is(
+    supervise: Callable[..., Up], tmp_path: Path
+) -> None:
+    """Ready once all are; what they say; that it lives; that it stops."""
+    may = tmp_path / "may"
+    slow = f"import os, time\nwhile not os.path.exists({str(may)!r}): time.sleep(0.05)\n{STEADY}"
+    busy = f"{READY}n.status('busy with it'); import time; time.sleep(600)"
+    heard: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        FOLDER.mkdir(exist_ok=True)
+        ear.bind(str(FOLDER / "ours"))
+        ear.settimeout(LIMIT)
+
+        def until(word: str) -> None:
+            while not any(word in one for one in heard):
+                heard.append(ear.recv(8192).decode())
+
+        more = {"NOTIFY_SOCKET": ear.getsockname(), "WATCHDOG_USEC": "300000"}
+        one = supervise(more=more, slow=slow, busy=busy)
+        until("1 of 2 run; busy: busy with it")
+        assert "READY=1" not in heard
+        may.touch()
+        until("READY=1")
+        until("2 of 2 run; busy: busy with it")
+        os.kill(one.pid("slow"), signal.SIGKILL)
+        until("slow: was killed by signal 9; starting again")
+        heard.clear()
+        for _ in range(3):
+            heard[:] = [word for word in heard if word != "WATCHDOG=1"]
+            until("WATCHDOG=1")
+        assert one.stop(signal.SIGTERM) == 0
+        until("STOPPING=1")
+
+
+def test_a_terminal_shows_names_in_colours_and_its_end_ends_all(
+    home: Path, environment: dict[str, str]
+) -> None:
+    command = [sys.executable, "-m", "pynchy_cli", "--home", str(home), "up", "--only", "route"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, command, environment)
+    said = b""
+    while not (b"is ready" in said and b"groups loaded" in said):
+        said += os.read(terminal, 4096)
+    assert re.search(rb"\x1b\[36mup    \|\x1b\[0m route is ready", said)
+    assert re.search(rb"\x1b\[33mroute \|\x1b\[0m 2\S+Z info    groups loaded groupCount=1", said)
+    children = psutil.Process(pid).children()
+    assert len(children) == 1
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    gone(children)
+
+
+def test_signals_that_mean_something_else(supervise: Callable[..., Up]) -> None:
+    one = supervise(
+        steady=f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{STEADY}"
+    )
+    one.until("steady is ready")
+    children = one.children()
+    one.process.send_signal(signal.SIGUSR1)
+    one.until("nothing is made of SIGUSR1")
+    assert one.stop(signal.SIGQUIT) == 0, "at once, however long the grace"
+    gone(children)
+
+
+def test_what_was_said_is_kept(up: Callable[..., Up], home: Path) -> None:
+    one = up()
+    one.until("is ready", 2)
+    one.until("groups loaded")
+    assert one.stop(signal.SIGTERM) == 0
+    kept = (home / "data" / "logs" / "pynchy.ndjson").read_text().splitlines()
+    lines = [json.loads(line) for line in kept]
+    assert {line["stage"] for line in lines} == {"up", "gateway", "route"}
+    assert all({"timestamp", "event", "level"} <= line.keys() for line in lines)
+    assert lines[-1]["event"] == "gateway stopped"
+
+
+def test_some_are_left_out(up: Callable[..., Up], home: Path, pynchy: Pynchy) -> None:
+    one = up("--except", "gateway,listen")
+    one.until("route is ready")
+    assert one.stop(signal.SIGTERM) == 0
+    assert "gateway" not in one.said()
+    assert "Did you mean route?" in pynchy("up", "--except", "rout", code=2).stderr
+    nothing = pynchy("up", "--only", "route", "--except", "route", code=2)
+    assert "No stage is left to run." in nothing.stderr
