@@ -136,7 +136,7 @@ def _last_words(home: Home) -> None:
     for path, what in (
         (home.database, "everything that happened, as rows"),
         (home.group("main"), "the group's folder, which its agent reads and writes"),
-        (home.config, "every setting, explained"),
+        (home.config, "what you set"),
         (home.env, "where a key goes"),
         (home.root / "up.log", "what the stages said"),
     ):

@@ -72,8 +72,6 @@ def returned() -> dict[str, set[str]]:
     }
 
 
-NOT_YET = {"Backup", "Retention", "Serve"}
-"""Sections whose users are still being written; what is used of them is taken out here."""
 Names = dict[str, set[str]]
 
 
@@ -182,7 +180,6 @@ def fields(kind: str) -> list[str]:
     return [field.name for field in msgspec.structs.fields(KINDS[kind])]
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"Channels"} - NOT_YET))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"Channels"}))
 def test_every_setting_is_used(kind: str) -> None:
-    unused = [name for name in fields(kind) if not is_used(kind, name)]
-    assert unused == (["api_token"] if kind == "Secrets" and "Serve" in NOT_YET else [])
+    assert [name for name in fields(kind) if not is_used(kind, name)] == []
