@@ -4,9 +4,9 @@ the other reading commands take to start against a command that does nothing."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import statistics
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -138,13 +138,20 @@ def measured(commands: Mapping[str, tuple[list[str], Place]]) -> dict[str, Cost]
     return {name: Cost(each) for name, each in found.items()}
 
 
+LAUNCH = """
+import os, sys
+quiet = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+used = os.wait4(pid, 0)[2]
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
+"""A small Python that starts a command: what its parent weighs would count as the command's."""
+
+
 def cost(command: list[str], environ: Mapping[str, str]) -> tuple[float, int]:
     """Seconds of processor time, and KiB of memory at most."""
-    quiet = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-    ]
-    pid = os.posix_spawn(command[0], command, dict(environ), file_actions=quiet)
-    _, _, used = os.wait4(pid, 0)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss
+    launch = [sys.executable, "-SEc", LAUNCH, *command]
+    done = subprocess.run(launch, env=environ, check=True, capture_output=True, text=True)
+    seconds, memory = done.stdout.split()
+    return float(seconds), int(memory)
