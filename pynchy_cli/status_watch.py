@@ -4,7 +4,6 @@ doorbell and by locks that are let go, never by a short timer; asyncio is loaded
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import signal
 from collections.abc import Callable
@@ -21,6 +20,10 @@ PAUSE = 0.2
 """Seconds between two drawings at least: of many commits only the last is of interest."""
 SAFETY_SECONDS = 30.0
 """The longest wait: after it what nobody rang for is seen, and ages are right again."""
+HEAD = 48
+"""Bytes of the WAL's index that SQLite writes anew with each commit."""
+TRIES = 5
+"""So often what came or went just before it was watched is looked for."""
 UNSTEADY = ("uptime_seconds", "age_seconds", "oldest_seconds", "free", "size", "wal_size")
 """What changes without anything having happened."""
 
@@ -71,10 +74,12 @@ class _Wakers:
 
     def look(self) -> None:
         """Watch what there is now; called before the file is read."""
-        folders = self._there()
-        if folders != self._folders:
+        for _ in range(TRIES):
+            folders = self._there()
+            if folders == self._folders:
+                break
             self.close()
-            with suppress(OSError):  # gone again: the long wait hears of what comes next
+            with suppress(OSError):
                 self._watch([path for path, _ in folders])
                 self._folders = folders
         if self._bell is not None:
@@ -95,14 +100,21 @@ class _Wakers:
         if self._home.data not in folders:
             self._watcher.add(folders[0], self._wake)
             return
-        # Each look at what was written to the WAL counts as a change: whether it was a commit the
-        # document tells, and to ask the database it would have to be kept open.
-        changed = itertools.count().__next__
-        self._bell = Doorbell(self._watcher, self._home, changed, self._wake)
+        self._bell = Doorbell(self._watcher, self._home, self._version, self._wake)
         for name in (self._home.database.name, self._home.locks.name):
             self._watcher.add(self._home.data, self._wake, name=name)
         if self._home.locks in folders:
             watch_locks(self._watcher, self._home.locks, self._wake)
+
+    def _version(self) -> int:
+        """A number that changes with each commit, whoever made it: the head of the WAL's index and
+        the time of the file. A connection, which could be asked, would have to be kept open, and
+        opening one looks to the others like writing."""
+        database = self._home.database
+        number = database.stat().st_mtime_ns if database.is_file() else 0
+        with suppress(OSError), database.with_name(f"{database.name}-shm").open("rb") as index:
+            number ^= int.from_bytes(index.read(HEAD), "little")
+        return number
 
     def _there(self) -> list[tuple[Path, int]]:
         """The folders to watch, as far as they are there, each with what tells it from one that

@@ -4,19 +4,18 @@ it never keeps an agent from starting."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pynchy_cli import clock
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import MountRule
 from pynchy_cli.config.tiers import for_group
 from pynchy_cli.errors import DatabaseBusy, DatabaseFull
-from pynchy_cli.loop import Context
 from pynchy_cli.model import Group
 from pynchy_cli.sandbox import foreign
 from pynchy_cli.sandbox.base import Mount
@@ -24,6 +23,9 @@ from pynchy_cli.security import allowlist, masks, mounts
 from pynchy_cli.security.allowlist import Allowlist
 from pynchy_cli.security.mounts import Asked, Places, Verdict
 from pynchy_cli.store import failures
+
+if TYPE_CHECKING:
+    from pynchy_cli.loop import Context
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ class ExtraMounts:
 
         Raises ConfigInvalid where the group's profile is unknown.
         """
+        import asyncio  # a third of the time of `pynchy mounts list`, which doesn't come here
+
         context = self.context
         rules = for_group(context.settings, group.folder).mounts
         extra = Extra()

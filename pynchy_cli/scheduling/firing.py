@@ -5,15 +5,18 @@ or nothing, and no clock makes it happen twice."""
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pynchy_cli import clock, recurrence
-from pynchy_cli.context import Context
 from pynchy_cli.model import Firing, HostJob, Task, Timed
 from pynchy_cli.scheduling.prompt import LATE, prompt
 from pynchy_cli.store import jobs, tasks, timetable
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.timetable import TABLES, TASKS, Table
 from pynchy_cli.timing import schedule_of
+
+if TYPE_CHECKING:  # it brings asyncio along, which people's commands don't need
+    from pynchy_cli.context import Context
 
 SLICE = 100
 """Firings at most before others are seen to."""

@@ -14,6 +14,8 @@ from pynchy_cli.store.running import Document
 SCHEMA = 8
 APPLICATION_ID = 0x70796E63
 BUSY_SECONDS = 5
+ALONE = "mode=ro&immutable=1"
+"""How the file is opened without those beside it, and without being locked."""
 
 # os.path, since pathlib costs a quarter of the whole command.
 
@@ -25,7 +27,7 @@ def at(path: str, look: Callable[[sqlite3.Connection, bool], Document]) -> Docum
     if not os.path.exists(path + "-wal"):  # noqa: PTH110
         # Nobody has it open. Opened in the usual way, it would get a WAL again, to stay there.
         try:
-            told = _look(path, "immutable=1", look, stale=False)
+            told = _look(path, ALONE, look, stale=False)
         except sqlite3.DatabaseError:
             if _state(path) == before:
                 raise
@@ -37,7 +39,7 @@ def at(path: str, look: Callable[[sqlite3.Connection, bool], Document]) -> Docum
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in _UNOPENED:
             raise
-    return _look(path, "immutable=1", look, stale=_has_content(path + "-wal"))
+    return _look(path, ALONE, look, stale=_has_content(path + "-wal"))
 
 
 _UNOPENED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)

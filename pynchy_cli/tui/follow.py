@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pynchy_cli.config.paths import Home
 from pynchy_cli.store import processes
 from pynchy_cli.store.connection import Store
-from pynchy_cli.watch import Doorbell, Watcher
+
+if TYPE_CHECKING:
+    import asyncio
 
 SAFETY_SECONDS = 30.0
 NEEDED = ("route", "run-agent")
@@ -26,6 +28,10 @@ async def follow(
 ) -> bool:
     """Call `look` now and after each commit until it gives True. False after `timeout` seconds.
     Setting `woken` makes it look, too."""
+    import asyncio  # a tenth of the time of a command that waits for nobody
+
+    from pynchy_cli.watch import Doorbell, Watcher
+
     woken = woken or asyncio.Event()
     with contextlib.closing(Watcher()) as watcher:
         bell = Doorbell(watcher, home, store.version, woken.set)

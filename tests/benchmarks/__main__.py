@@ -15,11 +15,13 @@ from tests.benchmarks import (
     schedule,
     slack,
     starting,
+    status,
     whatsapp,
 )
 
 ALL = {
     "starting": starting,
+    "status": status,
     "routing": routing,
     "latency": latency,
     "crowd": crowd,

@@ -50,3 +50,12 @@ def test_no_command_loads_whatsapps_library(
     found = loaded(["pynchy_cli", "--home", str(home), *command.split()], environment, code)
     assert "pynchy_cli" in found
     assert not {"neonize", "google"} & found
+
+
+@pytest.mark.parametrize("command", ["tasks list", "runs list", "mounts list"])
+def test_who_only_reads_loads_nothing_to_wait_with(
+    home: Path, environment: dict[str, str], command: str
+) -> None:
+    found = loaded(["pynchy_cli", "--home", str(home), *command.split()], environment)
+    assert "typer" in found
+    assert not {"asyncio", "aiohttp", "structlog"} & found

@@ -126,6 +126,43 @@ def test_tasks_from_before_there_were_clocks_are_whole_ones_now(path: Path) -> N
         assert (run.state, run.task, run.quiet) == ("done", None, False)
 
 
+def test_tasks_and_jobs_that_failed_before_it_was_noted_are_known_to_fail(path: Path) -> None:
+    migrate(path, changes()[:7])
+    with closing(sqlite3.connect(path)) as db, db:
+        for sql in FAMILY:
+            db.execute(sql)
+        for id, state in enumerate(("done", "failed"), 2):
+            db.execute(
+                "INSERT INTO runs(id, group_folder, lane, kind, state, created_at)"
+                " VALUES (?, 'a', 'chat', 'task', ?, 'a')",
+                (id, state),
+            )
+            db.execute(
+                "INSERT INTO scheduled_tasks(id, group_folder, prompt, schedule_type,"
+                " schedule_value, created_at, last_log) VALUES (?, 'a', 'x', 'once', 'x', 'a', ?)",
+                (state, id),
+            )
+            db.execute(
+                "INSERT INTO task_run_logs(id, task_id, due_at, run_at, status, run_id)"
+                " VALUES (?, ?, 'a', 'a', 'fired', ?)",
+                (id, state, id),
+            )
+            db.execute(
+                "INSERT INTO host_jobs(id, command, schedule_type, schedule_value, timezone,"
+                " created_at, last_log) VALUES (?, 'x', 'once', 'x', 'UTC', 'a', ?)",
+                (state, id),
+            )
+            db.execute(
+                "INSERT INTO host_job_logs(id, job_id, due_at, run_at, status)"
+                " VALUES (?, ?, 'a', 'a', ?)",
+                (id, state, state),
+            )
+    migrate(path)
+    for table in ("scheduled_tasks", "host_jobs"):
+        found = asked(path, f"SELECT id, failing FROM {table} ORDER BY id")
+        assert found == [("done", 0), ("failed", 1)]
+
+
 def test_a_rebuilt_parent_keeps_its_children(path: Path) -> None:
     with_rows(path)
     assert migrate(path, more(rebuild_groups)) == ["rebuild_groups"]
