@@ -19,8 +19,6 @@ from pynchy_cli.web.routes import STREAM, Route, find
 from pynchy_cli.web.site import Site
 from pynchy_cli.web.stream import stream
 
-BODY_PATIENCE = 20.0
-"""Seconds in which a body must have come."""
 STATUSES: dict[type[PynchyError], int] = {
     errors.ApprovalUnknown: 404,
     errors.GroupUnknown: 404,
@@ -85,7 +83,7 @@ async def _body(site: Site, request: web.BaseRequest, route: Route) -> bytes:
         raise too_large
     found = bytearray()
     try:
-        async with asyncio.timeout(BODY_PATIENCE):
+        async with asyncio.timeout(site.patience.body):
             async for piece in request.content.iter_any():
                 found += piece
                 if len(found) > limit:

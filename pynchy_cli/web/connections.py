@@ -17,10 +17,6 @@ from pynchy_cli.web.sockets import peer_uid
 
 MOST = 256
 """Connections at the same time; a further one takes the place of the one that is idle longest."""
-IDLE = 15.0
-"""Seconds in which a call must have come, and the next one after it."""
-LINGER = 2.0
-"""Seconds that are spent on reading what nobody wants."""
 
 
 class Connections:
@@ -44,8 +40,8 @@ class Connections:
             self,
             self.server,
             loop=loop,
-            keepalive_timeout=IDLE,
-            lingering_time=LINGER,
+            keepalive_timeout=self.site.patience.idle,
+            lingering_time=self.site.patience.linger,
             **self._options,
         )
 

@@ -374,6 +374,7 @@ def test_a_huge_body_is_refused_at_its_beginning(house: House) -> None:
 
 
 def test_who_vanishes_in_the_midst_harms_nobody(house: House) -> None:
+    lines = house.log.read_text()
     with contextlib.closing(house.events()) as other:
         for _ in range(80):  # more than may follow at the same time
             following = house.events()
@@ -385,6 +386,7 @@ def test_who_vanishes_in_the_midst_harms_nobody(house: House) -> None:
         half.close()
         house.say(("owner", "all is well"))
         assert other.of("message")[1]["content"] == "all is well"
+    assert house.log.read_text() == lines
 
 
 def test_no_more_follow_than_there_are_places(house: House) -> None:
