@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,6 +75,7 @@ def test_how_everything_is(house: House) -> None:
     assert told.document["service"]["status"] == "degraded"  # nothing else runs
     health = house.get("/health")
     assert (health.status, health.document["status"]) == (503, "degraded")
+    assert "route" in str(health.document["troubles"])
     numbers = read_metrics(house.get("/metrics").text)
     assert numbers['pynchy_stage_up{stage="serve"}'] == 1
     assert numbers['pynchy_stage_up{stage="route"}'] == 0
@@ -84,6 +86,19 @@ def test_health_is_200_where_all_is_well(own: House) -> None:
     health = own.get("/health")
     assert (health.status, health.document["status"]) == (200, "ok")
     assert health.document["channels_connected"] == ["local"]
+
+
+def test_a_file_that_cannot_be_read_is_told(own: House) -> None:
+    own.start(supervise__stages="serve")
+    with contextlib.closing(sqlite3.connect(own.path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    told = own.get("/status")
+    assert (told.status, told.document["problem"]["code"]) == (200, "schema_too_new")
+    health = own.get("/health")
+    assert (health.status, health.document["status"]) == (503, "down")
+    refused = own.get("/api/groups")
+    assert (refused.status, refused.code) == (503, "schema_too_new")
+    assert refused.headers["Retry-After"] == "1"
 
 
 def test_groups_and_what_they_do_by_the_clock(house: House) -> None:
