@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from pynchy_cli.web import guard
-from pynchy_cli.web.answering import answer
+from pynchy_cli.web.answering import answer, broken
 from pynchy_cli.web.guard import Door
 from pynchy_cli.web.site import Site
 from pynchy_cli.web.sockets import peer_uid
@@ -115,6 +115,18 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._owner.went(self)
         super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        super().handle_error(request, status, exc, message)
+        told = broken(status)
+        told.force_close()
+        return told
 
 
 def _is_our_fault(record: logging.LogRecord) -> bool:

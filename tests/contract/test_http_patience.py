@@ -152,3 +152,19 @@ def test_the_patience_is_what_ends_them(home: People) -> None:
             writer.close()
 
     run(home, LONG, story)
+
+
+def test_our_own_faults_are_told_as_such(home: People, caplog: pytest.LogCaptureFixture) -> None:
+    """They don't end the process, and the log has them."""
+
+    async def story(opened: Doors) -> None:
+        with opened.store.atomic() as db:
+            db.execute("UPDATE registered_groups SET allowed_users = 'no JSON'")
+        call = b"GET /api/groups HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for _ in range(2):
+            answer = await rest(await opened.connected(call))
+            assert answer.startswith(b"HTTP/1.1 500")
+            assert b'{"error":{"code":"failed"' in answer
+
+    run(home, LONG, story)
+    assert len(caplog.records) == 2
