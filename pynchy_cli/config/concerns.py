@@ -13,12 +13,12 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "sandbox": ("listen", "route", "run-agent", "ipc-watch"),
     "queue": ("run-agent",),
     "gateway": ("gateway", "run-agent"),
-    "approvals": ("listen", "route", "run-agent", "ipc-watch"),
+    "approvals": ("listen", "route", "run-agent", "ipc-watch", "serve"),
     "commands": ("listen", "route", "run-agent", "ipc-watch"),
-    "secrets": ("gateway", "run-agent"),
+    "secrets": ("gateway", "run-agent", "serve"),
     "scheduler": ("run-agent", "ipc-watch", "schedule"),
     "log": (EVERYBODY,),
-    "serve": (),
+    "serve": ("serve",),
     "backup": ("backup",),
     "retention": (),
     "supervise": (),
@@ -27,8 +27,8 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "groups": ("listen", "route", "run-agent", "ipc-watch"),
     "tasks": ("schedule",),
     "jobs": ("schedule",),
-    "people": ("listen", "route"),
-    "channels": ("listen", "route"),
+    "people": ("listen", "route", "serve"),
+    "channels": ("listen", "route", "serve"),
 }
 """Section -> the stages that read it. Of the channels, each `listen` reads its own."""
 

@@ -19,8 +19,6 @@ from pynchy_cli.web.routes import STREAM, Route, find
 from pynchy_cli.web.site import Site
 from pynchy_cli.web.stream import stream
 
-BODY_PATIENCE = 20.0
-"""Seconds in which a body must have come."""
 STATUSES: dict[type[PynchyError], int] = {
     errors.ApprovalUnknown: 404,
     errors.GroupUnknown: 404,
@@ -48,7 +46,8 @@ async def answer(site: Site, door: Door, request: web.BaseRequest) -> web.Stream
 
 async def _answer(site: Site, door: Door, request: web.BaseRequest) -> web.StreamResponse:
     who = guard.who(door, _headers(request), site.settings.serve, site.settings.secrets.api_token)
-    route, path = find(request.method, request.raw_path)
+    is_head = request.method == "HEAD"  # as GET, of which the body isn't sent
+    route, path = find("GET" if is_head else request.method, request.raw_path)
     if route.is_owners:
         guard.require_owner(who)
     call = Call(
@@ -60,6 +59,8 @@ async def _answer(site: Site, door: Door, request: web.BaseRequest) -> web.Strea
         request.headers.get("Last-Event-ID"),
     )
     if route.gives == STREAM:
+        if is_head:
+            raise Refused(405, "method_unknown", "GET")
         return await stream(request, call)
     return _response(route.answer(call))
 
@@ -85,7 +86,7 @@ async def _body(site: Site, request: web.BaseRequest, route: Route) -> bytes:
         raise too_large
     found = bytearray()
     try:
-        async with asyncio.timeout(BODY_PATIENCE):
+        async with asyncio.timeout(site.patience.body):
             async for piece in request.content.iter_any():
                 found += piece
                 if len(found) > limit:
@@ -95,6 +96,13 @@ async def _body(site: Site, request: web.BaseRequest, route: Route) -> bytes:
     except web.RequestPayloadError as error:
         raise Refused(400, "input_wrong", f"The body can't be read: {error}.") from error
     return bytes(found)
+
+
+def broken(status: int) -> web.Response:
+    """What is answered to what is no HTTP, and where we have failed."""
+    if status < 500:
+        return _refusal(Refused(status, "http_wrong", "That is no HTTP that can be understood."))
+    return _refusal(Refused(status, "failed", "This is a fault of pynchy's; its log has it."))
 
 
 def _refusal(refused: Refused) -> web.Response:

@@ -10,17 +10,13 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from pynchy_cli.web import guard
-from pynchy_cli.web.answering import answer
+from pynchy_cli.web.answering import answer, broken
 from pynchy_cli.web.guard import Door
 from pynchy_cli.web.site import Site
 from pynchy_cli.web.sockets import peer_uid
 
 MOST = 256
 """Connections at the same time; a further one takes the place of the one that is idle longest."""
-IDLE = 15.0
-"""Seconds in which a call must have come, and the next one after it."""
-LINGER = 2.0
-"""Seconds that are spent on reading what nobody wants."""
 
 
 class Connections:
@@ -44,8 +40,8 @@ class Connections:
             self,
             self.server,
             loop=loop,
-            keepalive_timeout=IDLE,
-            lingering_time=LINGER,
+            keepalive_timeout=self.site.patience.idle,
+            lingering_time=self.site.patience.linger,
             **self._options,
         )
 
@@ -119,6 +115,18 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._owner.went(self)
         super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        super().handle_error(request, status, exc, message)
+        told = broken(status)
+        told.force_close()
+        return told
 
 
 def _is_our_fault(record: logging.LogRecord) -> bool:

@@ -72,9 +72,7 @@ def _all(told: Told) -> Iterator[tuple[str, str, str, Samples]]:
     for name, help, part, key in STATES:
         of = _part(told, part)
         yield name, "gauge", help, [({"state": it}, of.get(key.format(it))) for it in NAMES[name]]
-    holds = told.get("holds")
-    count = len(holds) if isinstance(holds, list) else None
-    yield "holds", "gauge", "Holds that are in force.", [({}, count)]
+    yield "holds", "gauge", "Holds that are in force.", [({}, told.get("hold_count"))]
 
 
 def _part(told: Told, name: str) -> Told:

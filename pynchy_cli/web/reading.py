@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from pynchy_cli import clock
+from pynchy_cli.errors import PynchyError
 from pynchy_cli.model import Task
 from pynchy_cli.routing import verdicts
 from pynchy_cli.store import chats, groups, holds, news, status, tasks, waiting
@@ -26,16 +27,16 @@ def read_health(call: Call) -> Answer:
     """200 where all is well, else 503."""
     told = _status(call)
     state = told["service"]["status"]
-    channels = told.get("channels", {})
-    deploy = told.get("deploy", {})
+    channels, deploy = told["channels"], told["deploy"]
     found = shapes.Health(
         status="ok" if state == HEALTHY else state,
         uptime_seconds=told["service"]["uptime_seconds"],
-        head_sha=deploy.get("head_sha"),
-        head_commit=deploy.get("head_commit"),
-        dirty=deploy.get("dirty"),
+        head_sha=deploy["head_sha"],
+        head_commit=deploy["head_commit"],
+        dirty=deploy["dirty"],
         channels_connected=sorted(name for name, is_there in channels.items() if is_there),
         channels_away=sorted(name for name, is_there in channels.items() if not is_there),
+        troubles=[shapes.Trouble(**one) for one in told["troubles"]],
     )
     return Answer(found, 200 if state == HEALTHY else 503)
 
@@ -119,4 +120,7 @@ def _periodic(name: str, task: Task) -> shapes.Periodic:
 
 def _status(call: Call) -> shapes.Document:
     home = call.site.home
-    return status.read(str(home.database), str(home.locks), clock.now())
+    try:
+        return status.read(str(home.database), str(home.locks), clock.now())
+    except PynchyError as error:
+        return status.unreadable(str(home.database), error)

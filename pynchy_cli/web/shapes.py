@@ -29,6 +29,15 @@ class Failure(Struct):
     ok: Literal[False] = False
 
 
+class Trouble(Struct):
+    """Something that is wrong, or may become so; `command` shows more, or helps."""
+
+    level: Annotated[str, Meta(description="wrong, or warning.")]
+    about: str
+    message: str
+    command: str
+
+
 class Health(Struct):
     """Whether all is well, in short."""
 
@@ -41,6 +50,7 @@ class Health(Struct):
     dirty: bool | None
     channels_connected: Annotated[list[str], Meta(description="Those that have a connection.")]
     channels_away: Annotated[list[str], Meta(description="Those that should have one.")]
+    troubles: Annotated[list[Trouble], Meta(description="The gravest first.")]
 
 
 class Group(Struct):

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pynchy_cli.store.connection import glimpse
+from pynchy_cli.web.patience import PATIENCE, Patience
 
 if TYPE_CHECKING:
     from pynchy_cli.config.paths import Home
@@ -23,8 +24,9 @@ MOST_FOLLOWERS = 64
 class Site:
     """One process's. Made and used on the running event loop."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, patience: Patience = PATIENCE) -> None:
         self.context = context
+        self.patience = patience
         self.is_stopping = False
         self._followers: set[asyncio.Event] = set()
         self._reading: Connection | None = None
@@ -56,9 +58,14 @@ class Site:
             self._reading = glimpse(self.home.database)
         return self._reading
 
+    @property
+    def followers(self) -> int:
+        """How many follow the news."""
+        return len(self._followers)
+
     def follow(self) -> asyncio.Event | None:
         """An event that is set with each commit, until `leave`; None where too many follow."""
-        if len(self._followers) >= MOST_FOLLOWERS or self.is_stopping:
+        if self.followers >= MOST_FOLLOWERS or self.is_stopping:
             return None
         rung = asyncio.Event()
         self._followers.add(rung)

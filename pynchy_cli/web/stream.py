@@ -4,6 +4,7 @@ there is a comment now and then, so that whoever has gone is noticed."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Iterable
 
@@ -16,10 +17,6 @@ from pynchy_cli.web.guard import Refused
 from pynchy_cli.web.headers import HEADERS
 from pynchy_cli.web.news import Event, Follower, Place
 
-HEARTBEAT = 15.0
-"""Seconds between signs of life."""
-PATIENCE = 30.0
-"""Seconds in which somebody must have taken what was written."""
 BEGIN = b"retry: 2000\n: pynchy\n\n"
 ALIVE = b": alive\n\n"
 
@@ -35,8 +32,9 @@ async def stream(request: web.BaseRequest, call: Call) -> web.StreamResponse:
         response.content_type = "text/event-stream"
         response.charset = "utf-8"
         await response.prepare(request)
-        await _write(request, response, BEGIN)
-        await _follow(request, response, call, Follower(place), rung)
+        with contextlib.suppress(ConnectionError):  # whoever followed has gone
+            await _write(request, response, BEGIN, call.site.patience.taken)
+            await _follow(request, response, call, Follower(place), rung)
         return response
     finally:
         call.site.leave(rung)
@@ -57,19 +55,21 @@ async def _follow(
             call.site.log.warning("events can't be read", reason=str(error))
             return
         if found:
-            await _write(request, response, _encoded(found))
+            await _write(request, response, _encoded(found), call.site.patience.taken)
             await asyncio.sleep(0)  # others have their turn while many are read
             continue
         try:
-            async with asyncio.timeout(HEARTBEAT):
+            async with asyncio.timeout(call.site.patience.heartbeat):
                 await rung.wait()
         except TimeoutError:
-            await _write(request, response, ALIVE)
+            await _write(request, response, ALIVE, call.site.patience.taken)
 
 
-async def _write(request: web.BaseRequest, response: web.StreamResponse, data: bytes) -> None:
+async def _write(
+    request: web.BaseRequest, response: web.StreamResponse, data: bytes, patience: float
+) -> None:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             await response.write(data)
     except TimeoutError:
         if request.transport is not None:

@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from agent_runner.protocol.requests import Option, Question
-from pynchy_cli.model import FROM_API
+from pynchy_cli import clock
+from pynchy_cli.channels.intake import take
+from pynchy_cli.config.settings import Settings
+from pynchy_cli.model import FROM_API, Message, NewMessage
+from pynchy_cli.routing.orders import Orders
 from pynchy_cli.security.senders import API
+from pynchy_cli.store import groups
 from tests.people import People
 
 TEXTS = (
@@ -71,7 +76,21 @@ def test_nobody_else_is_taken_for_it(people: People) -> None:
     """Who is called so on another channel is judged like anybody there."""
     people.say((API, "@pynchy hello"), channel="stdin")
     people.say((API, "@pynchy hello"), channel="slack", chat="slack:C1")
+    with people.store() as store, store.atomic() as db:
+        claimed = NewMessage("x", "local:team", API, API, "hi", clock.now(), metadata=FROM_API)
+        take(db, "stdin", claimed, clock.now(), settings=Settings())
     assert people.rows("SELECT verdict, metadata FROM messages WHERE sender = 'api'") == [
         ("refused", None),
         ("refused", None),
+        ("refused", None),
     ]
+
+
+def test_what_it_says_is_no_command_to_whoever_reads_it(people: People) -> None:
+    words = Orders(Settings())
+    with people.store() as store:
+        group = groups.get(store.db, "main")
+        for metadata, name in ((FROM_API, None), (None, "stop")):
+            told = Message("x", "local:main", API, API, "stop", clock.now(), metadata=metadata)
+            command = words.read(told, group).command
+            assert (command.name if command else None) == name

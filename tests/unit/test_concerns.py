@@ -59,7 +59,7 @@ def test_only_those_are_concerned_who_read_what_has_changed() -> None:
     everybody = [name for name in SERVICES if name != "listen"]
     assert changed(log=Log(level="error")) == [*everybody, "listen@slack", "listen@slack.work"]
     found = changed(channels=Channels(slack={"work": SlackRules(enabled=False)}))
-    assert found == ["route", "listen@slack.work"]
+    assert found == ["route", "serve", "listen@slack.work"]
     before = section_hashes(Settings())
     assert concerns("route", before, {**before, "unheard-of": "1"}), "nobody knows who reads it"
 

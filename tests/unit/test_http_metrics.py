@@ -45,7 +45,7 @@ def test_a_document_becomes_samples() -> None:
     told["stages"] = {"route": {"running": True, "processes": 1, "restarts": 2}}
     told["backlog"] = {"route": {"count": 3, "oldest_at": "…", "oldest_seconds": 1.5}}
     told["channels"] = {"slack": False}
-    told["holds"] = [{"group": None}, {"group": "team"}]
+    told["hold_count"] = 2
     told["messages"] |= {"total_inbound": 12, "dead_deliveries": 1}
     found = read(metrics(told))
     wanted = {
