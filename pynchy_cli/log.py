@@ -9,7 +9,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from pynchy_cli import clock
@@ -24,6 +24,11 @@ _KEY = re.compile(
     r"|(?:xox[a-z]|xapp)[.-][A-Za-z0-9.-]{8,}|(?<=[?&]ticket=)[\w-]+"
 )
 _LOGIN = re.compile(r"(?<=://)[^\s/]+(?=@)")
+LINE = 8
+"""Letters that a line of a secret must have to be hidden by itself."""
+_ESCAPED = {one: one for one in "\"'\\/"} | dict(zip("\b\f\n\r\t", "bfnrt", strict=True))
+"""What stands behind a backslash for a letter."""
+_PIECE = re.compile(r"\s+|\\+|\S")
 _FIRST = {"timestamp", "level", "stage", "logger", "event", "exception"}
 _STRUCTLOGS = {"exc_info", "stack", "self", "method_name", "_record", "_from_structlog"}
 _UNWRITTEN = "a line that can't be written"
@@ -119,11 +124,52 @@ def configure(
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without these secrets, and without anything that looks like a key or like a
-    login in an address."""
-    for secret in secrets:
-        text = text.replace(secret, MASK)
+    """The text without these secrets, as they are or as they stand in an address or in JSON, and
+    without anything that looks like a key or like a login in an address."""
+    if known := tuple(secrets):
+        text = _hidden(known).sub(MASK, text)
     return _LOGIN.sub(MASK, _KEY.sub(MASK, text))
+
+
+@lru_cache(maxsize=8)
+def _hidden(secrets: tuple[str, ...]) -> re.Pattern[str]:
+    """Where one of the secrets stands, or a line of one that has several."""
+    lines = (line for one in secrets for line in one.splitlines() if len(line) >= LINE)
+    # The longest first, so that one that begins as another does leaves no end behind.
+    found = sorted({*secrets, *lines} - {""}, key=len, reverse=True)
+    # What nothing is, where there are none.
+    return re.compile(
+        "|".join("".join(map(_piece, _PIECE.findall(one))) for one in found) or "(?!)"
+    )
+
+
+def _piece(text: str) -> str:
+    """One letter in any form; blanks, which may have become a single one; or backslashes, however
+    often they were doubled."""
+    if text[0] == "\\":
+        return r"(?i:\\(?:u005c|x5c)?|%5c)+"
+    if text.isspace():
+        return rf"(?:[\s+]|{'|'.join(map(_forms, sorted(set(text))))})+"
+    return _forms(text)
+
+
+def _forms(letter: str) -> str:
+    """A letter, however programs write it: percent-encoded, or escaped as in JSON or in Python, be
+    it several times."""
+    if letter.isascii() and (letter.isalnum() or letter in "-_~"):
+        return re.escape(letter)
+    data = letter.encode("utf-8", "surrogatepass")
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    forms = [
+        re.escape(letter),
+        "(?i:" + "".join(f"%{one:02x}" for one in data) + ")",
+        "(?i:" + "".join(rf"\\+u{units[at : at + 4]}" for at in range(0, len(units), 4)) + ")",
+        "(?i:" + "".join(rf"\\+x{one:02x}" for one in data) + ")",
+        rf"(?i:\\+(?:x{ord(letter):02x}|U{ord(letter):08x}))",
+    ]
+    if (name := _ESCAPED.get(letter)) is not None:
+        forms.append(rf"\\+{re.escape(name)}")
+    return f"(?:{'|'.join(forms)})"
 
 
 class _Handler(logging.StreamHandler[TextIO]):

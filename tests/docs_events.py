@@ -24,7 +24,7 @@ EVENTS = {
         "A group was asked for and its folder can't be made on the disk."
     ),
     "a message can't be read; it is asked for again": (
-        "WhatsApp sent what its keys don't open; the sender's phone is asked for it again."
+        "WhatsApp sent something that its keys don't open; the phone is asked to repeat it."
     ),
     "a message is lost": "What was asked for again never came: its content is lost.",
     "a mount is refused": "Something of the host isn't shown to a group's agents, and why.",

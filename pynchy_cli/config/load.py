@@ -158,7 +158,8 @@ def shown_rules(settings: Settings, folder: str) -> dict[str, Any]:
 
 def secrets(settings: Settings) -> tuple[str, ...]:
     """The secrets' values, for those who must keep them out of what they write."""
-    tokens = [rules.gh_token for rules in settings.groups.values()]
+    tiers = (settings.defaults, *settings.profiles.values(), *settings.groups.values())
+    tokens = [rules.gh_token for rules in tiers]
     for rules in settings.channels.slack.values():
         tokens += [rules.bot_token, rules.app_token]
     return tuple(one for one in (*msgspec.structs.astuple(settings.secrets), *tokens) if one)
