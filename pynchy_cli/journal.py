@@ -3,7 +3,6 @@ or error is the journal itself, so that `journalctl -p err` finds errors; nowher
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import TextIO
@@ -37,17 +36,11 @@ def priority(level: str) -> int:
     return _LEVELS.get(level, INFO)
 
 
-def level_of(line: str) -> str:
-    """The level that a line of JSON says it has; `info` where it says none."""
-    if line.startswith("{"):
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            return "info"
-        return str(found.get("level", "info")) if isinstance(found, dict) else "info"
-    return "info"
-
-
 def prefixed(text: str, level: str) -> str:
     """The text as the journal takes it, which knows lines alone: each with its priority."""
     return "\n".join(f"<{priority(level)}>{line}" for line in text.split("\n"))
+
+
+def for_journal(text: str, level: str, stream: TextIO | None, environ: Mapping[str, str]) -> str:
+    """The text as it is to be written to that stream: with its priority, if that is the journal."""
+    return prefixed(text, level) if is_journal(stream, environ) else text

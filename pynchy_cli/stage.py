@@ -79,8 +79,7 @@ def main(arguments: list[str]) -> int:
         return asyncio.run(loop.run(name, make, home, settings, single=single, once=once))
     except PynchyError as error:
         told = f"pynchy {name}: {error}"
-        to_journal = journal.is_journal(sys.stderr, os.environ)
-        print(journal.prefixed(told, "error") if to_journal else told, file=sys.stderr)
+        print(journal.for_journal(told, "error", sys.stderr, os.environ), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -171,9 +172,13 @@ def _groups(context: Context) -> list[Group] | None:
 def apply(
     ctx: typer.Context,
     user: bool = typer.Option(False, "--user", help="The units of your own systemd."),
-    plan: Path | None = typer.Option(
-        None, metavar="FILE", help="Write what systemd is to do, and don't have it done."
-    ),
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what systemd is to do, and don't have it done."),
+    ] = None,
+    accepted: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what units are to read, too.")
+    ] = None,
 ) -> None:
     """Have systemd's units take over what was changed in the configuration.
 
@@ -188,6 +193,8 @@ def apply(
     found = applying.changed(context.home, context.environ)
     each_stage = manager.is_each_stage()
     orders = applying.orders(found, manager.enabled(), each_stage=each_stage)
+    if accepted is not None and each_stage:
+        applying.keep(found, accepted)
     if plan is not None:
         plan.write_text(applying.written(orders))
         return

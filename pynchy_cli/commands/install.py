@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 import typer
 
 from pynchy_cli.commands.app import Context, here
+from pynchy_cli.config.stages import wanted
 from pynchy_cli.errors import EXIT_DONE, RightMissing, UsageWrong
 from pynchy_cli.install import launchd, systemd, units
-from pynchy_cli.install.facts import gather, services
+from pynchy_cli.install.facts import gather
 from pynchy_cli.install.units import Facts, Flavour
 from pynchy_cli.output import print_text, say
 
@@ -60,8 +61,8 @@ def command(
     if dry_run:
         return _shown(manager.folder, files)
     _require_rights(flavour)
-    wanted = systemd.first_units(services(context.settings), each_stage=each_stage)
-    for line in systemd.install(manager, files, wanted):
+    starting = systemd.first_units(wanted(context.settings), each_stage=each_stage)
+    for line in systemd.install(manager, files, starting):
         say(line)
     _advise(facts, units.TARGET if each_stage else "pynchy")
     return EXIT_DONE
@@ -70,7 +71,7 @@ def command(
 def _launchd(context: Context, flavour: Flavour, each_stage: bool, dry_run: bool) -> int:
     found = gather(flavour, context.home, context.settings, context.environ)
     facts = replace(found, python=sys.executable, home=str(context.home.root))
-    files = launchd.rendered(facts, services(context.settings), each_stage=each_stage)
+    files = launchd.rendered(facts, wanted(context.settings), each_stage=each_stage)
     place = launchd.folder(facts, Path.home())
     if dry_run:
         return _shown(place, files)

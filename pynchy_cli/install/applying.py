@@ -7,11 +7,14 @@ import json
 import os
 import pwd
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from pynchy_cli.config.accepted import ENVIRON, PREFIX
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import ConfigInvalid, PynchyError
 from pynchy_cli.install.facts import owner_of
@@ -24,7 +27,7 @@ def changed(home: Home, environ: Mapping[str, str]) -> dict[str, Any]:
     """What `pynchy config changed` says of the home. Raises ConfigInvalid."""
     command = [sys.executable, "-P", "-m", "pynchy_cli", "--home", str(home.root)]
     done = subprocess.run(
-        [*command, "config", "changed", "--json", "--tell"],
+        [*command, "config", "changed", "--json", "--tell", "--wait", "2"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
@@ -64,6 +67,16 @@ def orders(
 def written(given: Sequence[tuple[str, str]]) -> str:
     """The orders as lines, for the unit that carries them out."""
     return "".join(f"{verb} {unit}\n" for verb, unit in given)
+
+
+def keep(found: Mapping[str, Any], file: Path) -> None:
+    """Have stages that start from now on read the copy of what was found well just now, and take
+    earlier copies away."""
+    kept = Path(found["accepted"])
+    file.write_text(f"{ENVIRON}={kept}\n")
+    for folder in kept.parent.glob(f"{PREFIX}*"):
+        if folder != kept:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _as_owner(owner: pwd.struct_passwd) -> dict[str, Any]:

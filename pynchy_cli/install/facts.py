@@ -8,26 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pynchy_cli
-from pynchy_cli.config.channels import enabled
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
 from pynchy_cli.errors import HomeUnusable
 from pynchy_cli.install.units import Facts, Flavour, escaped
 from pynchy_cli.security import allowlist
-from pynchy_cli.supervise.services import with_channels
 
 HOMES = ("/home", "/root", "/run/user")
 """What ProtectHome hides."""
-
-
-def services(settings: Settings) -> list[str]:
-    """The services that this configuration wants, in order."""
-    names = [
-        name
-        for name in settings.supervise.stages
-        if name != "backup" or settings.backup.folder is not None
-    ]
-    return with_channels(names, enabled(settings))
 
 
 def gather(

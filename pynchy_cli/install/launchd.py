@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pynchy_cli.install.units import Facts
+from pynchy_cli.supervise.services import services
 
 LABEL = "com.pynchy"
 DAEMONS = Path("/Library/LaunchDaemons")
@@ -19,15 +20,14 @@ THROTTLE = 60
 """Seconds between starts: launchd can't be told of an exit code after which none makes sense."""
 
 
-def rendered(facts: Facts, services: Sequence[str], *, each_stage: bool) -> dict[str, str]:
+def rendered(facts: Facts, names: list[str], *, each_stage: bool) -> dict[str, str]:
     """The files, by their names. `facts` hold plain paths here."""
     if not each_stage:
-        return {f"{LABEL}.plist": _agent(facts, LABEL, ["up", "--json"])}
+        return {f"{LABEL}.plist": _agent(facts, LABEL, ["pynchy_cli", "up", "--json"])}
     found = {}
-    for name in services:
-        stage, _, channel = name.partition("@")
-        label = f"{LABEL}.{name.replace('@', '.')}"
-        found[f"{label}.plist"] = _agent(facts, label, [stage, *([channel] if channel else [])])
+    for service in services(names, Path(facts.home)):
+        label = f"{LABEL}.{service.name.replace('@', '.')}"
+        found[f"{label}.plist"] = _agent(facts, label, service.command[3:])
     return found
 
 
@@ -74,11 +74,11 @@ def domain(facts: Facts) -> str:
     return "system" if facts.is_system else f"gui/{os.getuid()}"
 
 
-def _agent(facts: Facts, label: str, arguments: list[str]) -> str:
+def _agent(facts: Facts, label: str, arguments: Sequence[str]) -> str:
     log = f"{facts.home}/data/logs/launchd.log"
     document: dict[str, Any] = {
         "Label": label,
-        "ProgramArguments": [facts.python, "-P", "-m", "pynchy_cli", *arguments],
+        "ProgramArguments": [facts.python, "-P", "-m", *arguments],
         "EnvironmentVariables": {"PYNCHY_HOME": facts.home},
         "WorkingDirectory": facts.home,
         "RunAtLoad": True,

@@ -6,18 +6,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pynchy_cli.errors import EXIT_BROKEN, EXIT_USAGE
 from pynchy_cli.install import hardening
 from pynchy_cli.install.hardening import Settings
-from pynchy_cli.supervise.services import SERVICES
+from pynchy_cli.supervise.services import SERVICES, services
 
 Flavour = Literal["system", "user"]
 ONE, TARGET, STAGE, LISTEN = "pynchy.service", "pynchy.target", "pynchy@", "pynchy-listen@"
 CONFIG, CONFIG_PATH = "pynchy-config.service", "pynchy-config.path"
 MARK = "# Made by `pynchy install systemd`; `systemctl edit` changes a unit and lasts."
 WATCHED = ("config.toml", ".env", "litellm_config.yaml")
+PLAN, ACCEPTED = "%t/pynchy/units", "%t/pynchy/accepted"
 HUNG, START = 60, 900
 """Seconds without a sign of life after which a process is killed, and those in which it must be
 ready: the first start of run-agent may build an image."""
@@ -92,7 +94,7 @@ def unit_of(service: str) -> str:
 
 def escaped(path: str) -> str:
     """A path, so that systemd takes it as it is."""
-    return path.replace("\\", "\\\\").replace("%", "%%")
+    return path.replace("%", "%%")
 
 
 def _one(facts: Facts) -> str:
@@ -103,7 +105,7 @@ def _one(facts: Facts) -> str:
     }
     # In reverse order, agents first; each has what agents have, and no more together.
     settings = {
-        **_service(facts, "up --json", stop=2 * facts.grace + 4 * SPARE),
+        **_service(facts, _command(facts, "up --json"), stop=2 * facts.grace + 4 * SPARE),
         **_limits("run-agent"),
         **_hardening(facts, hardening.SANDBOXES),
         **_paths(facts, facts.writable),
@@ -116,7 +118,7 @@ def _one(facts: Facts) -> str:
 def _target(facts: Facts) -> str:
     unit: Settings = {
         "Description": "Pynchy, a personal Claude assistant: each stage a unit",
-        "Wants": CONFIG_PATH,
+        "Wants": f"{CONFIG_PATH} {CONFIG}",
     }
     return _text(Unit=unit, Install=_wanted(facts))
 
@@ -124,7 +126,8 @@ def _target(facts: Facts) -> str:
 def _stage(facts: Facts) -> str:
     unit: Settings = {"Description": "Pynchy: %i", **_after(facts), "PartOf": TARGET}
     settings = {
-        **_service(facts, "%i", stop=facts.grace + SPARE),
+        **_service(facts, _command_of(facts, "route", "route"), stop=facts.grace + SPARE),
+        **_accepted(),
         "LogExtraFields": "PYNCHY_STAGE=%i",
         **_limits("%i"),
         **_hardening(facts, {}),
@@ -141,7 +144,8 @@ def _listen(facts: Facts) -> str:
         "PartOf": TARGET,
     }
     settings = {
-        **_service(facts, "listen %i", stop=facts.grace + SPARE),
+        **_service(facts, _command_of(facts, "listen@X", "X"), stop=facts.grace + SPARE),
+        **_accepted(),
         "LogExtraFields": "PYNCHY_STAGE=listen@%i",
         **_limits("listen"),
         **_hardening(facts, {}),
@@ -175,7 +179,6 @@ def _config_path(facts: Facts) -> str:
 def _config(facts: Facts) -> str:
     """It decides as whoever owns the home; the manager does of what it writes what may be."""
     user = "" if facts.is_system else " --user"
-    plan = "%t/pynchy/units"
     allowed = (
         "^(enable|disable|start|stop|restart) pynchy(-listen)?(@[A-Za-z0-9._-]+)?\\\\.service$$"
     )
@@ -188,8 +191,8 @@ def _config(facts: Facts) -> str:
         "Type": "oneshot",
         **_whose(facts),
         "ExecStart": [
-            _command(facts, f"config apply{user} --plan {plan}"),
-            f"+/bin/sh -c \"grep -E '{allowed}' {plan} | {each}\"",
+            _command(facts, f"config apply{user} --plan {PLAN} --accepted {ACCEPTED}"),
+            f"+/bin/sh -c \"grep -E '{allowed}' {PLAN} | {each}\"",
         ],
         "TimeoutStartSec": "300",
         **_hardening(facts, {}),
@@ -198,11 +201,11 @@ def _config(facts: Facts) -> str:
     return _text(Unit=unit, Service=settings)
 
 
-def _service(facts: Facts, arguments: str, stop: float) -> Settings:
+def _service(facts: Facts, command: str, stop: float) -> Settings:
     return {
         "Type": "notify",
         "NotifyAccess": "main",
-        "ExecStart": _command(facts, arguments),
+        "ExecStart": command,
         **_whose(facts),
         "WatchdogSec": str(HUNG),
         "TimeoutStartSec": str(START),
@@ -232,6 +235,22 @@ def _command(facts: Facts, arguments: str) -> str:
     # -P: a folder in which it happens to stand brings no modules in.
     program = _quoted(facts.python).replace("$", "$$")
     return f"{program} -P -m pynchy_cli {arguments}"
+
+
+def _command_of(facts: Facts, service: str, instance: str) -> str:
+    """The very command by which `pynchy up` starts a service; what it is called is the unit's
+    instance."""
+    command = services([service], Path(facts.home))[0].command
+    words = [facts.python, *(word.replace(instance, "%i") for word in command[1:4])]
+    named, document = command[4:]
+    words += [named.replace(instance, "%i"), document.replace(f'"{instance}"', '"%i"')]
+    return " ".join(_quoted(word) for word in words).replace("$", "$$")
+
+
+def _accepted() -> Settings:
+    """Where `config apply` says what was found well last, which is read while what is there now
+    isn't."""
+    return {"EnvironmentFile": f"-{ACCEPTED}"}
 
 
 def _limits(stage: str) -> Settings:
@@ -298,7 +317,7 @@ def _quoted(text: str) -> str:
     """One word, as systemd splits lines."""
     if re.fullmatch(r"[\w%@/=.,:+-]+", text):
         return text
-    return '"' + text.replace('"', '\\"') + '"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _text(first: str = "", **sections: Settings) -> str:
