@@ -174,10 +174,7 @@ def apply(
     user: bool = typer.Option(False, "--user", help="The units of your own systemd."),
     plan: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write what systemd is to do, and don't have it done."),
-    ] = None,
-    accepted: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what units are to read, too.")
+        typer.Option(metavar="FOLDER", help="Leave there what is to be done, for a unit to do it."),
     ] = None,
 ) -> None:
     """Have systemd's units take over what was changed in the configuration.
@@ -190,13 +187,13 @@ def apply(
     """
     context = here(ctx)
     manager = systemd.Manager("user" if user else "system", context.environ, Path.home())
+    if plan is not None:
+        applying.begin(plan)
     found = applying.changed(context.home, context.environ)
     each_stage = manager.is_each_stage()
     orders = applying.orders(found, manager.enabled(), each_stage=each_stage)
-    if accepted is not None and each_stage:
-        applying.keep(found, accepted)
     if plan is not None:
-        plan.write_text(applying.written(orders))
+        applying.leave(plan, found, orders, each_stage=each_stage)
         return
     for verb, unit in orders:
         manager.call(verb, unit)

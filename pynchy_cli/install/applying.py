@@ -64,19 +64,24 @@ def orders(
     return [one for one in given if _UNIT.fullmatch(one[1])]
 
 
-def written(given: Sequence[tuple[str, str]]) -> str:
-    """The orders as lines, for the unit that carries them out."""
-    return "".join(f"{verb} {unit}\n" for verb, unit in given)
+def begin(folder: Path) -> None:
+    """Note when the configuration was looked at: what is newer has not been seen."""
+    (folder / "looked").touch()
 
 
-def keep(found: Mapping[str, Any], file: Path) -> None:
-    """Have stages that start from now on read the copy of what was found well just now, and take
-    earlier copies away."""
+def leave(
+    folder: Path, found: Mapping[str, Any], given: Sequence[tuple[str, str]], *, each_stage: bool
+) -> None:
+    """Leave what systemd is to do there, for the unit that has it done. Stages that start from now
+    on read the copy of what was found well just now; earlier copies are taken away."""
+    (folder / "units").write_text("".join(f"{verb} {unit}\n" for verb, unit in given))
+    if not each_stage:
+        return
     kept = Path(found["accepted"])
-    file.write_text(f"{ENVIRON}={kept}\n")
-    for folder in kept.parent.glob(f"{PREFIX}*"):
-        if folder != kept:
-            shutil.rmtree(folder, ignore_errors=True)
+    (folder / "accepted").write_text(f"{ENVIRON}={kept}\n")
+    for old in kept.parent.glob(f"{PREFIX}*"):
+        if old != kept:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _as_owner(owner: pwd.struct_passwd) -> dict[str, Any]:

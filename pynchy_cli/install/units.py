@@ -19,7 +19,8 @@ ONE, TARGET, STAGE, LISTEN = "pynchy.service", "pynchy.target", "pynchy@", "pync
 CONFIG, CONFIG_PATH = "pynchy-config.service", "pynchy-config.path"
 MARK = "# Made by `pynchy install systemd`; `systemctl edit` changes a unit and lasts."
 WATCHED = ("config.toml", ".env", "litellm_config.yaml")
-PLAN, ACCEPTED = "%t/pynchy/units", "%t/pynchy/accepted"
+FOLDER = "%t/pynchy"
+"""Where `config apply` puts what it has found, as `applying` says."""
 HUNG, START = 60, 900
 """Seconds without a sign of life after which a process is killed, and those in which it must be
 ready: the first start of run-agent may build an image."""
@@ -162,7 +163,7 @@ def _drop_in(facts: Facts, name: str, before: Iterable[str]) -> str:
     settings: Settings = dict(_limits(name)) if name in BUSY else {}
     if name == "run-agent":
         settings |= _kept(facts, hardening.SANDBOXES)
-        settings |= {"ReadWritePaths": _listed(facts.writable)} if facts.writable else {}
+        settings |= {"ReadWritePaths": _listed((), facts.writable)} if facts.writable else {}
     if name in ALONE and facts.can_isolate and facts.user != "root":
         settings |= hardening.ALONE
     if name == "schedule":
@@ -172,8 +173,15 @@ def _drop_in(facts: Facts, name: str, before: Iterable[str]) -> str:
 
 def _config_path(facts: Facts) -> str:
     unit: Settings = {"Description": "Pynchy: looks for changes of the configuration"}
-    paths: Settings = {"PathChanged": [f"{facts.home}/{name}" for name in WATCHED], "Unit": CONFIG}
+    # The folder alone: a file that isn't there, among others, makes systemd miss what happens to
+    # them. What else is made or written right in the home is looked at in vain.
+    paths: Settings = {"PathChanged": facts.home, "Unit": CONFIG}
     return _text(Unit=unit, Path=paths, Install=_wanted(facts))
+
+
+def _in_shell(path: str) -> str:
+    """A path as a shell takes it that stands between double quotes in a unit."""
+    return "'" + path.replace("'", "'\\\\''").replace('"', '\\"').replace("$", "$$") + "'"
 
 
 def _config(facts: Facts) -> str:
@@ -183,6 +191,11 @@ def _config(facts: Facts) -> str:
         "^(enable|disable|start|stop|restart) pynchy(-listen)?(@[A-Za-z0-9._-]+)?\\\\.service$$"
     )
     each = f"while read -r verb unit; do systemctl{user} --no-block $$verb $$unit; done"
+    places = " ".join(
+        _in_shell(path) for path in (facts.home, *(f"{facts.home}/{name}" for name in WATCHED))
+    )
+    newer = f"find {places} -maxdepth 0 -newer {FOLDER}/looked 2>/dev/null | grep -q ."
+    again = f"if {newer}; then systemctl{user} --no-block restart {CONFIG}; fi"
     unit: Settings = {
         "Description": "Pynchy: takes over a changed configuration",
         "StartLimitIntervalSec": "0",
@@ -191,9 +204,11 @@ def _config(facts: Facts) -> str:
         "Type": "oneshot",
         **_whose(facts),
         "ExecStart": [
-            _command(facts, f"config apply{user} --plan {PLAN} --accepted {ACCEPTED}"),
-            f"+/bin/sh -c \"grep -E '{allowed}' {PLAN} | {each}\"",
+            _command(facts, f"config apply{user} --plan {FOLDER}"),
+            f"+/bin/sh -c \"grep -E '{allowed}' {FOLDER}/units | {each}\"",
         ],
+        # The path unit doesn't look while this one is at work.
+        "ExecStopPost": f'+/bin/sh -c "{again}"',
         "TimeoutStartSec": "300",
         **_hardening(facts, {}),
         **_paths(facts, ()),
@@ -250,7 +265,7 @@ def _command_of(facts: Facts, service: str, instance: str) -> str:
 def _accepted() -> Settings:
     """Where `config apply` says what was found well last, which is read while what is there now
     isn't."""
-    return {"EnvironmentFile": f"-{ACCEPTED}"}
+    return {"EnvironmentFile": f"-{FOLDER}/accepted"}
 
 
 def _limits(stage: str) -> Settings:
@@ -290,12 +305,12 @@ def _loosened(facts: Facts) -> Settings:
 
 
 def _paths(facts: Facts, more: tuple[str, ...]) -> Settings:
-    return {"ReadWritePaths": _listed((facts.home, *more))} if facts.can_isolate else {}
+    return {"ReadWritePaths": _listed((facts.home,), more)} if facts.can_isolate else {}
 
 
-def _listed(paths: Iterable[str]) -> str:
-    home, *more = paths
-    return " ".join([_quoted(home), *(_quoted(f"-{path}") for path in more)])
+def _listed(needed: Iterable[str], more: Iterable[str]) -> str:
+    """Paths, and others that needn't be there."""
+    return " ".join(_quoted(path) for path in [*needed, *(f"-{path}" for path in more)])
 
 
 def _after(facts: Facts, *more: str) -> Settings:
