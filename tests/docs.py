@@ -23,6 +23,7 @@ from pynchy_cli.config.settings import GroupRules, Settings
 from pynchy_cli.config.template import explanations
 from pynchy_cli.config.values import wanted
 from pynchy_cli.install import units
+from pynchy_cli.install.parts import Flavour
 from pynchy_cli.store.migrate import migrate
 from tests import status_document
 from tests.docs_doctor import doctor
@@ -184,7 +185,7 @@ def documents() -> dict[str, str]:
 
 def unit_files() -> dict[str, str]:
     """File name in systemd/ -> its whole text: a unit of each flavour, as an example."""
-    flavours: tuple[units.Flavour, ...] = ("system", "user")
+    flavours: tuple[Flavour, ...] = ("system", "user")
     return {
         f"{flavour}/{name}": text
         for flavour in flavours

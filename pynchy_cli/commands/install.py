@@ -15,8 +15,8 @@ from pynchy_cli.commands.app import Context, here
 from pynchy_cli.config.stages import wanted
 from pynchy_cli.errors import EXIT_DONE, RightMissing, UsageWrong
 from pynchy_cli.install import launchd, systemd, units
-from pynchy_cli.install.facts import gather
-from pynchy_cli.install.units import Facts, Flavour
+from pynchy_cli.install.facts import gather, require_startable
+from pynchy_cli.install.parts import Facts, Flavour
 from pynchy_cli.output import print_text, say
 
 User = Annotated[bool, typer.Option("--user", help="For yourself, not for the whole machine.")]
@@ -61,6 +61,8 @@ def command(
     if dry_run:
         return _shown(manager.folder, files)
     _require_rights(flavour)
+    if facts.is_system:
+        require_startable(context.home)
     starting = systemd.first_units(wanted(context.settings), each_stage=each_stage)
     for line in systemd.install(manager, files, starting):
         say(line)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pwd
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +12,8 @@ from pathlib import Path
 import pynchy_cli
 from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Settings
-from pynchy_cli.errors import HomeUnusable
-from pynchy_cli.install.units import Facts, Flavour, escaped
+from pynchy_cli.errors import HomeUnusable, RightMissing
+from pynchy_cli.install.parts import Facts, Flavour, escaped
 from pynchy_cli.security import allowlist
 
 HOMES = ("/home", "/root", "/run/user")
@@ -56,3 +58,31 @@ def owner_of(home: Home) -> pwd.struct_passwd:
         raise HomeUnusable(
             f"{home.root} does not exist, or is nobody's. `pynchy init` makes it."
         ) from error
+
+
+def require_startable(home: Home) -> None:
+    """Raises RightMissing where the home's owner can't start this Python with this pynchy, as where
+    they lie in somebody else's home."""
+    owner = owner_of(home)
+    if os.geteuid() != 0 or owner.pw_uid == 0:
+        return
+    command = [sys.executable, "-P", "-c", "import pynchy_cli.stage"]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            check=False,
+            env={},
+            cwd="/",
+            user=owner.pw_uid,
+            group=owner.pw_gid,
+            extra_groups=[],
+        )
+        is_well = done.returncode == 0
+    except OSError:
+        is_well = False
+    if not is_well:
+        raise RightMissing(
+            f"{owner.pw_name}, whose home {home.root} is, can't start {sys.executable}. Install "
+            "pynchy where everybody may read it, such as in /opt, or use --user."
+        )

@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pynchy_cli.install.units import Facts
+from pynchy_cli.install.parts import Facts
 from pynchy_cli.supervise.services import services
 
 LABEL = "com.pynchy"

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pynchy_cli.errors import SystemdUnavailable
-from pynchy_cli.install.units import CONFIG_PATH, MARK, ONE, TARGET, Flavour, unit_of
+from pynchy_cli.install.parts import MARK, Flavour
+from pynchy_cli.install.units import CONFIG_PATH, ONE, TARGET, unit_of
 
 SYSTEM = Path("/etc/systemd/system")
 WANTS = f"{TARGET}.wants"

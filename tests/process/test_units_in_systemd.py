@@ -109,7 +109,7 @@ def test_a_changed_configuration_is_taken_over(machine: Machine) -> None:
 
 
 def test_what_is_broken_for_good_waits_for_a_change(machine: Machine) -> None:
-    machine.run("systemctl", "stop", "pynchy.target", "pynchy-config.path")
+    machine.run("systemctl", "stop", "pynchy.target", "pynchy@*", "pynchy-config.path")
     machine.run("rm", "-f", "/run/pynchy/accepted")
     machine.run("systemctl", "reset-failed")
     machine.run("systemctl", "start", "pynchy@route", code=1)
@@ -120,10 +120,8 @@ def test_what_is_broken_for_good_waits_for_a_change(machine: Machine) -> None:
     machine.write(f"{machine.home}/config.toml", FINE)
     machine.wait(lambda: machine.show("pynchy@route", "ActiveState") == "active")
     machine.pynchy_as_root("uninstall")
-    assert machine.run("sh", "-c", f"ls {UNITS} | grep pynchy", code=None).split() == [
-        "pynchy.service.d",
-        "pynchy@route.service.d",
-    ]
+    left = machine.run("sh", "-c", f"ls {UNITS} | grep pynchy", code=None).split()
+    assert set(left) <= {"pynchy.service.d", "pynchy@route.service.d"}  # What we made ourselves.
 
 
 def test_a_users_own(machine: Machine) -> None:

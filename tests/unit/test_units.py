@@ -18,7 +18,7 @@ import pytest
 
 from pynchy_cli.config.paths import Home
 from pynchy_cli.install import applying, launchd, units
-from pynchy_cli.install.units import Facts, Flavour
+from pynchy_cli.install.parts import Facts, Flavour, escaped
 from pynchy_cli.supervise.services import SERVICES, services
 from tests.docs import SYSTEMD, unit_files
 
@@ -40,7 +40,7 @@ def facts(request: pytest.FixtureRequest, tmp_path: Path) -> Facts:
     home = tmp_path / "a home"
     home.mkdir()
     name = pwd.getpwuid(os.geteuid()).pw_name
-    return Facts(request.param, units.escaped(sys.executable), units.escaped(str(home)), name)
+    return Facts(request.param, escaped(sys.executable), escaped(str(home)), name)
 
 
 @pytest.fixture(scope="session")
