@@ -43,6 +43,8 @@ VERBS: dict[str, Verb] = {
     "approvals": Verb("approvals", PEOPLE, "Say yes or no to what agents ask for."),
     "status": Verb("status", PEOPLE, "Tell how everything is."),
     "init": Verb("init", KEEP, "Make a home: folders, configuration, a first group."),
+    "install": Verb("install", KEEP, "Have systemd or launchd start pynchy."),
+    "uninstall": Verb("uninstall", KEEP, "Take back what install made."),
     "auth": Verb("auth", KEEP, "Link a WhatsApp account, check what Slack needs."),
     "groups": Verb("groups", KEEP, "Add, list, show and remove groups."),
     "mounts": Verb("mounts", KEEP, "Tell what of the host agents may see."),

@@ -261,3 +261,13 @@ class RequestRefused(PynchyError):
 
 DATABASES = (DatabaseBusy, DatabaseForeign, DatabaseFull, DatabaseReplaced)
 """What is no message's fault: nothing can be stored."""
+
+
+class SystemdUnavailable(PynchyError):
+    """systemd can't be asked, or refuses."""
+
+
+class RightMissing(PynchyError):
+    """What was asked for needs root's rights."""
+
+    exit_code = EXIT_REFUSED

@@ -6,13 +6,14 @@ standard error never hurts."""
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from pynchy_cli import clock
+from pynchy_cli import clock, journal
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger, ProcessorFormatter
@@ -176,10 +177,12 @@ class _Handler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO, make: Callable[[], logging.Formatter]) -> None:
         super().__init__(stream)
         self._make = make
+        self._to_journal = journal.is_journal(stream, os.environ)
 
     def format(self, record: logging.LogRecord) -> str:
         self.formatter = self.formatter or self._make()
-        return self.formatter.format(record)
+        text = self.formatter.format(record)
+        return journal.prefixed(text, record.levelname.lower()) if self._to_journal else text
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Be still where the reader has gone. A line that can't be made, such as a library's

@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from pynchy_cli import log, loop
+from pynchy_cli import journal, log, loop
 from pynchy_cli.config import swap
 from pynchy_cli.config.accepted import ENVIRON as ACCEPTED
 from pynchy_cli.config.load import load, secrets
@@ -78,7 +78,8 @@ def main(arguments: list[str]) -> int:
         once = bool(asked.get("once"))
         return asyncio.run(loop.run(name, make, home, settings, single=single, once=once))
     except PynchyError as error:
-        print(f"pynchy {name}: {error}", file=sys.stderr)
+        told = f"pynchy {name}: {error}"
+        print(journal.for_journal(told, "error", sys.stderr, os.environ), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -22,6 +22,8 @@ from pynchy_cli.config.given import PLAIN_SECRETS
 from pynchy_cli.config.settings import GroupRules, Settings
 from pynchy_cli.config.template import explanations
 from pynchy_cli.config.values import wanted
+from pynchy_cli.install import units
+from pynchy_cli.install.parts import Flavour
 from pynchy_cli.store.migrate import migrate
 from tests import status_document
 from tests.docs_doctor import doctor
@@ -30,6 +32,7 @@ from tests.docs_tables import TABLES
 from tests.logged import everywhere
 
 DOCS = Path(__file__).parent.parent / "docs"
+SYSTEMD = DOCS.parent / "systemd"
 MADE = "<!-- Made by `make fix` from the code; change that. -->\n"
 WIDTH = 88
 
@@ -177,6 +180,25 @@ def documents() -> dict[str, str]:
         "logs.md": "".join(logs()),
         "doctor.md": MADE + "".join(doctor()),
         "status.md": "".join(status()),
+    }
+
+
+def unit_files() -> dict[str, str]:
+    """File name in systemd/ -> its whole text: a unit of each flavour, as an example."""
+    flavours: tuple[Flavour, ...] = ("system", "user")
+    return {
+        f"{flavour}/{name}": text
+        for flavour in flavours
+        for each_stage in (False, True)
+        for name, text in units.rendered(units.checked_in(flavour), each_stage=each_stage).items()
+    }
+
+
+def everything() -> dict[Path, str]:
+    """All files that are made, and their texts."""
+    return {
+        **{DOCS / name: text for name, text in documents().items()},
+        **{SYSTEMD / name: text for name, text in unit_files().items()},
     }
 
 
@@ -328,15 +350,16 @@ def _cell(text: str) -> str:
 def main(arguments: list[str]) -> int:
     """Write the documents, or with `--check` name those that differ."""
     code = 0
-    for name, text in documents().items():
-        path = DOCS / name
+    for path, text in everything().items():
         stands = path.read_text(encoding="utf-8") if path.exists() else ""
         if stands == text:
             continue
         if "--check" in arguments:
-            print(f"docs/{name} is not what the code says: make fix", file=sys.stderr)
+            named = path.relative_to(DOCS.parent)
+            print(f"{named} is not what the code says: make fix", file=sys.stderr)
             code = 1
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     return code
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pynchy_cli import __version__
+from pynchy_cli import __version__, journal
 from pynchy_cli.cli import VERBS
 from pynchy_cli.config.home import open_home
 from pynchy_cli.config.paths import Home, choose_home
@@ -191,7 +191,7 @@ def _misused(error: typer.TyperException, wants_json: bool) -> int:
 
 
 def _failed(code: str, message: str, exit_code: int, wants_json: bool) -> int:
-    say(f"pynchy: {message}")
+    say(journal.for_journal(f"pynchy: {message}", "error", sys.stderr, os.environ))
     if wants_json:
         print_line({"ok": False, "error": {"code": code, "message": message}})
     return exit_code

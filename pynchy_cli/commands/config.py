@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from pynchy_cli.config import origins, rights, template
 from pynchy_cli.config.load import config_hash, problems, read, shown, shown_rules
 from pynchy_cli.config.values import as_toml
 from pynchy_cli.errors import EXIT_BROKEN, EXIT_DONE, ConfigInvalid, PynchyError
+from pynchy_cli.install import applying, systemd
 from pynchy_cli.model import Group
 from pynchy_cli.output import print_json, print_line, print_text, say, wants_json
 from pynchy_cli.store import groups
@@ -164,3 +166,36 @@ def _groups(context: Context) -> list[Group] | None:
             return groups.all(store.db)
     except PynchyError:
         return None
+
+
+@app.command()
+def apply(
+    ctx: typer.Context,
+    user: bool = typer.Option(False, "--user", help="The units of your own systemd."),
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Leave there what is to be done, for a unit to do it."),
+    ] = None,
+) -> None:
+    """Have systemd's units take over what was changed in the configuration.
+
+    It is checked first; where something is wrong everything stays as it is, and the exit code is
+    100. `pynchy install systemd` makes a unit that does this by itself after each change, and
+    `pynchy up` needs nothing.
+
+    Example: pynchy config apply --user
+    """
+    context = here(ctx)
+    manager = systemd.Manager("user" if user else "system", context.environ, Path.home())
+    if plan is not None:
+        applying.begin(plan)
+    found = applying.changed(context.home, context.environ)
+    each_stage = manager.is_each_stage()
+    orders = applying.orders(found, manager.enabled(), each_stage=each_stage)
+    if plan is not None:
+        applying.leave(plan, found, orders, each_stage=each_stage)
+        return
+    for verb, unit in orders:
+        manager.call(verb, unit)
+    concerned = ", ".join(found["concerned"])
+    say(f"Applied; started again: {concerned}." if concerned else "Applied; nothing is concerned.")

@@ -111,11 +111,10 @@ class Home:
 
 def runtime(environ: Mapping[str, str]) -> Path:
     """Where all of a user's installations have what lives no longer than the machine is up."""
-    run = environ.get("XDG_RUNTIME_DIR", "")
-    if run and Path(run).is_dir() and os.access(run, os.W_OK):
-        return Path(run) / "pynchy"
-    if os.access("/run", os.W_OK):
-        return Path("/run/pynchy")
+    for run in (environ.get("XDG_RUNTIME_DIR", ""), "/run"):
+        # A unit may write to the folder that systemd made for it, and to none around it.
+        if run and any(os.access(place, os.W_OK) for place in (run, f"{run}/pynchy")):
+            return Path(run) / "pynchy"
     return Path(f"/tmp/pynchy-{os.getuid()}")
 
 

@@ -93,11 +93,19 @@ def find(environ: Mapping[str, str]) -> Address | None:
     if named := environ.get("DOCKER_HOST", ""):
         plain = named.removeprefix("unix://")
         return Address(named, Path(plain) if plain != named or plain.startswith("/") else None)
-    there = [path for path in _usual(environ) if path.exists()]
+    there = [path for path in _usual(environ) if _is_there(path)]
     usable = [path for path in there if os.access(path, os.R_OK | os.W_OK)]
     for path in usable or there:
         return Address(f"unix://{path}", path)
     return None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it can be used by us: what lies where we may not look can't."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _usual(environ: Mapping[str, str]) -> Iterator[Path]:

@@ -67,7 +67,8 @@ def judge(program: str | None) -> Verdict:
 
 def _try(program: str, version: tuple[int, ...], refusing: bytes | None) -> str | None:
     """Make a sandbox that does nothing; why that can't be done, or None."""
-    words = [*view.isolation(version), *view.system(), "--remount-ro", "/proc"]
+    words = [*view.isolation(version), "--hostname", "pynchy-trial", *view.system()]
+    words += ["--remount-ro", "/proc"]
     dropped = dropping(NOBODY, "", []) if os.geteuid() == 0 else []
     with Options(words, refusing) as options:
         try:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pynchy_cli import clock, locks
+from pynchy_cli import clock, journal, locks
 from pynchy_cli.errors import EXIT_DONE, AlreadyRunning, HomeUnusable, PynchyError
 from pynchy_cli.gateway.sockets import make_root
 from pynchy_cli.output import say
@@ -25,7 +25,7 @@ def main(document: str) -> int:
     try:
         return _run(json.loads(document))
     except PynchyError as error:
-        say(f"pynchy up: {error}")
+        say(journal.for_journal(f"pynchy up: {error}", "error", sys.stderr, os.environ))
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_DONE
@@ -52,7 +52,8 @@ def _run(asked: dict[str, Any]) -> int:
         asked["files"],
         asked["accepted"],
     )
-    book = None if _is_journal() else Logbook(data / "logs" / "pynchy.ndjson")
+    to_journal = journal.is_journal(sys.stdout, os.environ)
+    book = None if to_journal else Logbook(data / "logs" / "pynchy.ndjson")
     printer = Printer(sys.stdout, asked["stages"], as_json=asked["json"], book=book)
     try:
         return asyncio.run(_supervise(plan, printer))
@@ -73,16 +74,6 @@ def _who_runs(home: Path, path: Path) -> str:
         f"pynchy up already runs in {home}{f' ({who})' if who else ''}, and one is enough. Stop it "
         f"first ({how}), or choose another home with --home."
     )
-
-
-def _is_journal() -> bool:
-    """Whether our output goes to systemd's journal, which keeps it."""
-    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
-    try:
-        facts = os.fstat(1)
-    except OSError:
-        return False
-    return (device, inode) == (str(facts.st_dev), str(facts.st_ino))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 from collections import deque
 from collections.abc import Mapping
 from typing import TextIO
 
-from pynchy_cli import clock
+from pynchy_cli import clock, journal
 from pynchy_cli.log_lines import as_text
 from pynchy_cli.output import plain
 from pynchy_cli.supervise.logbook import Logbook
@@ -36,6 +37,7 @@ class Printer:
         self._as_json = as_json
         self._book = book
         self._has_colours = out.isatty()
+        self._to_journal = journal.is_journal(out, os.environ)
         self._names: list[str] = []
         self._width = 0
         for name in (OWN, *names):
@@ -69,7 +71,10 @@ class Printer:
         if self._left_out and self._outlet.has_room():
             left_out, self._left_out = self._left_out, 0
             self.say(f"nobody read along: {left_out} lines are left out", "warning")
-        self._left_out += not self._outlet.put(data if self._as_json else text)
+        shown = data if self._as_json else text
+        if self._to_journal:
+            shown = journal.prefixed(shown, str(line.get("level", "info")))
+        self._left_out += not self._outlet.put(shown)
 
     def _text(self, name: str, text: str) -> str:
         self._know(name)

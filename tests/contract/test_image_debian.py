@@ -7,32 +7,22 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from pynchy_cli.sandbox import context
 from tests import debian
-from tests.engine import Engine, add_libraries, add_python, import_root
+from tests.engine import Engine
 
 pytestmark = pytest.mark.timeout(600)
-BASE = "pynchy-base:debian"
 IMAGE = "pynchy-agent:debian"
 DOCUMENT = {"type": "run", "turn": "1", "prompt": "hello", "core": "echo"}
 
 
 @pytest.fixture
-def base(engine: Engine) -> Iterator[str]:
-    """A minimal Debian with this machine's Python."""
-    made = debian.root(engine)
-    with tempfile.TemporaryDirectory(prefix="pynchy-debian-") as folder:
-        root = Path(folder) / "root"
-        subprocess.run(["cp", "--archive", "--reflink=auto", str(made), str(root)], check=True)
-        add_libraries(root, add_python(root))
-        import_root(engine, root, BASE)
-    yield BASE
-    engine.docker("rmi", BASE)
+def base(engine: Engine) -> str:
+    """A small Debian with this machine's Python."""
+    return debian.image(engine)
 
 
 def run(engine: Engine, *arguments: str, given: str = "") -> str:
