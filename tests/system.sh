@@ -10,13 +10,8 @@ case "${1:-}" in
   venv) wanted="ensurepip-missing:python3-venv" ;;
   make) wanted="make:make" ;;
   tests) wanted="bwrap:bubblewrap strace:strace tmux:tmux sqlite3:sqlite3 unshare:util-linux
-<<<<<<< HEAD
     setpriv:util-linux script:bsdutils jq:jq git:git curl:curl
-    dockerd:docker.io docker:docker.io debootstrap:debootstrap
-=======
-    setpriv:util-linux script:bsdutils jq:jq git:git
     dockerd:docker.io docker:docker.io debootstrap:debootstrap systemd-analyze:systemd
->>>>>>> b1ad463 (Put units together from parts, try their installation, and tell how it is done)
     libmagic.so.1:libmagic1" ;;
   *) echo "usage: sh tests/system.sh sandbox|venv|make|tests" >&2; exit 2 ;;
 esac
