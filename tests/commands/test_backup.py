@@ -11,6 +11,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from pynchy_cli.config.paths import Home
 from pynchy_cli.store import findings
 from pynchy_cli.store.connection import Store, connect
@@ -21,6 +23,12 @@ LIMIT = 60.0
 DOCUMENT = Path(__file__).parents[2] / "docs/backup.md"
 PATH = DOCUMENT.read_text().split("or gone\n")[1].split("```")[1].splitlines()
 """What the document says to type when the database is damaged."""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with a group `team`; the commands find it where they look for one."""
+    return furnished(tmp_path / "home").root
 
 
 def archives(folder: Path) -> list[Path]:
@@ -50,7 +58,7 @@ def test_a_damaged_database_is_replaced_by_the_last_backup(
 ) -> None:
     """The path that docs/backup.md describes, in its own words."""
     (tmp_path / "b").mkdir()
-    pynchy("send", "main", "remember me")
+    pynchy("send", "team", "remember me")
     made = json.loads(pynchy("backup", str(tmp_path / "b")).stdout)
     assert made["verified"] is True
     assert (

@@ -9,6 +9,7 @@ import tarfile
 import threading
 from contextlib import closing
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -32,9 +33,15 @@ WELL = 32
 """Messages that are written while the backup goes on, at least."""
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home, made once."""
+    return furnished(tmp_path_factory.mktemp("model") / "home").root
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return furnished(tmp_path / "home")
+def home(model: Path, tmp_path: Path) -> Home:
+    return Home(copytree(model, tmp_path / "home"))
 
 
 def names(archive: Path) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 
 import msgspec
 import pytest
@@ -27,13 +28,19 @@ def ago(days: float) -> str:
     return clock.after(NOW, -days * DAY)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    home = Home(tmp_path / "home")
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a group, made once."""
+    home = Home(tmp_path_factory.mktemp("model") / "home")
     prepare(home)
     migrate(home.database)
     change(home, *ROWS)
-    return home
+    return home.root
+
+
+@pytest.fixture
+def home(model: Path, tmp_path: Path) -> Home:
+    return Home(copytree(model, tmp_path / "home"))
 
 
 @pytest.fixture
