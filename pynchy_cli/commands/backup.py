@@ -22,7 +22,7 @@ from pynchy_cli.errors import (
 )
 from pynchy_cli.keeping import making, rotation
 from pynchy_cli.keeping.making import Made
-from pynchy_cli.output import print_json, print_text, say, wants_json
+from pynchy_cli.output import plain, print_json, print_text, say, wants_json
 from pynchy_cli.store import findings
 
 WITHOUT = (
@@ -73,15 +73,17 @@ def command(
     if not context.home.database.exists():
         raise DatabaseMissing(f"{context.home.database} does not exist: nothing is to be kept yet.")
     now = clock.now()
-    made = making.make(
-        context.home,
-        making.place(context.home, place.absolute(), now),
-        now,
-        uid_base=context.settings.sandbox.uid_base,
-        secret=secret,
-        verify=verify,
-        progress=Line(quiet),
-    )
+    path = making.place(context.home, place.absolute(), now)
+    with Line(quiet) as line:
+        made = making.make(
+            context.home,
+            path,
+            now,
+            uid_base=context.settings.sandbox.uid_base,
+            secret=secret,
+            verify=verify,
+            progress=line,
+        )
     gone = [] if keep is None else rotation.remove_old(context.home, made.path, keep)
     told = document(made, gone, now)
     _note(context, "warning" if made.warnings else "ok", told)
@@ -102,8 +104,14 @@ class Line:
     def __call__(self, text: str) -> None:
         """Show what goes on now."""
         if self._tells:
-            sys.stderr.write(f"\r\x1b[K{text[:70]}\r")
+            sys.stderr.write(f"\r\x1b[K{plain(text)[:70]}\r")
             sys.stderr.flush()
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self("")
 
 
 def document(made: Made, gone: list[Path], now: str) -> dict[str, Any]:
@@ -144,11 +152,11 @@ def _note(context: Context, state: findings.State, told: dict[str, Any]) -> None
 
 
 def _configured(context: Context) -> Path:
-    """The folder that is configured, made where it isn't there."""
+    """The folder that is configured. Raises UsageWrong where none is."""
     folder = context.settings.backup.folder
     if not folder:
         raise UsageWrong("Where to? Name a file or a folder, or set [backup] folder.")
-    return Path(folder).expanduser()
+    return rotation.place(context.home, folder)
 
 
 def _become(

@@ -226,7 +226,7 @@ class Backup(Section, frozen=True):
     """Backups that are made by themselves."""
 
     folder: str = ""
-    """Where they are put, such as /mnt/backups; empty makes none."""
+    """Where they are put, such as /mnt/backups, or below the home; empty makes none."""
     every: Span = "24h"
     """How often, such as 6h or 1d."""
     keep: Count = 7

@@ -172,7 +172,13 @@ def _settle(draft: Path, path: Path) -> None:
 
 @contextmanager
 def _alone(home: Home) -> Iterator[None]:
-    lock = locks.take(home.locks / LOCK)
+    try:
+        lock = locks.take(home.locks / LOCK)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        yield  # a disk that is failing is all the more to be kept
+        return
     if lock is None:
         raise AlreadyRunning(f"A backup of {home.root} is being made just now.")
     try:

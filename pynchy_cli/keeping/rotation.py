@@ -10,6 +10,11 @@ from pathlib import Path
 from pynchy_cli.config.paths import Home
 
 
+def place(home: Home, folder: str) -> Path:
+    """The folder that is configured; one that isn't absolute is below the home."""
+    return home.root / Path(folder).expanduser()
+
+
 def kept(home: Home, folder: Path) -> list[Path]:
     """The backups of a home in a folder, the oldest first."""
     form = re.compile(rf"pynchy-{home.id}-\d{{8}}T\d{{9}}Z\.tar\.gz")

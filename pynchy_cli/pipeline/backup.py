@@ -10,6 +10,7 @@ from pynchy_cli import clock, recurrence
 from pynchy_cli.context import Context
 from pynchy_cli.errand import Errand
 from pynchy_cli.errors import ConfigInvalid
+from pynchy_cli.keeping import rotation
 from pynchy_cli.loop import Stage
 
 SINGLE = True
@@ -32,7 +33,7 @@ class Backup:
         if not folder:
             raise ConfigInvalid("[backup] folder isn't set, so no backups are made.")
         self._now = now
-        place = Path(folder).expanduser().absolute()
+        place = rotation.place(context.home, folder)
         every = float(options.get("every") or recurrence.seconds_of(rules.every))
         keep = int(options.get("keep") or rules.keep)
         secrets = ["--secrets"] if options.get("secrets", rules.secrets) else []

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from pynchy_cli.config.paths import Home
-from pynchy_cli.errors import ArchiveInvalid
+from pynchy_cli.errors import ArchiveInvalid, SchemaTooNew
 from pynchy_cli.keeping.archive import MANIFEST
+from pynchy_cli.store.connection import SCHEMA
 from tests.kept import backed_up, brought_back, furnished, tree
 
 Member = tuple[tarfile.TarInfo, bytes]
@@ -165,6 +166,17 @@ def test_a_header_without_end_fills_no_memory(tmp_path: Path) -> None:
         file.write(bytes(1 << 20))
     with pytest.raises(ArchiveInvalid, match="far too long"):
         brought_back(Home(tmp_path / "home"), tmp_path / "b")
+
+
+def test_a_newer_schema_is_refused(good: Members, tmp_path: Path) -> None:
+    name = "data/messages.db"
+    (data,) = [bytearray(content) for info, content in good if info.name == name]
+    data[60:64] = (SCHEMA + 1).to_bytes(4, "big")  # where SQLite keeps user_version
+    rest = [one for one in good if one[0].name != name]
+    archive = packed(tmp_path / "b", with_more(rest, member(name, data=bytes(data))))
+    with pytest.raises(SchemaTooNew):
+        brought_back(Home(tmp_path / "home"), archive)
+    assert tree(tmp_path / "home") == {}
 
 
 def test_rights_that_nobody_gives_are_not_taken(good: Members, tmp_path: Path) -> None:
