@@ -108,10 +108,10 @@ class Errand:
             if child.returncode is None:
                 await _end(child)
         if code == 0:
-            self.context.log.info(f"{self._name} done", **_shown(output))
+            self.context.log.info("errand done", errand=self._name, **_shown(output))
             return
         message = _message(output) or f"it ended with {code}"
-        self.context.log.error(f"{self._name} failed", error=message)
+        self.context.log.error("errand failed", errand=self._name, error=message)
         result = {"message": f"`pynchy {self._name}` failed: {message}", "code": code}
         with self.context.store.atomic() as db:
             last = findings.get(db, self._name)

@@ -67,6 +67,8 @@ EVENTS = {
     "drain failed": "A stage can't do its work just now; it tries again, after longer and longer.",
     "due": "A task or a job fires, or is left out with a `reason`.",
     "ending a turn": "Somebody wants a turn at work to end.",
+    "errand done": "A backup was made, or old traces removed, by a child of the stage.",
+    "errand failed": "A backup or the removal of old traces failed; `error` says why.",
     "file not fetched": "A file that came with a message can't be had; the agent is told so.",
     "groups loaded": "How many groups there are; logged when that changes.",
     "history not read": "What was said in a chat while we were away can't be read yet.",

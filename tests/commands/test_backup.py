@@ -126,7 +126,7 @@ def test_the_stage_makes_one_when_it_is_due_and_removes_old_ones_then(
         "PYNCHY_BACKUP__KEEP": "2",
         "PYNCHY_BACKUP__EVERY": "1h",
     }
-    assert "backup done" in run_stage(home, environ)
+    assert "errand done" in run_stage(home, environ)
     (kept, new) = archives(folder)
     assert kept == old[-1]
     assert finding(home, "backup").result["removed"] == [str(one) for one in old[:2]]
@@ -150,7 +150,7 @@ def test_one_that_fails_is_told_with_the_last_that_was_made(
     (made,) = archives(folder)
     made.rename(tmp_path / made.name)
     folder.rmdir()
-    assert "backup failed" in run_stage(home, environ)
+    assert "errand failed" in run_stage(home, environ)
     found = finding(home, "backup")
     assert found.state == "failed"
     assert "There is no folder" in found.result["message"]
