@@ -83,7 +83,9 @@ def changed(
     ] = 0.0,
     as_json: Json = False,
 ) -> None:
-    """Tell which stages should run by the configuration as it is now, and which of those that run
+    """Tell which stages a changed configuration concerns.
+
+    Those that should run by the configuration as it is now, and which of those that run
     must start again because they have read something else.
 
     `pynchy up` asks this whenever a file of the configuration was changed. Ends with 100 where it
