@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from pynchy_cli import clock, status_table
+from pynchy_cli.config import stages
+from pynchy_cli.config.load import load, shown
+from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Sandbox
 from pynchy_cli.model import NewMessage
 from pynchy_cli.store import (
@@ -273,6 +276,22 @@ def test_backups_are_wanted_where_a_folder_is_set(home: Path) -> None:
         settings = json.dumps(IN_FORCE | {"backup": {"folder": "/backups"}})
         run_sql(home, "UPDATE processes SET settings = ?", settings)
         assert list(told_of(home)["stages"]) == ["route", "run-agent", "backup"]
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "",
+        "[backup]\nfolder = '/backups'\n[channels.slack.main]\n[channels.slack.work]\n",
+        "[supervise]\nstages = ['backup', 'route']\n[channels.whatsapp.main]\nenabled = false\n",
+    ],
+)
+def test_the_stages_that_are_missed_are_those_that_up_starts(home: Path, toml: str) -> None:
+    (home / "config.toml").write_text(toml)
+    settings = load(Home(home), {})
+    with stage(home, "route"):
+        run_sql(home, "UPDATE processes SET settings = ?", json.dumps(shown(settings)))
+        assert list(told_of(home)["stages"]) == stages.wanted(settings)
 
 
 def test_a_stage_of_another_version_is_told(home: Path) -> None:
