@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pynchy_cli import clock, status_table
+from pynchy_cli.cli import VERBS
 from pynchy_cli.config import stages
 from pynchy_cli.config.load import load, shown
 from pynchy_cli.config.paths import Home
@@ -329,3 +331,10 @@ def test_what_waits_stands_in_the_table(home: Path, store: Store) -> None:
     lines = status_table.lines(told, str(home), clock.after(LONG_AGO, 7200))
     (row,) = [line for line in lines if line.startswith("route ")]
     assert row.split()[1:6] == ["yes", str(told["stages"]["route"]["pid"]), "2", "h", "1,"]
+
+
+def test_every_command_that_helps_exists() -> None:
+    source = Path(troubles.__file__).read_text(encoding="utf-8")
+    named = set(re.findall(r"pynchy ([a-z]+)", source))
+    assert {"up", "logs", "doctor", "release", "retry"} <= named
+    assert named <= VERBS.keys()
