@@ -7,7 +7,7 @@ import os
 import sqlite3
 
 from pynchy_cli import clock
-from pynchy_cli.errors import DatabaseForeign, DatabaseMissing, PynchyError
+from pynchy_cli.errors import DatabaseForeign, DatabaseFull, DatabaseMissing, PynchyError
 from pynchy_cli.store import asked, glance, machine, noted, planned, queue, running, totals
 from pynchy_cli.store.backlog import backlog
 from pynchy_cli.store.glance import APPLICATION_ID, SCHEMA
@@ -37,9 +37,10 @@ def read(path: str, lock_folder: str, now: str) -> Document:
         from pynchy_cli.store.connection import translate
 
         ours = translate(Path(path), error)
-        if isinstance(ours, PynchyError):
+        if isinstance(ours, PynchyError) and not isinstance(ours, DatabaseFull):
             raise ours from error
-        raise DatabaseForeign(f"{path} can't be read ({error}). `pynchy db check`.") from error
+        text = f"{path} can't be read ({error}). `pynchy db check` tells more."
+        raise DatabaseForeign(text) from error
 
 
 def empty(path: str, lock_folder: str | None = None) -> Document:

@@ -76,7 +76,7 @@ def _warnings(told: Document) -> Iterator[Document]:
     yield from _failures(told, "retrying", "warning", "is tried again")
     for run in told["failures"]["runs"]:
         text = f"run:{run['id']} of {run['group']} failed for good: {run['error']}"
-        yield _trouble("warning", f"run:{run['id']}", text, f"pynchy retry run:{run['id']}")
+        yield _trouble("warning", f"run:{run['id']}", text, f"pynchy why run:{run['id']}")
     if more := told["failures"]["given_up"] - len(told["failures"]["runs"]):
         text = f"{_count(more, 'more run', 'more runs')} failed for good."
         yield _trouble("warning", "runs", text, "pynchy runs list")
@@ -127,14 +127,15 @@ def _failures(told: Document, state: str, level: str, what: str) -> Iterator[Doc
 def _planned(told: Document) -> Iterator[Document]:
     failing = [
         (one["last_run"] or "", noun, one)
-        for noun, key in (("tasks", "tasks"), ("jobs", "host_jobs"))
+        for noun, key in (("task", "tasks"), ("job", "host_jobs"))
         for one in told[key]
         if one["failing"]
     ]
     failing.sort(key=lambda each: each[0], reverse=True)
     for _, noun, one in failing[:NAMED]:
         text = f"{one['id']}, last {one['last_result'] or 'failed'}"
-        yield _trouble("warning", f"{noun}:{one['id']}", text, f"pynchy {noun} log {one['id']}")
+        about = f"{noun}:{one['id']}"
+        yield _trouble("warning", about, text, f"pynchy why {about}")
     counts = told["task_counts"], told["host_job_counts"]
     if (more := sum(one["failing"] for one in counts) - len(failing[:NAMED])) > 0:
         text = f"{more} more tasks and host jobs failed when they were last due."

@@ -285,7 +285,7 @@ def test_the_table_names_what_was_given_up(home: Path) -> None:
     document = told_of(home)
     assert document["service"]["status"] == "down"
     lines = status_table.lines(document, str(home), clock.now())
-    named = "warning    run:12 of main failed for good: error 12; `pynchy retry run:12`"
+    named = "warning    run:12 of main failed for good: error 12; `pynchy why run:12`"
     assert named in lines
     assert "warning    1 more run failed for good; `pynchy runs list`" in lines
 

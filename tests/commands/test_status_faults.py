@@ -89,7 +89,7 @@ def test_a_home_that_somebody_writes_to_meanwhile_is_read_anew(
     [
         ("foreign", "database_foreign", "not one of pynchy's"),
         ("rubbish", "database_foreign", "damaged or not a database"),
-        ("folder", "database_foreign", "can't be opened"),
+        ("folder", "database_foreign", "can't be read (disk I/O error)"),
         ("empty", "schema_too_old", "pynchy db migrate"),
         ("newer", "schema_too_new", "Install the newer pynchy"),
         ("ours without tables", "database_foreign", "no such table"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from pynchy_cli import clock, status_table
+from pynchy_cli.cli import VERBS
+from pynchy_cli.config import stages
+from pynchy_cli.config.load import load, shown
+from pynchy_cli.config.paths import Home
 from pynchy_cli.config.settings import Sandbox
 from pynchy_cli.model import NewMessage
 from pynchy_cli.store import (
@@ -275,6 +280,22 @@ def test_backups_are_wanted_where_a_folder_is_set(home: Path) -> None:
         assert list(told_of(home)["stages"]) == ["route", "run-agent", "backup"]
 
 
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "",
+        "[backup]\nfolder = '/backups'\n[channels.slack.main]\n[channels.slack.work]\n",
+        "[supervise]\nstages = ['backup', 'route']\n[channels.whatsapp.main]\nenabled = false\n",
+    ],
+)
+def test_the_stages_that_are_missed_are_those_that_up_starts(home: Path, toml: str) -> None:
+    (home / "config.toml").write_text(toml)
+    settings = load(Home(home), {})
+    with stage(home, "route"):
+        run_sql(home, "UPDATE processes SET settings = ?", json.dumps(shown(settings)))
+        assert list(told_of(home)["stages"]) == stages.wanted(settings)
+
+
 def test_a_stage_of_another_version_is_told(home: Path) -> None:
     with stage(home, "route"), stage(home, "run-agent"):
         run_sql(home, "UPDATE processes SET version = '0.0.1' WHERE stage = 'route'")
@@ -310,3 +331,10 @@ def test_what_waits_stands_in_the_table(home: Path, store: Store) -> None:
     lines = status_table.lines(told, str(home), clock.after(LONG_AGO, 7200))
     (row,) = [line for line in lines if line.startswith("route ")]
     assert row.split()[1:6] == ["yes", str(told["stages"]["route"]["pid"]), "2", "h", "1,"]
+
+
+def test_every_command_that_helps_exists() -> None:
+    source = Path(troubles.__file__).read_text(encoding="utf-8")
+    named = set(re.findall(r"pynchy ([a-z]+)", source))
+    assert {"up", "logs", "doctor", "release", "retry"} <= named
+    assert named <= VERBS.keys()

@@ -207,7 +207,7 @@ def test_the_table_counts_them_and_names_the_next_and_the_failing(store: Store) 
     found = lines(store)
     assert found["tasks"].startswith("2 active, 1 paused; next is first, in 2 h")
     assert found["host jobs"] == "1 active, 0 paused"
-    assert found["warning"] == "look, last failed: No answer; `pynchy tasks log look`"
+    assert found["warning"] == "look, last failed: No answer; `pynchy why task:look`"
     with store.atomic() as db:
         db.execute("UPDATE host_jobs SET next_run = ?", (DUE,))
     assert "; next is backup, due for " in lines(store)["host jobs"]
@@ -220,7 +220,7 @@ def test_the_latest_failures_are_named_first_and_not_all_of_them(store: Store) -
         with store.atomic() as db:
             timetable.fired(db, JOBS, f"backup-{number}", due_at=at, status="unknown", now=at)
     found = wrong(told(store), "warning")
-    named = {f"jobs:backup-{n}": f"backup-{n}, last unknown" for n in range(8, 3, -1)}
+    named = {f"job:backup-{n}": f"backup-{n}, last unknown" for n in range(8, 3, -1)}
     more = {"tasks": "4 more tasks and host jobs failed when they were last due."}
     assert list(found.items()) == list((named | more).items())
 

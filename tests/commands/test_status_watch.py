@@ -16,21 +16,24 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jsonschema
 import pytest
 
 from pynchy_cli import clock
-from pynchy_cli.config.paths import Home
 from pynchy_cli.store import holds
 from pynchy_cli.store.connection import Store
-from pynchy_cli.watch import Doorbell, Watcher
+from pynchy_cli.watch import Watcher
 from tests import status_document
 from tests.commands.test_status import run_sql, stage, told_of
 
 PATIENCE = 60.0
+AT_ONCE = 25.0
+"""Seconds in which it has heard of a change: less than those after which it looks by itself."""
 
 
 @contextmanager
@@ -48,22 +51,22 @@ def watching(home: Path, environ: dict[str, str], out: int) -> Iterator[subproce
 
 
 @contextmanager
-def piped(home: Path, environ: dict[str, str]) -> Iterator[tuple[IO[bytes], Any]]:
+def piped(home: Path, environ: dict[str, str]) -> Iterator[tuple[FileIO, Any]]:
     """What the command prints into a pipe, and its process."""
     reading, writing = os.pipe()
-    with watching(home, environ, writing) as process, os.fdopen(reading, "rb") as lines:
+    with watching(home, environ, writing) as process, os.fdopen(reading, "rb", 0) as lines:
         os.close(writing)
         yield lines, process
 
 
-def until(lines: IO[bytes], found: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def until(lines: FileIO, found: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The first of the documents that come for which that is true."""
-    for line in lines:
+    while select.select([lines], [], [], AT_ONCE)[0] and (line := lines.readline()):
         told: dict[str, Any] = json.loads(line)
         jsonschema.validate(told, status_document.SCHEMA)
         if found(told):
             return told
-    raise AssertionError("it ended")
+    raise AssertionError("it told of nothing more")
 
 
 def hold(home: Path, group: str) -> None:
@@ -116,13 +119,12 @@ def test_to_read_wakes_nobody_who_watches_for_writers(home: Path, is_open: bool)
     async def read() -> None:
         mark = asyncio.Event()
         with closing(Watcher()) as watcher:
-            watcher.add(home / "data", lambda: heard.append("database"), name="messages.db")
-            bell = Doorbell(watcher, Home(home), lambda: 0, lambda: heard.append("bell"))
+            for name in ("messages.db", "bell"):
+                watcher.add(home / "data", partial(heard.append, name), name=name)
             told_of(home)
             watcher.add(home / "data", mark.set, name="mark")
             (home / "data/mark").touch()
             await asyncio.wait_for(mark.wait(), PATIENCE)
-            bell.close()
 
     with closing(sqlite3.connect(database)) as writer:
         if is_open:
@@ -162,7 +164,7 @@ def test_a_terminal_is_drawn_anew_in_its_place(home: Path, environment: dict[str
 
 def drawn(terminal: int, words: str) -> str:
     """What the terminal is told, up to a drawing with these words and its last line."""
-    text, end = "", time.monotonic() + PATIENCE
+    text, end = "", time.monotonic() + AT_ONCE
     while words not in text or "Ctrl-C ends" not in text.partition(words)[2] + words:
         left = end - time.monotonic()
         assert left > 0, text

@@ -48,6 +48,25 @@ def test_anything_that_was_said_can_be_read_back(
     assert output.plain(data + whole) == data + whole, "a terminal obeys some of it"
 
 
+def test_a_document_is_written_as_json_writes_it(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    document = {
+        "empty": [{}, [], "", (), None, True, False],
+        "numbers": [0, -7, 10**20, 0.5, 1e300],
+        'a "key"': {
+            "text": 'back\\slash "quoted" / \b\f\n\r\t \x00 é 😀 \u2028',
+            "deep": [[{"x": [1]}]],
+        },
+        "tuple": (1, "two"),
+    }
+    output.print_json(document)
+    written = capsysbinary.readouterr().out.decode()
+    assert written == json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    with pytest.raises(TypeError):
+        output.print_json({"a": object()})
+
+
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
 def test_the_locale_changes_nothing(locale: str) -> None:
     code = r"from pynchy_cli import output; output.print_line('\xe9'); output.say('\xe9')"
