@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -293,7 +294,10 @@ def test_a_terminal_shows_names_in_colours_and_its_end_ends_all(
     children = psutil.Process(pid).children()
     assert len(children) == 1
     os.close(terminal)
+    patience = threading.Timer(LIMIT, os.kill, (pid, signal.SIGKILL))
+    patience.start()
     _, status = os.waitpid(pid, 0)
+    patience.cancel()
     assert os.waitstatus_to_exitcode(status) == 0
     gone(children)
 

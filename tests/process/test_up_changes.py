@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pynchy_cli.supervise.services import SERVICES
 from tests.supervised import LIMIT, STEADY, Up
 
 Pynchy = Callable[..., subprocess.CompletedProcess[str]]
@@ -203,8 +204,9 @@ def test_what_had_given_up_is_tried_again(supervise: Callable[..., Up], tmp_path
 def test_what_a_change_means_is_told_without_doing_it(home: Path, pynchy: Pynchy) -> None:
     found = json.loads(pynchy("config", "changed", "--json").stdout)
     assert (found["ok"], found["concerned"], found["grace"]) == (True, [], 40.0)
-    assert found["services"] == ["gateway", "route", "run-agent", "ipc-watch", "schedule"]
-    assert "To be started again" not in pynchy("config", "changed", "--only", "route").stderr
+    assert found["services"] == [name for name in SERVICES if name not in ("listen", "backup")]
+    one = pynchy("config", "changed", "--only", "listen@slack,route", "--except", "listen")
+    assert json.loads(one.stdout)["services"] == ["route"]
     (home / "config.toml").write_text("[log]\nlevel = 'loud'\n")
     wrong = json.loads(pynchy("config", "changed", "--json", code=100).stdout)
     assert wrong["error"]["code"] == "config_invalid"
