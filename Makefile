@@ -60,6 +60,7 @@ demo: setup ## Watch two messages go through every stage and come back answered
 	@$(BIN)/python -m pynchy_cli.demo
 
 up: setup ## Run all stages in this terminal (home: PYNCHY_HOME, else ~/pynchy)
+	@sh tests/system.sh sandbox
 	@$(BIN)/pynchy init --yes >/dev/null
 	@exec $(BIN)/pynchy up
 

@@ -53,7 +53,8 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> Con
             db.execute("PRAGMA foreign_keys=ON")
             db.execute("PRAGMA synchronous=FULL")
             db.execute("PRAGMA journal_size_limit=16777216")
-            if create:  # a new file gives room back little by little; an old one stays as it is
+            # A new file gives room back little by little; an old one stays as it is.
+            if create and db.execute("PRAGMA page_count").fetchone()[0] == 0:
                 db.execute("PRAGMA auto_vacuum=INCREMENTAL")
             if not read_only:
                 db.execute("PRAGMA journal_mode=WAL")
