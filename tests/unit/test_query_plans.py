@@ -14,6 +14,7 @@ from pynchy_cli.store import (
     backlog,
     jobs,
     messages,
+    news,
     outbound,
     outbox,
     planned,
@@ -33,6 +34,15 @@ from pynchy_cli.store.timetable import JOBS, TASKS
 
 NOW = "2026-01-31T08:00:00.000Z"
 ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
+    "what was said last in a chat": (
+        lambda db: news.last_said(db, "local:team", 50),
+        "messages_of_chat (chat_jid=?)",
+    ),
+    "what was said since a place": (
+        lambda db: news.said(db, 1, 2, 100),
+        "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+    ),
+    "where agents are at work": (lambda db: news.at_work(db), "runs_at_work"),
     "an answer that grows": (
         lambda db: outbound.open_replies(db, "local:team"),
         "outbound_open (chat_jid=?)",
