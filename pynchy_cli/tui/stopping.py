@@ -39,8 +39,6 @@ def wait(home: Home, store: Store, run_id: int, seconds: float) -> Stopping:
         run = runs.get(store.db, run_id)
         return run.state != "running" or not _is_heard(home, store, run)
 
-    import asyncio  # which those that only list runs do without
-
     asyncio.run(follow(home, store, is_over, timeout=seconds))
     return _told(home, store, runs.get(store.db, run_id), seconds)
 
