@@ -4,6 +4,21 @@ that the code logs, and no other."""
 from __future__ import annotations
 
 EVENTS = {
+    "… done": "An errand, such as pruning or a backup, ran as a child of its own and is done.",
+    "… failed": (
+        "An errand, such as pruning or a backup, failed; `error` tells why, and it is tried again."
+    ),
+    "the port is tried again": (
+        "The HTTP interface can't listen at its port yet; its unix socket works."
+    ),
+    "listening": "The HTTP interface can be called at these addresses.",
+    "a call failed": "A call of the HTTP interface raised an error, and was answered with 500.",
+    "nobody may call from there: [serve] trusted_networks": (
+        "Somebody called from a network that isn't trusted, and was not answered."
+    ),
+    "events can't be read": (
+        "Whoever listens to events of the HTTP interface gets none until the database can be read."
+    ),
     "Connected to …": "A channel has its connection, with the network's name.",
     "Connection closed": (
         "A channel's connection is over: told to end, or, as a warning, with `why`."

@@ -24,6 +24,7 @@ def test_a_group_lives_in_a_chat_of_its_own_by_default(home: Path, pynchy: Pynch
     added = json.loads(pynchy("groups", "add", "my-work").stdout)
     assert added.pop("added_at").endswith("Z")
     assert added == {
+        "group": "my-work",
         "folder": "my-work",
         "name": "My work",
         "jid": "local:my-work",

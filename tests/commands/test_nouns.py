@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,3 +189,31 @@ def test_each_list_s_ids_are_what_its_show_takes_and_no_others(
         assert told["ok"] is False, path
     for old in OLD:
         assert run(["--home", str(full), *old.split()]) == 0
+
+
+HEAVY = ("asyncio", "ssl", "aiohttp", "structlog", "sqlite_utils", "croniter", "markdown_it")
+HEAVY += ("prompt_toolkit", "docker", "slack_sdk", "neonize", "jsonschema", "mcp", "asyncinotify")
+LOOK = """
+import sys
+from pynchy_cli.commands.app import run
+for words in sys.argv[1:]:
+    assert run(["--home", HOME, *words.split()]) == 0, words
+    print("loaded", words, *sorted(set(HEAVY) & sys.modules.keys()), file=sys.stderr)
+"""
+
+
+def test_who_only_reads_loads_nothing_heavy(full: Path, environment: dict[str, str]) -> None:
+    """They start within half as much again as a command that does nothing at all."""
+    words = [" ".join(path) for path in LISTS]
+    words += ["tail", "tail --trace", "logs", "audit", "why run:1", "messages show 1"]
+    code = f"HOME, HEAVY = {str(full)!r}, {HEAVY!r}{LOOK}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("loaded ")]
+    assert told == [f"loaded {one}" for one in words]

@@ -13,7 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from pynchy_cli.store import events
+from pynchy_cli.store.connection import Store
+from pynchy_cli.tui.lines import event_line
 from tests.conftest import Pynchy
+
+NOW = "2026-01-31T08:00:00.000Z"
 
 
 @pytest.fixture
@@ -107,3 +112,35 @@ def test_a_terminal_gets_lines_without_control_characters(said: Path) -> None:
     assert first.endswith(" local:team ann: a\\x1b[2Jb")
     assert second.endswith(" local:team ann: one\\ntwo")
     assert "\x1b" not in shown
+
+
+def test_the_trace_is_all_that_agents_do_in_its_place_among_what_is_said(
+    pynchy: Pynchy, home: Path
+) -> None:
+    pynchy("groups", "add", "team")
+    pynchy("send", "main", "hello")
+    with Store.open(home / "data/messages.db") as store, store.atomic() as db:
+        for number, group in enumerate(("main", "team", "main")):
+            now = f"2001-01-01T00:00:0{number}.000Z"
+            payload = {"name": f"T{number}", "input": {"command": "ls\x1b[2J"}}
+            events.add(db, "tool_use", payload, now, group_folder=group, run_id=7)
+            if group == "main":
+                events.show(
+                    *(db,),
+                    key=f"{number}",
+                    chat_jid="local:main",
+                    kind="tool_use",
+                    content="shown in the chat",
+                    now=now,
+                    run_id=7,
+                )
+    rows = [json.loads(line) for line in pynchy("tail", "--trace").stdout.splitlines()]
+    assert [row.get("payload", {}).get("name", row.get("content")) for row in rows] == [
+        *("T0", "T1", "T2", "hello")
+    ]
+    assert (rows[0]["group"], rows[0]["run"], rows[0]["event"]) == ("main", 7, 1)
+    mine = pynchy("tail", "team", "--trace", "--limit", "5").stdout
+    assert json.loads(mine)["payload"]["name"] == "T1"
+    assert len(pynchy("tail", "main", "--trace", "-n", "2").stdout.splitlines()) == 2
+    line = event_line(events.Event(1, "tool_use", "main", 7, None, NOW, json.dumps(payload)))
+    assert line.endswith(' main run 7 > T2 {"command": "ls\\u001b[2J"}')
