@@ -24,7 +24,9 @@ User = Annotated[bool, typer.Option("--user", help="For yourself, not for the wh
 
 def command(
     ctx: typer.Context,
-    what: Annotated[Literal["systemd", "launchd"], typer.Argument(help="Who is to start it.")],
+    what: Annotated[
+        Literal["systemd", "launchd"], typer.Argument(metavar="WHO", help="systemd or launchd.")
+    ],
     user: User = False,
     each_stage: Annotated[
         bool, typer.Option("--each-stage", help="Each stage a unit of its own, below a target.")

@@ -18,7 +18,8 @@ from pynchy_cli.output import print_text, say
 def command(
     ctx: typer.Context,
     what: Annotated[
-        Literal["systemd", "launchd"] | None, typer.Argument(help="Who starts it now.")
+        Literal["systemd", "launchd"] | None,
+        typer.Argument(metavar="WHO", help="systemd or launchd."),
     ] = None,
     user: Annotated[
         bool, typer.Option("--user", help="What is for yourself, not for the whole machine.")

@@ -37,12 +37,14 @@ def gather(
     program = Path(sys.executable)
     places = [program, program.resolve(), Path(pynchy_cli.__file__), home.root]
     places += [path for path, _ in roots]
+    backups = Path(settings.backup.folder or "").expanduser()
     return Facts(
         flavour,
         escaped(sys.executable),
         escaped(str(home.root)),
         owner.pw_name if flavour == "system" or owner.pw_uid == 0 else "",
         grace=settings.sandbox.stop_grace,
+        backups=escaped(str(home.root / backups)) if settings.backup.folder else "",
         writable=tuple(escaped(str(path)) for path, one in roots if one.allow_read_write),
         keeps_homes=any(place.is_relative_to(one) for place in places for one in HOMES),
         can_isolate=can_isolate,

@@ -6,12 +6,6 @@ from __future__ import annotations
 Settings = dict[str, str | list[str]]
 """A unit's settings, in order. A list is a setting that is written several times."""
 
-ROOTS = (
-    "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETPCAP "
-    "CAP_SETUID CAP_SYS_ADMIN CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_NET_ADMIN"
-)
-"""What root needs to give each group's sandboxes a uid and a control group of their own."""
-
 BARE: Settings = {
     "NoNewPrivileges": "yes",
     "LockPersonality": "yes",
@@ -79,13 +73,18 @@ JOBS: Settings = {
 }
 """What commands of all kinds can hardly do without."""
 
+_FILES = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL"
+ROOT_FILES: Settings = {"PrivateUsers": "no", "CapabilityBoundingSet": _FILES}
+"""Where the home is root's: each group has a uid, and what is in its folders is that uid's."""
+
 ROOT: Settings = {
     "PrivateUsers": "no",
     "ProtectControlGroups": "no",
-    "CapabilityBoundingSet": ROOTS,
+    "CapabilityBoundingSet": f"{_FILES} CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_ADMIN "
+    "CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_RESOURCE CAP_NET_ADMIN",
     "SystemCallFilter": ["", "@system-service", "@mount @privileged"],
 }
-"""Where the home is root's: a uid and a control group for each group need root's rights."""
+"""What root needs besides to give each group's sandboxes their uid and a control group."""
 
 
 def loose(hardened: Settings) -> Settings:

@@ -40,6 +40,8 @@ class Facts:
     """Seconds that agents get to end."""
     writable: tuple[str, ...] = ()
     """What agents may be let write to besides the home."""
+    backups: str = ""
+    """Where backups are put, if any are made."""
     keeps_homes: bool = False
     """Whether something of it lies in people's homes."""
     can_isolate: bool = True
@@ -128,7 +130,10 @@ def hardened(facts: Facts, left: Settings) -> Settings:
         is_seen = facts.keeps_homes or not facts.is_system
         found["ProtectHome"] = "read-only" if is_seen else "yes"
     found = {**found, **_first(kept(facts, left))}
-    return {**found, **_first(hardening.ROOT)} if facts.user == "root" else found
+    if facts.user == "root":
+        found |= hardening.ROOT_FILES if left is not hardening.SANDBOXES else {}
+        found |= _first(hardening.ROOT) if left is hardening.SANDBOXES else {}
+    return found
 
 
 def kept(facts: Facts, kept: Settings) -> Settings:

@@ -63,7 +63,7 @@ def _one(facts: Facts) -> str:
         **parts.service(facts, parts.command(facts, "up --json"), stop=2 * facts.grace + 4 * SPARE),
         **parts.limits("run-agent"),
         **parts.hardened(facts, hardening.SANDBOXES),
-        **parts.paths(facts, facts.writable),
+        **parts.paths(facts, (*facts.writable, *_backups(facts))),
     }
     if facts.loose_jobs:
         settings |= parts.loosened(facts)
@@ -118,11 +118,18 @@ def _drop_in(facts: Facts, name: str, before: Iterable[str]) -> str:
     if name == "run-agent":
         settings |= parts.kept(facts, hardening.SANDBOXES)
         settings |= {"ReadWritePaths": parts.listed((), facts.writable)} if facts.writable else {}
+        settings |= hardening.ROOT if facts.user == "root" else {}
+    if name == "backup" and facts.backups:
+        settings["ReadWritePaths"] = parts.listed((), _backups(facts))
     if name in ALONE and facts.can_isolate and facts.user != "root":
         settings |= hardening.ALONE
     if name == "schedule":
         settings |= parts.loosened(facts) if facts.loose_jobs else parts.kept(facts, hardening.JOBS)
     return parts.text(WHY_JOBS if name == "schedule" else "", Unit=unit, Service=settings)
+
+
+def _backups(facts: Facts) -> tuple[str, ...]:
+    return (facts.backups,) if facts.backups else ()
 
 
 def _config_path(facts: Facts) -> str:

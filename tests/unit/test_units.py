@@ -151,6 +151,24 @@ def test_what_agents_may_write_to_is_let_through() -> None:
     assert 'ReadWritePaths=/var/lib/pynchy "-/srv/a project"' in one.splitlines()
 
 
+def test_backups_are_let_through() -> None:
+    facts = replace(units.checked_in("system"), backups="/srv/backups")
+    text = units.rendered(facts, each_stage=True)["pynchy@backup.service.d/stage.conf"]
+    assert "ReadWritePaths=-/srv/backups" in text.splitlines()
+    one = units.rendered(facts, each_stage=False)["pynchy.service"]
+    assert "ReadWritePaths=/var/lib/pynchy -/srv/backups" in one.splitlines()
+
+
+def test_only_who_makes_sandboxes_has_roots_rights() -> None:
+    files = units.rendered(replace(units.checked_in("system"), user="root"), each_stage=True)
+    assert "CAP_SYS_ADMIN" not in files["pynchy@.service"]
+    assert "CAP_SYS_ADMIN" in files["pynchy@run-agent.service.d/stage.conf"]
+    assert (
+        "CAP_CHOWN"
+        not in units.rendered(units.checked_in("system"), each_stage=False)["pynchy.service"]
+    )
+
+
 @pytest.mark.parametrize("each_stage", [False, True])
 def test_launchd_gets_the_same_services(each_stage: bool, tmp_path: Path) -> None:
     names = [*NAMES, "listen@slack"]
