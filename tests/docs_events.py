@@ -26,9 +26,6 @@ EVENTS = {
     "The model refuses the key in …. Put a valid one into .env.": (
         "The model's host answered that the key is not valid; nobody is answered until it is."
     ),
-    "a call failed": (
-        "A call over HTTP was answered with 503: the database can't be used, with the `reason`."
-    ),
     "a configured task waits": (
         "A task of config.toml names a group or a chat that isn't there yet."
     ),
@@ -87,9 +84,6 @@ EVENTS = {
     "ending a turn": "Somebody wants a turn at work to end.",
     "errand done": "A backup was made, or old traces removed, by a child of the stage.",
     "errand failed": "A backup or the removal of old traces failed; `error` says why.",
-    "events can't be read": (
-        "A stream of events over HTTP was ended, with the `reason`; whoever follows comes again."
-    ),
     "file not fetched": "A file that came with a message can't be had; the agent is told so.",
     "groups loaded": "How many groups there are; logged when that changes.",
     "history not read": "What was said in a chat while we were away can't be read yet.",
@@ -101,16 +95,12 @@ EVENTS = {
     "job was interrupted": "The stage ended while a host job ran; what became of it isn't known.",
     "keys not forgotten": "Old keys of WhatsApp can't be removed; it is tried again.",
     "left at work": "A sandbox goes on without us, and the next run-agent takes it over.",
-    "listening": ("`serve` can be called, `at` its socket and its address."),
     "looked for a reply in the chat": (
         "Whether a reply got there was unknown; it was `found` or not."
     ),
     "message waits": "A message on standard input waits until the database can be written.",
     "neonize": "What the library of WhatsApp printed.",
     "no answer from the model": "The model's host can't be reached, or answered with an error.",
-    "nobody may call from there: [serve] trusted_networks": (
-        "Somebody who is in no trusted network was not heard; said once until another one comes."
-    ),
     "not connected": "A channel tries to connect and can't, with `why`.",
     "others are connected as this app, too": (
         "Slack shares what is said among all of an app's connections, so some of it is missed here."
@@ -138,9 +128,6 @@ EVENTS = {
     ),
     "the ends of jobs can't be noted yet": "They are noted as soon as the database can be written.",
     "the network is away": "Nothing is brought to it until it can be reached; logged once.",
-    "the port is tried again": (
-        "The port of [serve] is taken or not there; the socket works meanwhile."
-    ),
     "the runtime can't be asked": (
         "Docker or another runtime doesn't tell which sandboxes there are."
     ),
