@@ -14,7 +14,7 @@ import pytest
 from tests import debian
 from tests.engine import Engine
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 CHECKOUT = Path(__file__).parent.parent.parent
 README = CHECKOUT / "README.md"
 INSIDE = "/root/checkout"
@@ -52,7 +52,7 @@ def test_two_commands_lead_from_a_clone_to_an_answer(engine: Engine, tmp_path: P
     show, keep = commands()
     script = f"set -eu\ncd {INSIDE}\n{show}\n{keep} >up.log 2>&1 &\n{TALKING}"
     place = ["--volume", f"{clone}:{INSIDE}", "--env", "HOME=/root", debian.image(engine)]
-    command = ["timeout", "--kill-after=10", "500", "bash", "-c", script]
+    command = ["timeout", "--kill-after=10", "900", "bash", "-c", script]
     done = subprocess.run(
         [
             *("docker", "--host", engine.host, "run", "--rm", "--interactive", *ABLE),
@@ -61,7 +61,7 @@ def test_two_commands_lead_from_a_clone_to_an_answer(engine: Engine, tmp_path: P
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1000,
         check=False,
         env={**os.environ, "HOME": str(engine.root), "PIP_NO_COMPILE": "1"},
     )
