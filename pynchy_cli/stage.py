@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pynchy_cli import journal, log, loop
 from pynchy_cli.config import swap
-from pynchy_cli.config.accepted import ENVIRON as ACCEPTED
+from pynchy_cli.config.accepted import taken
 from pynchy_cli.config.load import load, secrets
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import EXIT_USAGE, PynchyError, SchemaTooOld
@@ -66,8 +66,7 @@ def main(arguments: list[str]) -> int:
         # A supervisor makes of our lines what people see.
         as_json = SUPERVISOR in os.environ
         follow_supervisor()
-        accepted = os.environ.pop(ACCEPTED, "")
-        home = Home(Path(asked["home"]), Path(accepted) if accepted else None)
+        home = Home(Path(asked["home"]), taken(os.environ))
         swap.finish(home.root)
         settings = load(home, os.environ)
         log.configure(settings.log, name, secrets(settings), as_json=as_json)

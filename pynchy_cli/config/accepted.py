@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from pynchy_cli.config.load import load
@@ -19,6 +19,14 @@ ENVIRON = "PYNCHY_ACCEPTED"
 """Environment: the folder with the copy, for a stage that is to read it."""
 PREFIX = "accepted-"
 ATTEMPTS = 5
+
+
+def taken(environ: MutableMapping[str, str]) -> Path | None:
+    """The folder with the copy that the environment names, which is taken out of it: it is not for
+    children. None where there is none, or it has gone: nothing at all must never pass for it."""
+    named = environ.pop(ENVIRON, "")
+    folder = Path(named).resolve() if named else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def accept(home: Home, environ: Mapping[str, str]) -> tuple[Settings, Path]:

@@ -14,10 +14,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pynchy_cli.config.accepted import ENVIRON, PREFIX
+from pynchy_cli.config.accepted import PREFIX
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import ConfigInvalid, PynchyError
 from pynchy_cli.install.facts import owner_of
+from pynchy_cli.install.parts import LINK
 from pynchy_cli.install.units import ONE, unit_of
 
 _UNIT = re.compile(r"pynchy(-listen)?(@[A-Za-z0-9._-]+)?\.service")
@@ -78,7 +79,10 @@ def leave(
     if not each_stage:
         return
     kept = Path(found["accepted"])
-    (folder / "accepted").write_text(f"{ENVIRON}={kept}\n")
+    draft = folder / f".{LINK}"
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(kept)
+    draft.replace(folder / LINK)
     for old in kept.parent.glob(f"{PREFIX}*"):
         if old != kept:
             shutil.rmtree(old, ignore_errors=True)

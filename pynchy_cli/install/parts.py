@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pynchy_cli.errors import EXIT_BROKEN, EXIT_USAGE
+from pynchy_cli.config.accepted import ENVIRON as ACCEPTED
+from pynchy_cli.errors import EXIT_BROKEN, EXIT_USAGE, HomeUnusable
 from pynchy_cli.install import hardening
 from pynchy_cli.install.hardening import Settings
 from pynchy_cli.supervise.services import services
@@ -18,6 +19,8 @@ Flavour = Literal["system", "user"]
 MARK = "# Made by `pynchy install systemd`; `systemctl edit` changes a unit and lasts."
 FOLDER = "%t/pynchy"
 """Where `config apply` puts what it has found, as `applying` says."""
+LINK = "accepted"
+"""In that folder: a link to the copy of the configuration that was found well last."""
 HUNG, START = 60, 900
 """Seconds without a sign of life after which a process is killed, and those in which it must be
 ready: the first start of run-agent may build an image."""
@@ -55,7 +58,10 @@ class Facts:
 
 
 def escaped(path: str) -> str:
-    """A path, so that systemd takes it as it is."""
+    """A path, so that systemd takes it as it is. Raises HomeUnusable for one that could pass for
+    something else, there or in a shell: units of the system's are read with all rights."""
+    if "\\" in path or not path.isprintable():
+        raise HomeUnusable(f"No unit can name {path!a}: it has a backslash or a control character.")
     return path.replace("%", "%%")
 
 
@@ -82,13 +88,17 @@ def whose(facts: Facts) -> Settings:
     return {
         **found,
         "WorkingDirectory": facts.home,
-        "Environment": quoted(f"PYNCHY_HOME={facts.home}"),
+        "Environment": _home(facts),
         "UMask": "0077",
         "RuntimeDirectory": "pynchy",
         "RuntimeDirectoryMode": "0700",
         "RuntimeDirectoryPreserve": "yes",
         "SyslogIdentifier": "pynchy",
     }
+
+
+def _home(facts: Facts) -> str:
+    return quoted(f"PYNCHY_HOME={facts.home}")
 
 
 def command(facts: Facts, arguments: str) -> str:
@@ -108,10 +118,11 @@ def command_of(facts: Facts, service: str, instance: str) -> str:
     return " ".join(quoted(word) for word in words).replace("$", "$$")
 
 
-def accepted() -> Settings:
-    """Where `config apply` says what was found well last, which is read while what is there now
-    isn't."""
-    return {"EnvironmentFile": f"-{FOLDER}/accepted"}
+def accepted(facts: Facts) -> Settings:
+    """Where `config apply` keeps what was found well last, which is read while what is there now
+    isn't. A link: a file of variables there would be read with the rights of systemd itself, and
+    whoever runs as the home's owner could have it be any file."""
+    return {"Environment": [_home(facts), f"{ACCEPTED}={FOLDER}/{LINK}"]}
 
 
 def limits(stage: str) -> Settings:

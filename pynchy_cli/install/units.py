@@ -82,7 +82,7 @@ def _stage(facts: Facts) -> str:
     unit: Settings = {"Description": "Pynchy: %i", **parts.after(facts), "PartOf": TARGET}
     settings = {
         **parts.service(facts, parts.command_of(facts, "route", "route"), stop=facts.grace + SPARE),
-        **parts.accepted(),
+        **parts.accepted(facts),
         "LogExtraFields": "PYNCHY_STAGE=%i",
         **parts.limits("%i"),
         **parts.hardened(facts, {}),
@@ -100,7 +100,7 @@ def _listen(facts: Facts) -> str:
     }
     settings = {
         **parts.service(facts, parts.command_of(facts, "listen@X", "X"), stop=facts.grace + SPARE),
-        **parts.accepted(),
+        **parts.accepted(facts),
         "LogExtraFields": "PYNCHY_STAGE=listen@%i",
         **parts.limits("listen"),
         **parts.hardened(facts, {}),

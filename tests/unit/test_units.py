@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from pynchy_cli.config.accepted import taken
 from pynchy_cli.config.paths import Home
+from pynchy_cli.errors import HomeUnusable
 from pynchy_cli.install import applying, launchd, units
 from pynchy_cli.install.parts import Facts, Flavour, escaped
 from pynchy_cli.supervise.services import SERVICES, services
@@ -149,6 +151,33 @@ def test_what_agents_may_write_to_is_let_through() -> None:
     assert 'ReadWritePaths="-/srv/a project"' in text.splitlines()
     one = units.rendered(facts, each_stage=False)["pynchy.service"]
     assert 'ReadWritePaths=/var/lib/pynchy "-/srv/a project"' in one.splitlines()
+
+
+@pytest.mark.parametrize("path", ["/a\nExecStart=+/bin/x", "/a\\x27; x", "/a\\", "/a\x1b"])
+def test_no_path_says_more_than_a_path(path: str) -> None:
+    with pytest.raises(HomeUnusable, match="No unit can name"):
+        escaped(path)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_nothing_of_the_owners_is_read_with_more_than_his_rights(flavour: Flavour) -> None:
+    files = units.rendered(units.checked_in(flavour), each_stage=True)
+    assert not [name for name, text in files.items() if "EnvironmentFile" in text]
+    for name in ("pynchy@.service", "pynchy-listen@.service"):
+        assert "Environment=PYNCHY_ACCEPTED=%t/pynchy/accepted" in files[name].splitlines()
+
+
+def test_stages_read_what_was_found_well_last(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("accepted-1", "accepted-2"):
+        (tmp_path / name).mkdir()
+        applying.leave(run, {"accepted": str(tmp_path / name)}, [], each_stage=True)
+        environ = {"PYNCHY_ACCEPTED": str(run / "accepted")}
+        assert (taken(environ), environ) == (tmp_path / name, {})
+    assert not (tmp_path / "accepted-1").exists()
+    (tmp_path / "accepted-2").rmdir()
+    assert taken({"PYNCHY_ACCEPTED": str(run / "accepted")}) is None
 
 
 def test_backups_are_let_through() -> None:
