@@ -110,6 +110,7 @@ class Writer:
         member = tarfile.TarInfo(path)
         member.mode = facts.st_mode & 0o777 if mode is None else mode
         member.mtime, member.uid, member.gid = int(facts.st_mtime), facts.st_uid, facts.st_gid
+        forget(self._tar)
         if file is None:
             member.type = tarfile.DIRTYPE
             self._tar.addfile(member)
@@ -121,6 +122,11 @@ class Writer:
         self.contents.size += facts.st_size
         if source.is_cut:
             self.leave_out(path, "it was cut while it was read: its end is zeros")
+
+
+def forget(tar: tarfile.TarFile) -> None:
+    """Have a tar keep nothing of the members that it has come by, which it would of all of them."""
+    tar.members.clear()  # type: ignore[attr-defined]
 
 
 class _Hashed:

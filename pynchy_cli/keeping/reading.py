@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from pynchy_cli.errors import ArchiveInvalid
-from pynchy_cli.keeping.archive import FORMAT, MANIFEST, PIECE
+from pynchy_cli.keeping.archive import FORMAT, MANIFEST, PIECE, forget
 from pynchy_cli.keeping.contents import FOLDERS, LARGEST, SECRETS, SETTINGS
 
-DATABASES = ("data/messages.db", "data/memories.db", "data/neonize.db")
+WHATSAPP = "data/neonize.db"
+DATABASES = ("data/messages.db", "data/memories.db", WHATSAPP)
 MOST = 50_000_000
 """Files and folders in one archive."""
 LONGEST = 1024**3
@@ -63,6 +64,8 @@ def read(path: Path, taken: Taken) -> Manifest:
     if manifest.files != found:
         odd = sorted(manifest.files.items() ^ found.items())[0][0]
         raise ArchiveInvalid(f"{path} is no whole backup: {odd!a} isn't as its manifest says.")
+    if manifest.facts.get("secrets") is not True and {*SECRETS, WHATSAPP} & found.keys():
+        raise ArchiveInvalid(f"{path} holds credentials, though its manifest says that it doesn't.")
     return manifest
 
 
@@ -105,7 +108,8 @@ def pieces(file: IO[bytes]) -> Iterator[bytes]:
 def _members(tar: tarfile.TarFile, path: Path, taken: Taken) -> tuple[dict[str, str], bytes]:
     found: dict[str, str] = {}
     document, count = b"", 0
-    for member in tar:
+    while (member := tar.next()) is not None:
+        forget(tar)
         count += 1
         if count > MOST or document:
             raise ArchiveInvalid(f"{path} holds more than a backup does.")

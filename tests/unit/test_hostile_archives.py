@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import ArchiveInvalid, SchemaTooNew
+from pynchy_cli.keeping import reading
 from pynchy_cli.keeping.archive import MANIFEST
 from pynchy_cli.store.connection import SCHEMA
 from tests.kept import backed_up, brought_back, furnished, tree
@@ -69,6 +71,19 @@ def test_what_is_made_here_is_taken(good: Members, tmp_path: Path) -> None:
     assert (tmp_path / "home/groups/team/more").read_bytes() == b"x"
 
 
+def test_the_number_of_things_in_it_costs_no_memory(tmp_path: Path) -> None:
+    folder = member("groups/team/d", tarfile.DIRTYPE)[0].tobuf()
+    with gzip.open(tmp_path / "b", "wb", compresslevel=0) as file:
+        file.write(folder * 6_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveInvalid, match="no manifest"):
+            reading.read(tmp_path / "b", lambda info, file: None)
+        assert tracemalloc.get_traced_memory()[1] < 1_500_000
+    finally:
+        tracemalloc.stop()
+
+
 REFUSED: dict[str, Callable[[Members], Members]] = {
     "above the home": lambda good: with_more(good, member("../evil")),
     "above, from inside": lambda good: with_more(good, member("groups/team/../../../evil")),
@@ -77,6 +92,7 @@ REFUSED: dict[str, Callable[[Members], Members]] = {
     "a place of no backup": lambda good: with_more(good, member("data/run/up.lock")),
     "a file beside the home's": lambda good: with_more(good, member("evil.sh")),
     "a second database's journal": lambda good: with_more(good, member("data/messages.db-wal")),
+    "credentials that it denies": lambda good: with_more(good, member(".env")),
     "a link": lambda good: with_more(
         good, member("groups/team/l", tarfile.SYMTYPE, linkname="/etc")
     ),
