@@ -30,7 +30,7 @@ class Connections:
         self.server = web.Server(self._answer, handler_cancellation=True)
         self._options = {"logger": log, "access_log": None, "auto_decompress": False}
         self._idle: dict[web.RequestHandler, None] = {}
-        self._busy: set[web.RequestHandler] = set()
+        self._busy: dict[web.RequestHandler, web.BaseRequest] = {}
         self._told: str | None = None
 
     def protocol(self) -> asyncio.Protocol:
@@ -51,18 +51,22 @@ class Connections:
             transport.abort()
             return
         if len(self._idle) + len(self._busy) >= MOST:
-            longest = next(iter(self._idle), None)
+            longest = next(iter(self._idle), None) or self._unfinished()
             if longest is None:
                 transport.abort()
                 return
-            del self._idle[longest]
+            self.went(longest)
             longest.force_close()
         self._idle[connection] = None
 
-    def went(self, connection: _Connection) -> None:
+    def went(self, connection: web.RequestHandler) -> None:
         """A connection has ended."""
         self._idle.pop(connection, None)
-        self._busy.discard(connection)
+        self._busy.pop(connection, None)
+
+    def _unfinished(self) -> web.RequestHandler | None:
+        """The one whose call is waited for longest, and still hasn't come as a whole."""
+        return next((one for one, call in self._busy.items() if not call.content.is_eof()), None)
 
     async def close(self, grace: float) -> None:
         """End all; answers in flight get `grace` seconds."""
@@ -72,12 +76,12 @@ class Connections:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         self._idle.pop(connection, None)
-        self._busy.add(connection)
+        self._busy[connection] = request
         try:
             return await answer(self.site, self._door_of(request), request)
         finally:
             if connection in self._busy:
-                self._busy.discard(connection)
+                del self._busy[connection]
                 self._idle[connection] = None
 
     def _door_of(self, request: web.BaseRequest) -> Door:

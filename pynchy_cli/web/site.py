@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_FOLLOWERS = 64
 """Streams of events at the same time."""
+SPARE_FOLLOWERS = 16
+"""Further ones of the owner's, whom others keep from nothing by following."""
 
 
 class Site:
@@ -63,9 +65,10 @@ class Site:
         """How many follow the news."""
         return len(self._followers)
 
-    def follow(self) -> asyncio.Event | None:
+    def follow(self, *, is_owner: bool) -> asyncio.Event | None:
         """An event that is set with each commit, until `leave`; None where too many follow."""
-        if self.followers >= MOST_FOLLOWERS or self.is_stopping:
+        most = MOST_FOLLOWERS + (SPARE_FOLLOWERS if is_owner else 0)
+        if self.followers >= most or self.is_stopping:
             return None
         rung = asyncio.Event()
         self._followers.add(rung)

@@ -25,7 +25,7 @@ async def stream(request: web.BaseRequest, call: Call) -> web.StreamResponse:
     """Write events until whoever follows has gone, or we stop. Raises Refused."""
     end = Place.newest(call.site.db)
     place = Place.parse(call.last_event).within(end) if call.last_event else end
-    if (rung := call.site.follow()) is None:
+    if (rung := call.site.follow(is_owner=call.who == "owner")) is None:
         raise Refused(503, "too_many", "Too many follow the events already.")
     try:
         response = web.StreamResponse(headers={**HEADERS, "X-Accel-Buffering": "no"})

@@ -409,6 +409,24 @@ def test_no_more_follow_than_there_are_places(house: House) -> None:
         assert [one.status for one in found].count(503) >= 1
         assert found[0].status == 200
         assert house.get("/api/groups").status == 200
+        by_socket = held.enter_context(contextlib.closing(house.connection(by_socket=True)))
+        by_socket.request("GET", "/api/events")
+        assert by_socket.getresponse().status == 200  # of the owner nobody takes them
+
+
+def test_calls_that_never_become_whole_keep_nobody_out(house: House) -> None:
+    head = b"POST /api/send HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with contextlib.ExitStack() as held:
+        following = held.enter_context(contextlib.closing(house.events()))
+        for _ in range(300):
+            held.enter_context(raw(house, head + b"Content-Length: 50\r\n\r\n{"))
+        for _ in range(5):
+            # By the time of the second answer these have begun to be heard.
+            held.enter_context(raw(house, head + b"Content-Length: 50\r\n\r\n{"))
+            assert [house.owner("GET", "/api/groups").status for _ in range(2)] == [200, 200]
+            assert house.get("/api/groups").status == 200
+        house.say(("owner", "not kept out"))
+        assert following.of("message")[1]["content"] == "not kept out"
 
 
 def test_a_head_is_a_get_without_its_body(house: House) -> None:
