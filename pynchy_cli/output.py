@@ -109,6 +109,23 @@ def table(
     return found
 
 
+def folded(text: str, margin: int, width: int | None) -> str:
+    """The text on as many lines as it takes where `width` is known, each below the first `margin`
+    characters. What stands in backticks is to be copied, and isn't broken."""
+    if width is None or width < 2 * margin or columns(text) <= width:
+        return text
+    head, body = text[:margin], text[margin:].split("`")
+    body[1::2] = [quoted.replace(" ", "\0") for quoted in body[1::2]]
+    found = [head]
+    for word in "`".join(body).split(" "):
+        joint = "" if found[-1] in (head, " " * margin) else " "
+        if joint and columns(f"{found[-1]} {word}") > width:
+            found.append(" " * margin)
+            joint = ""
+        found[-1] += joint + word
+    return "\n".join(found).replace("\0", " ")
+
+
 def columns(text: str) -> int:
     """How many columns of a terminal the text takes."""
     if text.isascii():

@@ -80,7 +80,7 @@ def _show(home: str, as_json: bool) -> int:
     except BrokenPipeError:
         output.hush()
         return code
-    if told["problem"]:
+    if told["problem"] and output.wants_json(as_json):
         output.say(f"pynchy: {told['problem']['message']}")
     return code
 

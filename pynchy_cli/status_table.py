@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 WIDTH = 120
 """Columns of the table where the terminal doesn't tell; the JSON is never cut."""
+MARGIN = 11
+"""Columns before what is told of a trouble."""
 SHORT = 40
 """Characters of a stage's trouble that are told within the table; a longer one stands whole above
 it, since it ends with what to do."""
@@ -26,12 +28,14 @@ def print_table(told: dict[str, Any], home: str, now: str | None = None) -> None
 
 
 def lines(told: dict[str, Any], home: str, now: str) -> list[str]:
-    """The document as lines of text, none of them broken or cut but the table's."""
+    """The document as lines of text, none of them cut but the table's."""
     service = told["service"]
     since = f", up {clock.in_words(service['uptime_seconds'])}" if service["started_at"] else ""
     found = [f"pynchy in {home} is {service['status']}{since}."]
     if told["troubles"]:
-        found += ["", *map(_trouble, told["troubles"])]
+        width = output.width()
+        told_of = [output.folded(_trouble(one), MARGIN, width) for one in told["troubles"]]
+        found += ["", *told_of]
     if told["problem"]:
         return [*found, *_supervisor(told, now)]
     if told["stages"]:
@@ -43,8 +47,10 @@ def lines(told: dict[str, Any], home: str, now: str) -> list[str]:
 
 
 def _trouble(one: dict[str, Any]) -> str:
-    message = one["message"].rstrip(".")
-    return f"{one['level']:<10} {message}; `{one['command']}`"
+    message, command = one["message"].rstrip("."), f"`{one['command']}`"
+    joint = " " if message.endswith("?") else "; "
+    more = "" if command in message else joint + command
+    return f"{one['level']:<{MARGIN - 1}} {message}{more}"
 
 
 def _row(told: dict[str, Any], name: str, now: str) -> tuple[object, ...]:

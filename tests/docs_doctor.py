@@ -59,6 +59,6 @@ def doctor() -> Iterator[str]:
             yield f"\n## {BEFORE_WHAT[family]}\n\n"
             yield "| id | how it should be | what shows it | --fix |\n|---|---|---|---|\n"
         seen.add(family)
-        command = check.command.replace("|", "\\|")
+        command = check.command.replace("{{", "{").replace("}}", "}").replace("|", "\\|")
         yield f"| `{check.id}` | {check.about} | `{command}` | {check.mends} |\n"
     yield "\n`{home}`, `{data}` and so on stand for where these are.\n"

@@ -110,7 +110,7 @@ EVENTS = {
         "The process before ended while sending; each is looked for first."
     ),
     "run lost": "Somebody else has the run now, or it is gone; nothing of it is written here.",
-    "start pynchy again to change who answers": (
+    "who answers changes with the next start": (
         "The configuration wants another mode of the gateway."
     ),
     "started": "A stage runs; `owner` is its number in the table processes.",

@@ -15,7 +15,7 @@ from pynchy_cli.install.doctor.examination import PATIENCE, counted, examine, me
 from pynchy_cli.install.doctor.facts import Facts
 from pynchy_cli.install.doctor.finding import Finding
 from pynchy_cli.install.doctor.registry import CHECKS, chosen
-from pynchy_cli.output import print_json, print_text, say, wants_json
+from pynchy_cli.output import folded, print_json, print_text, say, wants_json, width
 from pynchy_cli.tui.ending import leave
 
 MARKS = {"ok": "ok     ", "warning": "WARNING", "failed": "FAILED ", "unknown": "?      "}
@@ -82,12 +82,17 @@ def _tell(found: Sequence[Finding]) -> None:
     for one in found:
         if one.state == "unknown":
             continue
-        print_text(f"{MARKS[one.state]}  {one.id:<{WIDTH}}  {one.seen}")
+        _print(f"{MARKS[one.state]}  {one.id:<{WIDTH}}  {one.seen}")
         if one.fixed:
-            print_text(f"{INDENT}Mended: {one.fixed}")
+            _print(f"{INDENT}Mended: {one.fixed}")
         if one.state in ("warning", "failed"):
-            print_text(f"{INDENT}{one.todo}")
+            _print(f"{INDENT}{one.todo}")
             print_text(f"{INDENT}Shown by: {one.command}")
+
+
+def _print(line: str) -> None:
+    """A line whose text begins after the names of checks, and stays there on a terminal."""
+    print_text(folded(line, len(INDENT), width()))
 
 
 def _sum_up(found: Sequence[Finding], *, fix: bool) -> None:
@@ -97,12 +102,19 @@ def _sum_up(found: Sequence[Finding], *, fix: bool) -> None:
         if one.state == "unknown":
             why.setdefault(one.seen, []).append(one.id)
     for seen, ids in why.items():
-        print_text(f"{MARKS['unknown']}  Not found out: {seen}\n{INDENT}{', '.join(ids)}")
-    words = [f"{counts['failed']} failed", f"{counts['warning']} warnings"]
+        print_text(
+            folded(f"{MARKS['unknown']}  Not found out: {seen}", len(MARKS["ok"]) + 2, width())
+        )
+        _print(f"{INDENT}{', '.join(ids)}")
+    words = [f"{counts['failed']} failed", f"{counts['warning']} {_plural(counts['warning'])}"]
     words += [f"{counts['unknown']} unknown", f"{counts['ok']} fine"]
     mendable = sum(one.fix is not None for one in found)
     more = f" `pynchy doctor --fix` mends {mendable} of them." if mendable and not fix else ""
     print_text(f"\n{', '.join(words)}.{more}")
+
+
+def _plural(count: int) -> str:
+    return "warning" if count == 1 else "warnings"
 
 
 def _document(found: Sequence[Finding], facts: Facts) -> dict[str, Any]:

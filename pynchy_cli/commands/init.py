@@ -92,7 +92,7 @@ def _name(usual: str) -> str | None:
         name = typer.prompt("What shall the assistant be called?", default=usual, err=True).strip()
         if re.fullmatch(WORD, name):
             return None if name == usual else name
-        say("A name is of letters, digits, '_', '.' and '-', for people write @ before it.")
+        say("People write it after an @: letters, digits, '_', '.' and '-' are what it may have.")
 
 
 def _key() -> tuple[str, str] | None:

@@ -49,7 +49,6 @@ def _all(hold: Hold) -> bool:
 
 def _words(group: str | None, was: Hold | None, left: list[Hold]) -> str:
     whom, goes = (group, "goes") if group else ("All groups", "go")
-    held = "is not held by itself" if group else "are not held together"
     if any(map(_all, left)):
         still = " All groups are held: `pynchy release --all` ends that."
     elif left:
@@ -58,7 +57,8 @@ def _words(group: str | None, was: Hold | None, left: list[Hold]) -> str:
     else:
         still = ""
     if was is None:
-        return f"{whom} {held}.{still}"
+        held = f"{whom} is not held by itself" if group else "There is no hold on all groups"
+        return f"{held}.{still}"
     if group and still:
         return f"{whom} is released, and yet waits.{still}"
     return f"{whom} {goes} on.{still}"

@@ -13,6 +13,7 @@ from pynchy_cli.commands.app import here, open_store
 from pynchy_cli.commands.options import Json, Number, OfGroup
 from pynchy_cli.errors import EXIT_DONE, EXIT_FAILED, UsageWrong
 from pynchy_cli.output import (
+    in_words,
     print_json,
     print_line,
     print_lines,
@@ -179,7 +180,7 @@ def _document(db: Connection, row: dict[str, Any]) -> dict[str, Any]:
 def _print(db: Connection, row: dict[str, Any]) -> None:
     for key, value in _timed(row).items():
         if value is not None:
-            print_text(f"{key}: {value}")
+            print_text(f"{key}: {in_words(value)}")
     kinds = ("prompt", "message", "tool_use", "answer", "answering", "host")
     found = (line for line in run_log.lines(db, row, clock.now()) if line.kind in kinds)
     for line in islice(found, 3 * SHOWN):

@@ -44,6 +44,8 @@ def command(
         names = systemd.present(place) if what == "systemd" else launchd.present(place)
         for name in names:
             print_text(str(place / name))
+        if not names:
+            say(f"Nothing of pynchy is in {place}.")
         return EXIT_DONE
     if not user and os.geteuid() != 0:
         raise RightMissing("For the whole machine root is needed: sudo, or --user for your own.")

@@ -9,7 +9,7 @@ import typer
 from pynchy_cli import clock
 from pynchy_cli.commands.app import here, open_store
 from pynchy_cli.commands.options import Json
-from pynchy_cli.output import print_lines, print_text, wants_json
+from pynchy_cli.output import print_lines, print_text, wants_json, width
 from pynchy_cli.routing import story as telling
 from pynchy_cli.routing import subjects
 from pynchy_cli.store import processes, story
@@ -47,4 +47,4 @@ def command(
     if wants_json(as_json):
         print_lines(telling.document(told))
     else:
-        print_text("\n".join(telling.lines(told)))
+        print_text("\n".join(telling.lines(told, width())))

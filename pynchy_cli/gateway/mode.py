@@ -59,4 +59,4 @@ def described(settings: Settings) -> str:
         return f"A script answers (rehearsal), no model. For a real one, {HOW_TO_GET_A_MODEL}."
     credential = credential_of(settings)
     how = "an API key" if credential and credential.kind == "api_key" else "a Claude login"
-    return f"The model at {settings.gateway.upstream} answers, with {how}."
+    return f"Agents ask the model at {settings.gateway.upstream}, with {how}."

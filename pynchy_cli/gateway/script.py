@@ -15,7 +15,9 @@ from pynchy_cli.gateway.conversation import Moment, Used
 from pynchy_cli.gateway.mode import HOW_TO_GET_A_MODEL
 
 INTRODUCTION = "This is a rehearsal: a script answers, no model is behind it."
-FAREWELL = f"To have a real model answer, {HOW_TO_GET_A_MODEL}, and start pynchy again."
+FAREWELL = (
+    f"To have a real model answer, {HOW_TO_GET_A_MODEL}; `pynchy up` takes it over by itself."
+)
 SHOWN = 4000
 """Characters of a tool's result that an answer repeats."""
 

@@ -99,7 +99,7 @@ class GatewayStage:
             if settings == self.context.settings:
                 return
             if mode_of(settings) != mode_of(self.context.settings):
-                self.context.log.warning("start pynchy again to change who answers")
+                self.context.log.warning("who answers changes with the next start")
                 return
             self.gateway.use(settings)
         except PynchyError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pynchy_cli.output import folded
 from pynchy_cli.routing import story_replies, story_runs, story_timed
 from pynchy_cli.routing.said import Said
 from pynchy_cli.routing.story_steps import Ending, Step, quoted
@@ -168,10 +169,10 @@ def document(story: Story) -> list[dict[str, Any]]:
     ]
 
 
-def lines(story: Story) -> Iterable[str]:
-    """The story for people."""
+def lines(story: Story, width: int | None = None) -> Iterable[str]:
+    """The story for people, folded where the `width` of a terminal is known."""
     for step in story.steps:
-        yield f"{step.at}  {step.text}"
-    yield f"→ {story.ending.text}"
+        yield folded(f"{step.at}  {step.text}", len(step.at) + 2, width)
+    yield folded(f"→ {story.ending.text}", 2, width)
     if story.ending.command is not None:
         yield f"  {story.ending.command}"

@@ -113,7 +113,7 @@ def _wish(wish: Wish, run: dict[str, Any]) -> Iterator[Step]:
 
 def _ended(row: dict[str, Any]) -> str:
     run, next = f"Run {row['id']}", row["superseded_by"]
-    why = f": {row['error']}" if row["error"] else ""
+    why = f": {row['error'].rstrip('.')}" if row["error"] else ""
     match row["state"]:
         case "superseded" if row["attempts"] == 0 and row["takeovers"] == 0:
             return f"What {run} was for was told to run {next} at work, in the same turn."
@@ -163,7 +163,7 @@ def _waits(facts: Facts, work: Work) -> Ending:
     """Why a queued run isn't taken up."""
     row = work.row
     number, group = row["id"], row["group"]
-    tried = f" Its last attempt failed: {row['error']}." if row["error"] else ""
+    tried = f" Its last attempt failed: {row['error'].rstrip('.')}." if row["error"] else ""
     for hold in facts.holds:
         if hold.group_folder in (None, group):
             why = f": {hold.reason}" if hold.reason else ""

@@ -32,9 +32,8 @@ def troubles(told: Document) -> list[Document]:
 def _wrong(told: Document) -> Iterator[Document]:
     yield from _stages(told)
     if told["configuration"]["state"] == "failed":
-        text = "The configuration is wrong; what runs goes on with the one before."
-        message = told["configuration"]["message"]
-        yield _trouble("wrong", "configuration", _joined(text, message), SHOWS["config"])
+        text = told["configuration"]["message"] or "The configuration can't be used."
+        yield _trouble("wrong", "configuration", text, SHOWS["config"])
     disk = told["disk"]
     if disk["low"]:
         text = f"{_size(disk['free'])} are free on the disk of {disk['path']}: no agent starts."

@@ -71,7 +71,7 @@ def _who_runs(home: Path, path: Path) -> str:
     who = standing.described(facts)
     how = f"systemctl stop {facts['unit']}" if facts.get("unit") else "Ctrl-C where it runs"
     return (
-        f"pynchy up already runs in {home}{f' ({who})' if who else ''}, and one is enough. Stop it "
+        f"It runs already in {home}{f' ({who})' if who else ''}, and one is enough. Stop it "
         f"first ({how}), or choose another home with --home."
     )
 

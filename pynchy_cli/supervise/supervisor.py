@@ -31,6 +31,13 @@ AGAIN = 5.0
 """Seconds before the configuration is looked at again where that couldn't be done; then doubled."""
 AGAIN_LONGEST = 300.0
 LONGEST_STATUS = 1000
+WHAT = (
+    ("is no longer wanted", "are no longer wanted"),
+    ("is new", "are new"),
+    ("starts again", "start again"),
+    ("is tried again", "are tried again"),
+)
+"""What a change of the configuration has one do, and several."""
 
 
 @dataclass(frozen=True)
@@ -214,9 +221,10 @@ class Supervisor:
         self._forget()
 
     def _say_what(self, *lists: list[str]) -> None:
-        what = ("are no longer wanted", "are new", "start again", "are tried again")
-        told = zip(lists, what, strict=True)
-        said = "; ".join(f"{', '.join(names)} {how}" for names, how in told if names)
+        told = zip(lists, WHAT, strict=True)
+        said = "; ".join(
+            f"{', '.join(names)} {how[len(names) > 1]}" for names, how in told if names
+        )
         said = said or "it concerns nothing that runs"
         self.printer.say(f"the configuration has changed: {said}")
 

@@ -511,3 +511,19 @@ def test_a_chat_may_have_any_name(home: Path) -> None:
             )
     found = status.read(str(path), str(home / "data" / "run"), clock.now())
     assert found["channels"] == {"local": True, "slack": False, "whatsapp": False}
+
+
+def test_what_a_trouble_names_already_is_not_said_twice(home: Path) -> None:
+    told = told_of(home)
+    one = {"level": "wrong", "about": "x", "command": "pynchy init"}
+    told["troubles"] = [
+        one | {"message": "There is nothing. `pynchy init` makes a home."},
+        one | {"message": "Did you mean name?"},
+        one | {"message": "Nothing runs."},
+    ]
+    lines = status_table.lines(told, str(home), clock.now())
+    assert lines[2:5] == [
+        "wrong      There is nothing. `pynchy init` makes a home",
+        "wrong      Did you mean name? `pynchy init`",
+        "wrong      Nothing runs; `pynchy init`",
+    ]

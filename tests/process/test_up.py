@@ -83,7 +83,9 @@ def test_a_second_one_on_the_same_home_is_refused(up: Callable[..., Up], home: P
     one.until("route is ready")
     other = up()
     assert other.process.wait(LIMIT) == 1
-    assert f"pynchy up already runs in {home} (process {one.process.pid}, since 2" in other.said()
+    assert (
+        f"pynchy up: It runs already in {home} (process {one.process.pid}, since 2" in other.said()
+    )
     facts = json.loads((home / "data" / "run" / "up.lock").read_text())
     assert facts["pid"] == one.process.pid
     assert facts["unit"] is None

@@ -61,7 +61,7 @@ def test_only_those_that_a_change_concerns_start_again(ready: Up, home: Path) ->
     before = pids(ready)
     config = home / "config.toml"
     replace(config, "[scheduler]\nmax_jobs = 3\n")
-    ready.until(r"the configuration has changed: schedule start again$")
+    ready.until(r"the configuration has changed: schedule starts again$")
     assert ready.pid("schedule", 2) != before["schedule"]
     assert rows(home, "SELECT state FROM findings WHERE name = 'config'") == [("ok",)]
 
@@ -95,7 +95,7 @@ def test_what_can_not_be_used_changes_nothing(ready: Up, home: Path) -> None:
     before = pids(ready)
     config = home / "config.toml"
     replace(config, "[agent]\nname = 'bob'\n")
-    ready.until("route start again")
+    ready.until("route starts again")
     ready.until("route is ready", 2)
     replace(config, "[agent]\nnmae = 'rob'\n")
     ready.until("the configuration can't be used, so the old one stays in force: .*nmae")
@@ -134,7 +134,7 @@ def test_what_somebody_is_still_writing_is_told_to_nobody(ready: Up, home: Path)
         file.flush()
         time.sleep(1.0)  # an editor's pause, longer than the one after which we look
         file.write(" = 3\n")
-    ready.until("schedule start again")
+    ready.until("schedule starts again")
     assert ready.stop(signal.SIGTERM) == 0
     assert "can't be used" not in ready.said()
     assert rows(home, "SELECT count(*) FROM outbound_ledger WHERE key LIKE 'config:%'") == [(0,)]
@@ -150,10 +150,10 @@ def test_secrets_and_links(ready: Up, home: Path, tmp_path: Path) -> None:
     config.symlink_to(elsewhere)
     ready.until("it concerns nothing that runs")
     replace(elsewhere, "[scheduler]\nmax_jobs = 3\n")
-    ready.until("schedule start again")
+    ready.until("schedule starts again")
     ready.until("schedule is ready", 2)
     (home / ".env").write_text("ANTHROPIC_API_KEY=one\n")
-    ready.until("gateway start again")
+    ready.until("gateway starts again")
     gateway = ready.pid("gateway", 2)
     ready.until("with an API key")
     (home / ".env").write_text("ANTHROPIC_API_KEY=two\n")
@@ -169,7 +169,7 @@ def test_stages_that_are_wanted_or_no_longer_are(start: Callable[..., Up], home:
     one = start(["-m", "pynchy_cli", "--home", str(home), "up", "--except", "gateway"])
     one.until("is ready", 2)
     config.write_text("[supervise]\nstages = ['gateway', 'ipc-watch', 'schedule']\n")
-    one.until("route are no longer wanted; ipc-watch are new$")
+    one.until("route is no longer wanted; ipc-watch is new$")
     one.until("route stopped")
     one.until("ipc-watch is ready")
     config.write_text("[supervise]\nstages = ['rout']\n")
@@ -196,7 +196,7 @@ def test_what_had_given_up_is_tried_again(supervise: Callable[..., Up], tmp_path
     mended.touch()
     (tmp_path / "config.toml").touch()
     one.until("the configuration can't be looked at just now")
-    one.until("gateway are no longer wanted; route are tried again")
+    one.until("gateway is no longer wanted; route is tried again")
     one.until("route is ready")
     assert one.stop(signal.SIGTERM) == 0
 

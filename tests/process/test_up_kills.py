@@ -122,7 +122,7 @@ def test_killed_while_the_configuration_is_being_followed(
         one = supervise(home=tmp_path, ask=ask, route=slow)
         pid = one.pid("route")
         (tmp_path / "config.toml").write_text(f"# {victim}")
-        one.until("route start again")
+        one.until("route starts again")
         one.until("asked")
         if victim == "supervisor":
             one.children()

@@ -88,3 +88,15 @@ def test_no_standard_output_at_all_is_no_fault() -> None:
     )
     command = ["/bin/sh", "-c", 'exec "$0" -c "$1" >&- 2>&-', sys.executable, code]
     assert subprocess.run(command).returncode == 7
+
+
+def test_long_text_is_folded_below_its_margin_and_commands_stay_whole() -> None:
+    text = "wrong      The old one stays in force: `pynchy config check` shows why"
+    assert output.folded(text, 11, None) == text
+    assert output.folded(text, 11, 40).split("\n") == [
+        "wrong      The old one stays in force:",
+        "           `pynchy config check` shows",
+        "           why",
+    ]
+    assert output.folded(text, 11, 20) == text
+    assert output.folded("→ " + "x" * 50 + " y", 2, 40) == "→ " + "x" * 50 + "\n  y"

@@ -59,7 +59,9 @@ def admin(facts: Facts) -> Iterator[Seen]:
     found = _groups(facts)
     admins = [one.folder for one in found if one.is_admin]
     if admins:
-        yield ok(f"{len(found)} groups; {', '.join(admins)} is told when something is wrong.")
+        yield ok(
+            f"{', '.join(admins)} is told when something is wrong; groups in all: {len(found)}."
+        )
         return
     what = "no admin group" if found else "no group"
     yield failed(

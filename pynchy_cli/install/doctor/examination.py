@@ -101,7 +101,10 @@ def _summary(found: Sequence[Finding]) -> tuple[findings.State, dict[str, Any]]:
     if failing := by_state["failed"]:
         result["message"] = f"Wrong: {', '.join(failing)}. `pynchy doctor` tells what to do."
         return "failed", result
-    return ("warning" if by_state["warning"] else "ok"), result
+    if odd := by_state["warning"]:
+        result["message"] = f"Worth a look: {', '.join(odd)}. `pynchy doctor` tells what to do."
+        return "warning", result
+    return "ok", result
 
 
 def _begin(check: Check, facts: Facts) -> Future[list[Seen]]:

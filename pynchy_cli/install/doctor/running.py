@@ -51,7 +51,7 @@ def stopped(facts: Facts) -> Iterator[Seen]:
             command=f"ps -o pid,stat,args -p {one.pid}",
         )
         for one in found
-    ] or [ok("None is.")]
+    ] or [ok("No stage is held up by a signal.")]
 
 
 def _state(facts: Facts, pid: int) -> str:
@@ -85,7 +85,7 @@ def configured(facts: Facts) -> Iterator[Seen]:
             " this shell alone (`env | grep PYNCHY`)?",
         )
     else:
-        yield ok("All that runs has read it as it is.")
+        yield ok("All that runs has read the configuration as it is.")
 
 
 def deaths(facts: Facts) -> Iterator[Seen]:
@@ -99,7 +99,7 @@ def deaths(facts: Facts) -> Iterator[Seen]:
             "`pynchy logs` tells its last words; `dmesg | grep -i oom` whether memory ran out.",
         )
         for stage, count in often.items()
-    ] or [ok(f"{sum(died.values())} ends without a word in a day.")]
+    ] or [ok(f"Stages that were killed in a day: {sum(died.values())}.")]
 
 
 def errors(facts: Facts) -> Iterator[Seen]:
@@ -112,7 +112,7 @@ def errors(facts: Facts) -> Iterator[Seen]:
                 said = one.result.get("message") or f"The check `{one.name}` failed"
                 todo = "`pynchy status` shows it, until it goes well again."
                 seen.append(failed(f"{one.name}, {one.at}: {said}", todo))
-    yield from seen or [ok("None waits to be read.")]
+    yield from seen or [ok("No error waits to be read.")]
 
 
 def _of_stages(stages: dict[str, dict[str, object]]) -> Iterator[Seen]:
@@ -213,4 +213,6 @@ def pruning(facts: Facts) -> Iterator[Seen]:
         said = f"Nothing was removed for {age / DAY:.0f} days."
         yield warning(said, "`pynchy up` does it with the stage `schedule`; or `pynchy prune`.")
     else:
-        yield ok(f"Last at {last.at}." if last is not None else "It was never due.")
+        yield ok(
+            f"Last at {last.at}." if last is not None else "Old traces were never removed yet."
+        )
