@@ -66,9 +66,9 @@ def main(arguments: list[str]) -> int:
         # A supervisor makes of our lines what people see.
         as_json = SUPERVISOR in os.environ
         follow_supervisor()
-        accepted = os.environ.pop(ACCEPTED, "")
-        home = Home(Path(asked["home"]), Path(accepted) if accepted else None)
-        swap.finish(home.root)
+        root = Path(asked["home"])
+        swap.finish(root)
+        home = Home(root, copy_in(os.environ.pop(ACCEPTED, "")))
         settings = load(home, os.environ)
         log.configure(settings.log, name, secrets(settings), as_json=as_json)
         migrated(home)
@@ -89,6 +89,13 @@ def begin_with(wanted: Mapping[str, str]) -> None:
     """Begin anew, with this in the environment, where it isn't there."""
     if any(os.environ.get(key) != value for key, value in wanted.items()):
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted})
+
+
+def copy_in(accepted: str) -> Path | None:
+    """The folder with the configuration that was found well. Where it has gone, what stands in the
+    home counts: without either, everything would be at its default."""
+    folder = Path(accepted) if accepted else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def migrated(home: Home) -> None:
