@@ -66,8 +66,9 @@ def main(arguments: list[str]) -> int:
         # A supervisor makes of our lines what people see.
         as_json = SUPERVISOR in os.environ
         follow_supervisor()
-        home = Home(Path(asked["home"]), taken(os.environ))
-        swap.finish(home.root)
+        root = Path(asked["home"])
+        swap.finish(root)
+        home = Home(root, taken(os.environ))
         settings = load(home, os.environ)
         log.configure(settings.log, name, secrets(settings), as_json=as_json)
         migrated(home)

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from pynchy_cli.config.load import load, section_hashes
 from pynchy_cli.config.paths import Home
-from pynchy_cli.config.settings import Settings
 from pynchy_cli.context import Context
-from pynchy_cli.errors import PynchyError
+from pynchy_cli.errors import ConfigInvalid, PynchyError
 from pynchy_cli.gateway import sockets
 from pynchy_cli.gateway.mode import described, mode_of
 from pynchy_cli.gateway.server import Gateway
@@ -21,6 +22,8 @@ from pynchy_cli.store import processes, sessions
 SINGLE = True
 USED = ("gateway", "secrets")
 """The sections that are taken over while it runs."""
+QUIET = 0.2
+"""Seconds after a change to a file before it is read: whoever writes it may not be done."""
 
 
 def make(context: Context, options: dict[str, Any]) -> GatewayStage:
@@ -37,13 +40,16 @@ class GatewayStage:
         self.gateway = Gateway(context.settings, context.log)
         self._hashes = section_hashes(context.settings)
         self._is_swept = False
-        self._is_changed = False
-        context.watcher.add(context.home.root, self._changed)
+        self._changed_at: float | None = None
+        live = self._live()
+        for path in (live.config, live.env):
+            context.watcher.add(live.root, self._changed, name=path.name)
+        self._files = _there(context.home)
         self._say(described(context.settings))
 
     def drain(self) -> int:
         """Open what is missing, close what is over."""
-        if self._is_changed:
+        if self._changed_at is not None and time.monotonic() >= self._changed_at + QUIET:
             self._reload()
         there = set() if self._is_swept else sockets.present(self.root)
         names = {one.folder for one in sessions.live(self.context.store.db) if one.folder}
@@ -72,8 +78,10 @@ class GatewayStage:
         return done
 
     def deadline(self) -> float | None:
-        """Nothing is due by the clock."""
-        return None
+        """Nothing but a look at what somebody has changed is due by the clock."""
+        if self._changed_at is None:
+            return None
+        return max(0.0, self._changed_at + QUIET - time.monotonic())
 
     def is_busy(self) -> bool:
         """Never for the loop's sake: what is in flight belongs to the sandboxes."""
@@ -83,8 +91,12 @@ class GatewayStage:
         """Let answers in flight end, for a moment."""
         await self.gateway.stop()
 
+    def _live(self) -> Home:
+        """The home with the configuration that people write, be there an accepted copy or not."""
+        return Home(self.context.home.root)
+
     def _changed(self) -> None:
-        self._is_changed = True
+        self._changed_at = time.monotonic()
         self.context.wake()
 
     def _reload(self) -> None:
@@ -93,10 +105,15 @@ class GatewayStage:
         A rehearsal never becomes real by itself: its sandboxes may be of a kind that must
         not come near a real key. That takes a restart of everything.
         """
-        self._is_changed = False
+        self._changed_at = None
+        live = self._live()
+        there = _there(live)
         try:
-            settings = load(Home(self.context.home.root), os.environ)
+            if gone := self._files - there:
+                raise ConfigInvalid(f"{live.root / min(gone)} is gone.")
+            settings = load(live, os.environ)
             if settings == self.context.settings:
+                self._files = there
                 return
             if mode_of(settings) != mode_of(self.context.settings):
                 self.context.log.warning("who answers changes with the next start")
@@ -105,13 +122,15 @@ class GatewayStage:
         except PynchyError as error:
             self.context.log.warning("the configuration stays as it was", reason=str(error))
             return
-        self._note(settings)
+        self._files = there
         self.context.settings = settings
-        self._say(described(settings))
-
-    def _note(self, settings: Settings) -> None:
-        """Have others know that what we use is in force, so that nobody starts us anew for it."""
         now = section_hashes(settings)
+        if any(now[name] != self._hashes[name] for name in USED):
+            self._note(now)
+            self._say(described(settings))
+
+    def _note(self, now: Mapping[str, str]) -> None:
+        """Have others know that what we use is in force, so that nobody starts us anew for it."""
         self._hashes |= {name: now[name] for name in USED}
         with self.context.store.atomic() as db:
             processes.reread(db, self.context.owner, json.dumps(self._hashes))
@@ -119,3 +138,8 @@ class GatewayStage:
     def _say(self, words: str) -> None:
         self.context.log.info(words)
         self.context.report(words)
+
+
+def _there(home: Home) -> set[str]:
+    """Which files of the configuration there are."""
+    return {path.name for path in (home.config, home.env) if path.exists()}

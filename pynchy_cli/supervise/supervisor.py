@@ -211,10 +211,12 @@ class Supervisor:
                 await self._stop([name])
             else:
                 await self.children[name].halt(self.plan.grace)
-        for service in new:
-            self._start(service)
-        for name in dict.fromkeys([*halted, *over]):
-            self.children[name].start_again()
+        try:
+            for service in new:
+                self._start(service)
+        finally:  # whatever becomes of new ones
+            for name in dict.fromkeys([*halted, *over]):
+                self.children[name].start_again()
         order = {one.name: self.children[one.name] for one in wanted}
         self.children = order
         await self._settled(list(order.values()))

@@ -218,7 +218,8 @@ def test_a_new_key_in_the_file_is_used_without_a_restart(world: World) -> None:
         fake.settimeout(LIMIT)
         port = fake.getsockname()[1]
         world.home.env.write_text("ANTHROPIC_API_KEY=sk-ant-first\n")
-        world.start(PYNCHY_GATEWAY__UPSTREAM=f"http://127.0.0.1:{port}")
+        world.home.config.write_text(f"[gateway]\nupstream = 'http://127.0.0.1:{port}'\n")
+        world.start()
         world.begin("s1-1")
         until(world.socket("s1-1").exists, "a socket")
         assert "sk-ant-first" in call_seen(world.socket("s1-1"), fake)
@@ -229,6 +230,10 @@ def test_a_new_key_in_the_file_is_used_without_a_restart(world: World) -> None:
             lambda: "sk-ant-second" in call_seen(world.socket("s1-1"), fake),
             "the second key",
         )
+        aside = world.home.config.rename(world.home.root / "aside")
+        until(lambda: b"config.toml is gone" in world.log.read_bytes(), "a word about the file")
+        assert "sk-ant-second" in call_seen(world.socket("s1-1"), fake), "and to nobody else"
+        aside.rename(world.home.config)
         world.home.env.write_text("PYNCHY_GATEWAI__MODE=auto\n")
         until(lambda: b"stays as it was" in world.log.read_bytes(), "a word about the mistake")
         assert "sk-ant-second" in call_seen(world.socket("s1-1"), fake)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from pynchy_cli.config import swap
+from pynchy_cli.config.paths import Home
 from tests.kept import backed_up, furnished, tree
 
 OWN = ("data/messages.db", "data/bell", "data/run", "data/ipc", "data/logs", "data/migrate.lock")
@@ -32,20 +33,36 @@ def test_a_stage_finishes_what_was_decided_on_before_it_begins(
     (place / swap.NEW / "config.toml").write_text("[agent]\nname = 'eve'\n")
     (place / swap.NEW / "data").mkdir()
     swap.commit(home.root, place, ["config.toml", "data", "skills"], "now")
-    asked = json.dumps({"home": str(home.root), "once": True, "options": {}})
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "pynchy_cli.stage", "route", asked],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = routed(home, environment)
     assert "messages.db does not exist" in done.stderr
     assert home.config.read_text() == "[agent]\nname = 'eve'\n"
     assert (home.root / "before-restore-now/data/messages.db").exists()
     assert (home.root / "before-restore-now/skills/mine").exists()
     assert not list(home.root.glob(".restore*"))
+
+
+def routed(home: Home, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What `route` says that runs once."""
+    asked = json.dumps({"home": str(home.root), "once": True, "options": {}})
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "pynchy_cli.stage", "route", asked],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_stage_whose_copy_of_the_configuration_has_gone_reads_what_stands_in_the_home(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """A restore takes all of `data` away, and the copy lies there; else all would be at its
+    default."""
+    home = furnished(tmp_path / "home")
+    home.config.write_text("[agent]\nnmae = 'eve'\n")
+    gone = {"PYNCHY_ACCEPTED": str(home.locks / "accepted-0123456789ab")}
+    assert "nmae" in routed(home, environment | gone).stderr
 
 
 def test_a_killed_restore_leaves_the_old_home_or_the_new_one(tmp_path: Path) -> None:
