@@ -30,7 +30,8 @@ LATE = 5.0
 
 class Child:
     """A service and the process that runs it now, if one does. `environ` is asked for at each
-    start; `changed` is called when what there is to say of it has changed."""
+    start; `changed` is called when what there is to say of it has changed; `grace` is how many
+    seconds it gets where it stops by itself, and each of what is `left` of it."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Child:
         self.steady.set()
         self.status = ""
         """What it says that it does."""
+        self.grace = grace
         self._environ, self._printer, self._changed = environ, printer, changed
         self._stopping = self._restarting = False
         self._woken = asyncio.Event()
@@ -203,10 +205,16 @@ class Child:
             if word in ("READY=1", "WATCHDOG=1"):
                 self._watch(HUNG)
             elif word == "STOPPING=1":
-                self._quiet()
+                self._stops_by_itself()
             elif word == START and self.has_ended and not self._stopping:
                 self._printer.say(f"{self.service.name} is started again, as somebody asked")
                 self.start_again()
+
+    def _stops_by_itself(self) -> None:
+        """Give no sign of life any more, but not for ever."""
+        self._quiet()
+        if self._killer is None:
+            self._kill_after(self.grace)
 
     def _watch(self, seconds: float) -> None:
         """Take the process for hung unless it gives a sign of life in so many seconds."""

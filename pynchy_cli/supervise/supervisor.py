@@ -205,6 +205,8 @@ class Supervisor:
         halted = [name for name in answer.concerned if name in self.children]
         over = [name for name, one in self.children.items() if one.has_ended and name in names]
         self._say_what(gone, [one.name for one in new], halted, over)
+        for child in self.children.values():
+            child.grace = answer.grace
         # In reverse: who uses another ends first.
         for name in reversed([name for name in self.children if name in {*gone, *halted}]):
             if name in gone:

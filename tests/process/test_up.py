@@ -231,6 +231,16 @@ def test_a_hung_one_that_does_not_stop_either_is_killed(supervise: Callable[...,
     assert one.said().count("alive gives no sign of life") == 1, "as long as it gave some"
 
 
+def test_one_that_stops_by_itself_and_hangs_in_that_is_killed(
+    supervise: Callable[..., Up],
+) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    one = supervise({"grace": 0.3}, stuck=f"{deaf}{READY}n.stopping(); time.sleep(600)")
+    one.until("stuck does not stop; it is killed")
+    one.until("stuck is ready", 2)
+    assert one.stop(signal.SIGTERM) == 0
+
+
 def test_any_output_is_printed_line_by_line(supervise: Callable[..., Up]) -> None:
     code = (
         "import sys; w = sys.stdout.buffer.write\n"
