@@ -13,6 +13,7 @@ import typer
 from pynchy_cli import clock, recurrence
 from pynchy_cli.commands.app import Context, become, here, open_store
 from pynchy_cli.commands.options import Json
+from pynchy_cli.config.load import secrets
 from pynchy_cli.errors import (
     DatabaseMissing,
     HomeUnusable,
@@ -83,6 +84,7 @@ def command(
             secret=secret,
             verify=verify,
             progress=line,
+            credentials=secrets(context.settings),
         )
     gone = [] if keep is None else rotation.remove_old(context.home, made.path, keep)
     told = document(made, gone, now)

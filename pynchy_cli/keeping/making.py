@@ -10,7 +10,7 @@ import platform
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,17 @@ from pynchy_cli.config.paths import Home
 from pynchy_cli.errors import AlreadyRunning, ArchiveInvalid, BackupFailed, UsageWrong
 from pynchy_cli.keeping import reading
 from pynchy_cli.keeping.archive import Contents, Writer
+from pynchy_cli.keeping.blanking import blanked
 from pynchy_cli.keeping.contents import FOLDERS, entries
 from pynchy_cli.store import check, copying
 from pynchy_cli.store.bell import Bell
 
 ENDING = ".tar.gz"
 LOCK = "backing-up.lock"
+OUT_OF_PLACE = (
+    "{path} has credentials, which are left out of the backup. They belong into .env; --secrets"
+    " keeps them."
+)
 Progress = Callable[[str], None]
 """Called with one line about what goes on."""
 
@@ -74,21 +79,28 @@ def make(
     secret: bool,
     verify: bool,
     progress: Progress,
+    credentials: Sequence[str] = (),
 ) -> Made:
-    """Make a backup of a home as a new file, with credentials where it may be `secret`.
+    """Make a backup of a home as a new file, with credentials where it may be `secret`; else none
+    of the `credentials` that are known stands in its settings.
 
     Raises AlreadyRunning, BackupFailed, and what reading the database raises.
     """
     with _alone(home), _drafts(home, path) as drafts:
         try:
             databases, facts, warnings = _databases(home, drafts, secret, progress)
+            without = {} if secret else blanked(home, drafts, credentials)
+            warnings += [OUT_OF_PLACE.format(path=home.root / one) for one in without]
             with Writer(drafts / "archive") as writer:
                 for name_, copy in databases.items():
                     writer.add_file(name_, copy)
                 for number, entry in enumerate(entries(home, secrets=secret)):
                     if number % 500 == 0:
                         progress(f"{entry.path} ({number} files and folders)")
-                    writer.add(entry)
+                    if entry.path in without:
+                        writer.add_file(entry.path, without[entry.path])
+                    else:
+                        writer.add(entry)
                 uids = {
                     group: uid_base + number
                     for group, number in copying.groups(drafts / "messages.db").items()

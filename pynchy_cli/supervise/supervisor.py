@@ -91,6 +91,7 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(asked, over, *tasks, return_exceptions=True)
             await self._stop(list(self.children))
+            self._forget(even_ours=True)
             if self._changes is not None:
                 self._changes.close()
         return EXIT_DONE if self.stopping.is_set() else EXIT_BROKEN
@@ -232,13 +233,16 @@ class Supervisor:
         said = said or "it concerns nothing that runs"
         self.printer.say(f"the configuration has changed: {said}")
 
-    def _forget(self) -> None:
-        """Take away the copies of earlier configurations."""
-        if self.plan.accepted:
-            kept = Path(self.plan.accepted)
-            for folder in kept.parent.glob(f"{kept.name.partition('-')[0]}-*"):
-                if folder != kept:
-                    shutil.rmtree(folder, ignore_errors=True)
+    def _forget(self, *, even_ours: bool = False) -> None:
+        """Take away the copies of earlier configurations, finished or not; there are secrets in
+        them. At the end nobody needs the last one either."""
+        if not self.plan.accepted:
+            return
+        kept = Path(self.plan.accepted)
+        begin = kept.name.partition("-")[0]
+        for folder in (*kept.parent.glob(f"{begin}-*"), *kept.parent.glob(f".{begin}-*")):
+            if folder != kept or even_ours:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _report(self) -> None:
         """Tell who supervises us how many run, and what they say."""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -89,6 +90,24 @@ def test_before_a_migration_there_can_be_a_backup(
     done = pynchy("backup", str(tmp_path / "b"))
     assert json.loads(done.stdout)["schema"] == 7
     assert "won't tell of it" in done.stderr
+
+
+def test_credentials_in_the_settings_are_left_out_too(
+    home: Path, pynchy: Pynchy, tmp_path: Path
+) -> None:
+    token = "0123456789abcdef-token"
+    with (home / "config.toml").open("a") as config:
+        config.write(f'[secrets]\napi_token = "{token}"\n')
+    found = {}
+    for name, options in (("without", []), ("with", ["--secrets"])):
+        done = pynchy("backup", str(tmp_path / name), *options)
+        with tarfile.open(tmp_path / name) as tar:
+            kept = tar.extractfile("config.toml")
+            assert kept is not None
+            found[name] = kept.read().decode()
+        assert ("has credentials, which are left out" in done.stderr) == (name == "without")
+    assert found["with"] == (home / "config.toml").read_text()
+    assert found["without"] == found["with"].replace(token, "")
 
 
 def test_options_that_make_no_sense_are_refused(home: Path, pynchy: Pynchy, tmp_path: Path) -> None:

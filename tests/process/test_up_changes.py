@@ -141,7 +141,9 @@ def test_what_somebody_is_still_writing_is_told_to_nobody(ready: Up, home: Path)
 
 
 def test_secrets_and_links(ready: Up, home: Path, tmp_path: Path) -> None:
-    """A key is taken over by the gateway while it runs; a file may be a link to elsewhere."""
+    """A key is taken over by the gateway while it runs; a file may be a link to elsewhere. Nothing
+    of either is left elsewhere in the end."""
+    (home / "data/run/.accepted-killed").mkdir()
     elsewhere = tmp_path / "dotfiles" / "pynchy.toml"
     elsewhere.parent.mkdir()
     elsewhere.write_text("")
@@ -161,6 +163,7 @@ def test_secrets_and_links(ready: Up, home: Path, tmp_path: Path) -> None:
     assert ready.said().count("with an API key") == 2
     assert ready.pid("gateway") == gateway
     assert ready.stop(signal.SIGTERM) == 0
+    assert not [one.name for one in (home / "data/run").iterdir() if "accepted" in one.name]
 
 
 def test_stages_that_are_wanted_or_no_longer_are(start: Callable[..., Up], home: Path) -> None:
