@@ -136,7 +136,7 @@ def _object(line: str) -> dict[str, object] | None:
     """The JSON object that a line is, if it is one."""
     try:
         found = json.loads(line) if line.startswith("{") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -200,10 +200,13 @@ def test_new_names_and_lines_that_are_no_objects() -> None:
     printer.print("listen@slack", '{"event": "begun", "level": "info", "stage": "listen@slack"}')
     printer.print("route", '{"not": whole')
     printer.print("route", "[1]")
+    nested = '{"a":' * 10_000
+    printer.print("route", nested)
     printer.close()
     assert out.getvalue().splitlines() == [
         "route | plain \\x1b text",
         "listen@slack | info    begun",
         'route        | {"not": whole',
         "route        | [1]",
+        f"route        | {nested}",
     ]
