@@ -5,6 +5,7 @@ library alone."""
 from __future__ import annotations
 
 from pynchy_cli import clock, output
+from pynchy_cli.store.troubles import size
 
 TYPE_CHECKING = False  # the module typing takes a tenth of the time of `status`
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def lines(told: dict[str, Any], home: str, now: str) -> list[str]:
     service = told["service"]
     since = f", up {clock.in_words(service['uptime_seconds'])}" if service["started_at"] else ""
     found = [f"pynchy in {home} is {service['status']}{since}."]
+    width = output.width()
     if told["troubles"]:
-        width = output.width()
         told_of = [output.folded(_trouble(one), MARGIN, width) for one in told["troubles"]]
         found += ["", *told_of]
     if told["problem"]:
@@ -43,7 +44,8 @@ def lines(told: dict[str, Any], home: str, now: str) -> list[str]:
         headers = ("stage", "runs", "pid", "for", "waits", "restarts", "tells")
         found += ["", *output.table(headers, rows, output.width() or WIDTH)]
     found.append("")
-    return [*found, *(f"{name:<10} {text}" for name, text in _facts(told, now))]
+    facts = (f"{name:<{MARGIN - 1}} {text}" for name, text in _facts(told, now))
+    return [*found, *(output.folded(one, MARGIN, width) for one in facts)]
 
 
 def _trouble(one: dict[str, Any]) -> str:
@@ -122,15 +124,14 @@ def _facts(told: dict[str, Any], now: str) -> list[tuple[str, str]]:
 
 def _database(told: dict[str, Any]) -> str:
     database = told["database"]
-    size = (database["size"] + database["wal_size"]) // 1024
-    return f"{database['path']}, schema {database['schema']}, {size} KiB"
+    used = (database["size"] + database["wal_size"]) // 1024
+    return f"{database['path']}, schema {database['schema']}, {used} KiB"
 
 
 def _disk(disk: dict[str, Any]) -> str:
     if disk["free"] is None:
         return f"{disk['path']}, of which nothing is known"
-    free, total = disk["free"] / 1024**3, disk["total"] / 1024**3
-    return f"{free:.1f} GiB free of {total:.1f}"
+    return f"{size(disk['free'])} free of {size(disk['total'])}"
 
 
 def _supervisor(told: dict[str, Any], now: str) -> list[str]:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pynchy_cli import clock
+from pynchy_cli import clock, locks
 from pynchy_cli.config.load import section_hashes
-from pynchy_cli.store import failures, findings, holds
+from pynchy_cli.store import failures, findings, holds, processes
 from pynchy_cli.store.bell import Bell
 from pynchy_cli.store.connection import Store
 from tests.doctor_world import World, write
@@ -301,6 +301,19 @@ def on_nfs(world: World) -> None:
     line = REMOTE.format(root=world.root.resolve())
     path = world.system / "proc/self/mountinfo"
     path.write_text(f"{path.read_text()}\n{line}\n")
+
+
+def serve_without_port(world: World) -> None:
+    """`serve` runs, and another program has its port."""
+    world.environ.update(PYNCHY_SERVE__PORT="8484")
+    world.stage("serve")
+    lock = locks.take(world.home.locks / "serve.lock")
+    assert lock is not None
+    world.ending.callback(lock.release)
+    with world.changing() as db:
+        id = db.execute("SELECT max(id) FROM processes").fetchone()[0]
+        why = "127.0.0.1:8484 can't be listened at: Address already in use."
+        processes.fail(db, id, why, clock.now())
 
 
 PLANTS = (

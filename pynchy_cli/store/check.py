@@ -25,6 +25,8 @@ from pynchy_cli.store.processes import owner_lock
 LOST = "commits_lost"
 """The counter of commits that were rung for and then weren't in the file."""
 SHOWN = 20
+NAMED = 3
+"""So many damages are named; the others are counted."""
 SPOILED = frozenset({"quick_check", "schema", "foreign_keys"})
 """The checks that a file which is to be relied on must pass."""
 
@@ -119,9 +121,11 @@ def damage(db: Connection, path: Path) -> Iterator[Finding]:
     except DatabaseForeign as error:
         yield Finding("quick_check", str(error))
         return
-    for text in rows:
-        if text != "ok":
-            yield Finding("quick_check", f"The file is damaged: {' '.join(text.split())}")
+    lines = [one for text in rows if text != "ok" for one in text.splitlines()]
+    found = [one.strip() for one in lines if not one.startswith("***")] or lines
+    if found:
+        more = f"; {len(found) - NAMED} more" if len(found) > NAMED else ""
+        yield Finding("quick_check", f"The file is damaged: {'; '.join(found[:NAMED])}{more}.")
 
 
 def references(db: Connection) -> Iterator[Finding]:

@@ -130,12 +130,17 @@ def translate(path: Path, error: sqlite3.Error) -> PynchyError | sqlite3.Error:
         )
     if code == sqlite3.SQLITE_FULL:
         return DatabaseFull(f"The disk is full: {path} can't grow. Nothing was changed.")
-    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
+    if code == sqlite3.SQLITE_IOERR:
+        return DatabaseFull(
+            f"{path} can't be used ({error}): is the disk full (`df -h`), or broken (`dmesg`)? "
+            "Nothing was changed."
+        )
+    if code == sqlite3.SQLITE_READONLY:
         return DatabaseFull(f"{path} can't be written ({error}). Nothing was changed.")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return DatabaseForeign(
             f"{path} is damaged or not a database ({error}). "
-            "Stop pynchy and put a backup in its place, or move the file away."
+            "Stop pynchy, then `pynchy restore --force FILE` with the last backup, or move it away."
         )
     if code == sqlite3.SQLITE_CANTOPEN:
         return DatabaseForeign(f"{path} can't be opened ({error}). Check the folder's rights.")

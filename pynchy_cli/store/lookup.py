@@ -48,7 +48,7 @@ def _opened(path: Path) -> Connection:
 def _is_of_disk(error: BaseException | None) -> bool:
     """Whether it comes from not being able to write beside the file."""
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    return code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+    return code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
 
 
 def _has_wal(path: Path) -> bool:

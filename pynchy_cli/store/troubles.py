@@ -36,7 +36,7 @@ def _wrong(told: Document) -> Iterator[Document]:
         yield _trouble("wrong", "configuration", text, SHOWS["config"])
     disk = told["disk"]
     if disk["low"]:
-        text = f"{_size(disk['free'])} are free on the disk of {disk['path']}: no agent starts."
+        text = f"{size(disk['free'])} are free on the disk of {disk['path']}: no agent starts."
         yield _trouble("wrong", "disk", text, f"df -h {disk['path']}")
     yield from _findings(told, "failed", "wrong")
     yield from _failures(told, "set_aside", "wrong", "was set aside")
@@ -172,5 +172,6 @@ def _count(number: int, one: str, more: str) -> str:
     return f"{number} {one if number == 1 else more}"
 
 
-def _size(number: int) -> str:
-    return f"{number / 1024**3:.1f} GiB"
+def size(number: int) -> str:
+    """An amount of bytes on a disk, in words."""
+    return f"{number / 1024**3:.1f} GiB" if number >= 1024**3 else f"{number // 1024**2} MiB"

@@ -31,6 +31,7 @@ from tests.doctor_plants import (
     left_folder,
     old_lock,
     package,
+    serve_without_port,
     unit,
 )
 from tests.doctor_world import World, build, write
@@ -94,6 +95,14 @@ def test_a_planted_fault_is_found_and_no_other(plant: Plant, world: World) -> No
     assert any(plant.word in one.seen for one in seen), seen
     assert all(one.todo and one.command for one in seen)
     assert all(one.fix is None or check_of(plant.id).mends for one in seen)
+
+
+def test_serve_that_runs_without_its_port_is_found(world: World) -> None:
+    serve_without_port(world)
+    (one,) = world.look("ports.free")
+    assert (one.id, one.state) == ("ports.free", "failed")
+    assert "8484 can't be listened at" in one.seen
+    assert "ss -ltnp" in (one.todo or "")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ from pynchy_cli.store.processes import owner_lock
 
 WAL = 64 * 1024**2
 """Bytes of a WAL that somebody keeps from being taken into the file; it is cut at 16 MiB else."""
-RESTORE = "Stop pynchy, then `pynchy restore FILE` with the last backup, or move the file away."
+RESTORE = (
+    "Stop pynchy, then `pynchy restore --force FILE` with the last backup, or move the file away."
+)
 
 
 def schema(facts: Facts) -> Iterator[Seen]:

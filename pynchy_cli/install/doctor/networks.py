@@ -160,7 +160,7 @@ def port(facts: Facts) -> Iterator[Seen]:
         return
     where = f"{serve.host}:{serve.port}"
     if locks.is_held(facts.home.locks / "serve.lock"):
-        yield ok(f"`serve` is at {where}.")
+        yield _of_serve(str(facts.status()["stages"]["serve"]["error"] or ""), where, serve.port)
         return
     kind = socket.AF_INET6 if ":" in serve.host else socket.AF_INET
     with socket.socket(kind, socket.SOCK_STREAM) as door:
@@ -175,9 +175,18 @@ def port(facts: Facts) -> Iterator[Seen]:
             yield ok(f"{where} is free.")
 
 
+def _of_serve(error: str, where: str, port: int) -> Seen:
+    """What `serve`, which runs, says of its port."""
+    return failed(error, _who_listens(port)) if where in error else ok(f"`serve` is at {where}.")
+
+
+def _who_listens(port: int) -> str:
+    return f"`ss -ltnp sport = :{port}` tells who; end that, or set port below [serve]."
+
+
 def _of_bind(error: OSError, where: str, port: int) -> Seen:
     if error.errno == errno.EADDRINUSE:
-        todo = f"`ss -ltnp sport = :{port}` tells who; end that, or set port below [serve]."
-        return failed(f"Another program listens at {where}, so `serve` can't.", todo)
+        seen = f"Another program listens at {where}, so `serve` can't."
+        return failed(seen, _who_listens(port))
     reason = error.strerror or str(error)
     return failed(f"`serve` can't listen at {where}: {reason}.", "Set host and port below [serve].")
