@@ -3,10 +3,12 @@ stages read. So what somebody is just writing, or has removed, is never in force
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from pynchy_cli.errors import ConfigInvalid
 ENVIRON = "PYNCHY_ACCEPTED"
 """Environment: the folder with the copy, for a stage that is to read it."""
 PREFIX = "accepted-"
+DRAFT = ".accepted-"
+MAKING = 60.0
+"""Seconds after which whoever was making a copy is no longer at it."""
 ATTEMPTS = 5
 
 
@@ -48,9 +53,12 @@ def _copy(home: Home) -> Path:
     digest = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:12]
     folder = home.locks / f"{PREFIX}{digest}"
     if folder.is_dir():
-        return folder
+        if {name: _bytes(folder / name) for name in found} == found:
+            return folder
+        shutil.rmtree(folder)  # the machine has lost its power while it was written
     home.locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".accepted-", dir=home.locks))
+    _sweep(home)
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=home.locks))
     try:
         for name, data in found.items():
             if data is not None:
@@ -59,6 +67,14 @@ def _copy(home: Home) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def _sweep(home: Home) -> None:
+    """Remove what killed ones were making: there are secrets in it."""
+    for draft in home.locks.glob(f"{DRAFT}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - draft.stat().st_mtime > MAKING:
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:

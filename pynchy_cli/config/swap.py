@@ -26,6 +26,21 @@ PATIENCE = 60.0
 STEP = 0.02
 
 
+def require_movable(
+    root: Path, parts: Sequence[str], mounts: Path = Path("/proc/self/mountinfo")
+) -> None:
+    """Raises HomeUnusable where a part is a mount of its own: nobody could put another in its
+    place. `mounts` is where the system tells of all."""
+    with contextlib.suppress(OSError):
+        found = {line.split()[4] for line in mounts.read_bytes().splitlines()}
+        for part in (root.resolve() / one for one in parts):
+            if os.fsencode(part).replace(b" ", rb"\040") in found:
+                raise HomeUnusable(
+                    f"{part} is a mount of its own, so nothing can be put in its place. Nothing was"
+                    " changed. Unmount it, or restore into another --home and copy what you need."
+                )
+
+
 def begin(root: Path) -> Path:
     """A new folder in the home in which all is made ready, below `new`."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -61,6 +61,7 @@ def restore(home: Home, archive: Path, now: str, *, force: bool, progress: Progr
     Raises ArchiveInvalid, HomeInUse, SchemaTooNew, HomeUnusable; nothing was changed then.
     """
     require_free(home, force)
+    swap.require_movable(home.root, PARTS)
     with _place(home) as place:
         fresh = Home(place / swap.NEW)
         progress("unpacking")
@@ -70,6 +71,7 @@ def restore(home: Home, archive: Path, now: str, *, force: bool, progress: Progr
         _carry_over(home, fresh, manifest)
         require_free(home, force)
         parts = [*PARTS, *(one for one in SECRETS if (fresh.root / one).exists())]
+        swap.require_movable(home.root, parts)
         swap.commit(home.root, place, parts, now.replace(":", "").replace(".", ""))
     aside = swap.finish(home.root)
     return Restored(manifest, commit, settled, tuple(migrated), aside, tuple(warnings))

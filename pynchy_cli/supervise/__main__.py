@@ -41,7 +41,8 @@ def _run(asked: dict[str, Any]) -> int:
         raise HomeUnusable(f"{error.filename} can't be written: {error.strerror}.") from error
     if lock is None:
         raise AlreadyRunning(_who_runs(home, path))
-    standing.note(lock, os.environ, clock.now())
+    since = clock.now()
+    standing.note(lock, os.environ, since)
     plan = Plan(
         services(asked["stages"], home),
         sockets,
@@ -56,14 +57,25 @@ def _run(asked: dict[str, Any]) -> int:
     book = None if to_journal else Logbook(data / "logs" / "pynchy.ndjson")
     printer = Printer(sys.stdout, asked["stages"], as_json=asked["json"], book=book)
     try:
-        return asyncio.run(_supervise(plan, printer))
+        return asyncio.run(_supervise(plan, printer, lock, since))
     finally:
         printer.close()
         lock.release()
 
 
-async def _supervise(plan: Plan, printer: Printer) -> int:
-    return await Supervisor(plan, printer).run()
+async def _supervise(plan: Plan, printer: Printer, lock: locks.Lock, since: str) -> int:
+    supervisor = Supervisor(plan, printer)
+    kept = asyncio.create_task(_keep(lock, since, supervisor))
+    try:
+        return await supervisor.run()
+    finally:
+        kept.cancel()
+
+
+async def _keep(lock: locks.Lock, since: str, supervisor: Supervisor) -> None:
+    await standing.keep(lock, os.environ, since)
+    supervisor.printer.say("another pynchy up runs in this home by now, so this one stops", "error")
+    supervisor.stopping.set()
 
 
 def _who_runs(home: Path, path: Path) -> str:

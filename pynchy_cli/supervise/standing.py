@@ -3,6 +3,7 @@ the `unit` of the service manager that started it. Whether it still runs, the lo
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,6 +13,9 @@ from typing import Any
 
 from pynchy_cli.locks import Lock
 
+KEEP = 30.0
+"""Seconds between two looks whether the file is still there."""
+
 
 def note(lock: Lock, environ: Mapping[str, str], now: str) -> None:
     """Write into the lock's file who holds it. A full disk is no reason not to start."""
@@ -20,6 +24,19 @@ def note(lock: Lock, environ: Mapping[str, str], now: str) -> None:
     with contextlib.suppress(OSError):
         os.pwrite(lock.fd, data, 0)
         os.ftruncate(lock.fd, len(data))
+
+
+async def keep(lock: Lock, environ: Mapping[str, str], since: str, seconds: float = KEEP) -> None:
+    """Put the file back where somebody tidies its folder: without it nobody seems to run, and
+    another would end what we supervise. Comes back where another holds the lock since."""
+    while True:
+        await asyncio.sleep(seconds)
+        with contextlib.suppress(OSError):
+            before = lock.fd
+            if not lock.keep():
+                return
+            if lock.fd != before:
+                note(lock, environ, since)
 
 
 def holder(path: Path) -> dict[str, Any]:

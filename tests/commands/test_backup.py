@@ -110,6 +110,26 @@ def test_credentials_in_the_settings_are_left_out_too(
     assert found["without"] == found["with"].replace(token, "")
 
 
+def test_what_is_a_mount_of_its_own_is_found_before_anything_is_changed(
+    home: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Nothing can be put in its place, and it would be found half way through."""
+    made = backed_up(Home(home), tmp_path / "b")
+    before = sorted(one.name for one in home.iterdir())
+    mount = 'mount --bind "$1/groups" "$1/groups" && shift && exec "$@"'
+    command = [sys.executable, "-m", "pynchy_cli", "--home", str(home), "restore", "--force"]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount, "sh", str(home), *command, str(made.path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "groups is a mount of its own" in done.stderr) == (100, True), done
+    assert sorted(one.name for one in home.iterdir()) == before
+
+
 def test_options_that_make_no_sense_are_refused(home: Path, pynchy: Pynchy, tmp_path: Path) -> None:
     assert "Where to?" in pynchy("backup", code=2).stderr
     assert "no folder" in pynchy("backup", str(tmp_path / "no"), "--keep", "2", code=2).stderr
