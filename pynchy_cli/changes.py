@@ -21,7 +21,7 @@ from pynchy_cli.config.settings import Settings
 from pynchy_cli.config.stages import wanted
 from pynchy_cli.errors import ConfigInvalid, PluginBroken, PluginUnknown, UsageWrong
 from pynchy_cli.gateway.mode import mode_of
-from pynchy_cli.store import findings, groups, outbound, processes
+from pynchy_cli.store import admins, findings, processes
 from pynchy_cli.store.connection import Connection, Store
 
 FINDING = "config"
@@ -160,14 +160,4 @@ def note(home: Home, store: Store, problem: ConfigInvalid | None) -> None:
 
 
 def _tell(db: Connection, what: str, words: str, now: str) -> None:
-    for group in groups.all(db):
-        if group.is_admin:
-            outbound.say(
-                db,
-                key=f"config:{what}:{group.folder}",
-                chat_jid=group.jid,
-                content=words,
-                source="host",
-                now=now,
-                group_folder=group.folder,
-            )
+    admins.tell(db, words, now, lambda folder: f"config:{what}:{folder}")

@@ -159,6 +159,7 @@ class House:
                 version="0",
                 config_hash="",
                 settings="{}",
+                hashes="{}",
                 now=now,
             )
             lock = locks.take(processes.owner_lock(self.home.locks, self.owner))

@@ -1,5 +1,7 @@
-"""A Debian of this machine's release with this machine's Python, as an image of the tests' engine;
-and a machine made of it, with systemd as its first process and this checkout in it."""
+"""A small Debian of this machine's release, as images of the tests' engine: as somebody has it who
+has just cloned the project, and with this machine's Python; and a machine made of the latter, with
+systemd as its first process and this checkout in it. It is made by debootstrap once in a test run,
+for all who ask, and taken away with the engine."""
 
 from __future__ import annotations
 
@@ -19,11 +21,20 @@ from pathlib import Path
 
 import pytest
 
-from pynchy_cli import locks
-from tests.engine import Engine, add_libraries, add_python, import_root
+from tests.engine import Engine, add_libraries, add_python, alone, import_root
 
+FRESH = "pynchy-debian:test"
 IMAGE = "pynchy-base:debian"
-PACKAGES = "bubblewrap,dbus,dbus-user-session,libpam-systemd,procps,systemd,systemd-sysv"
+INCLUDED = (
+    *("ca-certificates", "make", "python3", "python3-pip", "python3-venv", "bubblewrap"),
+    *("dbus", "dbus-user-session", "libpam-systemd", "procps", "systemd", "systemd-sysv"),
+)
+"""What is in it besides what every Debian has: what a person needs who has just cloned the project,
+and what units need."""
+CERTIFICATES = Path("/etc/ssl/certs")
+PIP_CONFIGURATIONS = ("/etc/pip.conf", "~/.config/pip/pip.conf", "~/.pip/pip.conf")
+HANDED_ON = ("PIP_", "SSL_CERT", "REQUESTS_CA", "CURL_CA")
+PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 PYTHON = "/opt/python/bin/python"
 PATIENCE = 60.0
 MAKING = 500.0
@@ -31,40 +42,69 @@ CHECKOUT = Path(__file__).parent.parent
 CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH")
 
 
+def fresh(engine: Engine) -> str:
+    """The name of the image of a Debian that nothing was added to; whoever asks first makes it.
+    Skips, or in CI fails, without debootstrap."""
+    with alone(_place(engine)):
+        if not _is_there(engine, FRESH):
+            import_root(engine, _root(engine), FRESH)
+    return FRESH
+
+
 def image(engine: Engine) -> str:
-    """The image's name; whoever asks first makes it. Skips, or in CI fails, without debootstrap."""
+    """The same with this machine's Python."""
+    with alone(_place(engine)):
+        if not _is_there(engine, IMAGE):
+            with tempfile.TemporaryDirectory(prefix="pynchy-debian-") as folder:
+                root = Path(folder) / "root"
+                made = str(_root(engine))
+                subprocess.run(["cp", "--archive", "--reflink=auto", made, str(root)], check=True)
+                add_libraries(root, add_python(root))
+                import_root(engine, root, IMAGE)
+    return IMAGE
+
+
+def _place(engine: Engine) -> Path:
+    return engine.root.parent / "debian"
+
+
+def _is_there(engine: Engine, name: str) -> bool:
+    return engine.docker("image", "inspect", name, check=False).returncode == 0
+
+
+def _root(engine: Engine) -> Path:
+    """Its folder, which nobody changes."""
     program = shutil.which("debootstrap", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         why = "debootstrap is not installed"
         pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-    with _alone(engine.root.parent / "debian"):
-        if engine.docker("image", "inspect", IMAGE, check=False).returncode:
-            _make(engine, program)
-    return IMAGE
-
-
-def _make(engine: Engine, program: str) -> None:
-    suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    with tempfile.TemporaryDirectory(prefix="pynchy-debian-") as folder:
-        root = Path(folder) / "root"
-        command = [program, "--variant=minbase", f"--include={PACKAGES}", suite, str(root)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    root, made = _place(engine) / "root", _place(engine) / "made"
+    if not made.exists():
+        shutil.rmtree(root, ignore_errors=True)
+        suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
+        options = ("--variant=minbase", f"--include={','.join(INCLUDED)}")
+        command = [program, *options, suite, str(root)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAKING, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
-        add_libraries(root, add_python(root))
         shutil.rmtree(root / "var/cache/apt/archives")
-        import_root(engine, root, IMAGE)
+        made.touch()
+    return root
 
 
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    until = time.monotonic() + MAKING
-    while (lock := locks.take(path)) is None:
-        assert time.monotonic() < until, f"somebody keeps {path}"
-        time.sleep(0.1)
-    try:
-        yield
-    finally:
-        lock.release()
+def reaching() -> list[str]:
+    """Options of `docker run` with which a container reaches package indexes as this machine does:
+    its network, its certificates, and how its pip is told where to look."""
+    person = Path("~").expanduser()
+    found = ["--network", "host", "--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
+    for name in PIP_CONFIGURATIONS:
+        path = Path(name).expanduser()
+        if path.exists():
+            inside = Path("/root") / path.relative_to(person) if name.startswith("~") else path
+            found += ["--volume", f"{path}:{inside}:ro"]
+    for name in os.environ:
+        if name.startswith(HANDED_ON) or name.lower() in PROXIES:
+            found += ["--env", name]
+    return found
 
 
 class Machine:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pynchy_cli import clock
 from pynchy_cli.model import Delivery
 from pynchy_cli.output import plain
-from pynchy_cli.store import chats, groups, outbound, outbox, undelivered
+from pynchy_cli.store import admins, chats, outbound, outbox, undelivered
 from pynchy_cli.store.connection import Connection
 from pynchy_cli.store.undelivered import DEAD, HELD, NOTICES
 
@@ -60,17 +60,8 @@ def _tell(db: Connection, kind: str, delivery: Delivery, why: str, now: str) -> 
     told = undelivered.notices(db, kind, delivery.chat_jid, clock.after(now, -HOUR))
     for key in told:
         outbound.amend(db, key, words)
-    for group in groups.all(db) if not told else ():
-        if group.is_admin:
-            outbound.say(
-                db,
-                key=undelivered.notice_key(kind, delivery, group.folder),
-                chat_jid=group.jid,
-                content=words,
-                source="host",
-                now=now,
-                group_folder=group.folder,
-            )
+    if not told:
+        admins.tell(db, words, now, lambda folder: undelivered.notice_key(kind, delivery, folder))
 
 
 def _words(db: Connection, kind: str, delivery: Delivery, why: str) -> str:

@@ -8,7 +8,7 @@ import hashlib
 from pynchy_cli import clock
 from pynchy_cli.context import Context
 from pynchy_cli.errors import ChannelBroken, LoggedOut, PynchyError
-from pynchy_cli.store import groups, outbound
+from pynchy_cli.store import admins
 from pynchy_cli.store.connection import Connection
 
 WORDS = "⚠️ The channel {channel} has stopped: {why}"
@@ -28,14 +28,5 @@ def tell(context: Context, channel: str, error: PynchyError) -> None:
 
 def _say(db: Connection, channel: str, why: str, now: str) -> None:
     digest = hashlib.sha256(why.encode("utf-8", "replace")).hexdigest()[:8]
-    for group in groups.all(db):
-        if group.is_admin:
-            outbound.say(
-                db,
-                key=f"stopped:{channel}:{group.folder}:{now[:10]}:{digest}",
-                chat_jid=group.jid,
-                content=WORDS.format(channel=channel, why=why),
-                source="host",
-                now=now,
-                group_folder=group.folder,
-            )
+    words = WORDS.format(channel=channel, why=why)
+    admins.tell(db, words, now, lambda folder: f"stopped:{channel}:{folder}:{now[:10]}:{digest}")

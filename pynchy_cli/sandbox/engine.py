@@ -53,11 +53,6 @@ class Refused(SandboxUnavailable):
         """Whether there is no such thing."""
         return self.status == 404
 
-    @property
-    def is_conflict(self) -> bool:
-        """Whether the thing is in a state, or has a name, that doesn't allow it."""
-        return self.status == 409
-
 
 @dataclass(frozen=True)
 class Address:

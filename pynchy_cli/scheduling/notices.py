@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pynchy_cli.model import Firing, HostJob
 from pynchy_cli.output import plain
-from pynchy_cli.store import groups, jobs, outbound
+from pynchy_cli.store import admins, jobs
 from pynchy_cli.store.connection import Connection
 
 LINE = 300
@@ -34,17 +34,7 @@ def tell(db: Connection, job: HostJob, firing: Firing, now: str) -> None:
     else:
         return
     words = text.format(job=_named(job), id=job.id, how=_how(ended).removesuffix("."))
-    for group in groups.all(db):
-        if group.is_admin:
-            outbound.say(
-                db,
-                key=f"job:{firing.id}:{group.folder}",
-                chat_jid=group.jid,
-                content=words,
-                source="host",
-                now=now,
-                group_folder=group.folder,
-            )
+    admins.tell(db, words, now, lambda folder: f"job:{firing.id}:{folder}")
 
 
 def _named(job: HostJob) -> str:

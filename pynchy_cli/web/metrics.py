@@ -20,7 +20,8 @@ NUMBERS = (
     ("sessions_active", "gauge", "Conversations that go on.", "groups", "active_sessions"),
     ("approvals_pending", "gauge", "What waits for a person's yes.", "approvals", "pending"),
     ("questions_pending", "gauge", "What waits for a person's answer.", "questions", "pending"),
-    ("database_bytes", "gauge", "The database with its WAL.", "database", "size"),
+    ("database_bytes", "gauge", "The database without its WAL.", "database", "size"),
+    ("database_wal_bytes", "gauge", "The database's WAL.", "database", "wal_size"),
     ("disk_free_bytes", "gauge", "Room on the home's disk.", "disk", "free"),
 )
 """Name, type, help, and where the document has the one number."""

@@ -288,6 +288,7 @@ def test_what_is_just_being_sent_is_left_to_its_channel(
             version="0",
             config_hash="x",
             settings="{}",
+            hashes="{}",
             now=clock.now(),
         )
     lock = locks.take(home / f"data/run/owner-{id}.lock")

@@ -51,7 +51,7 @@ def test_two_commands_lead_from_a_clone_to_an_answer(engine: Engine, tmp_path: P
     shutil.copytree(CHECKOUT, clone, ignore=hidden, symlinks=True)
     show, keep = commands()
     script = f"set -eu\ncd {INSIDE}\n{show}\n{keep} >up.log 2>&1 &\n{TALKING}"
-    place = ["--volume", f"{clone}:{INSIDE}", "--env", "HOME=/root", debian.image(engine)]
+    place = ["--volume", f"{clone}:{INSIDE}", "--env", "HOME=/root", debian.fresh(engine)]
     command = ["timeout", "--kill-after=10", "900", "bash", "-c", script]
     done = subprocess.run(
         [

@@ -23,7 +23,6 @@ from pynchy_cli.ipc import attachments
 from pynchy_cli.model import Attachment
 
 ROOM = 1 << 40
-HUGE = attachments.MOST_BYTES + 1
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def test_a_document_becomes_samples() -> None:
     told["channels"] = {"slack": False}
     told["hold_count"] = 2
     told["messages"] |= {"total_inbound": 12, "dead_deliveries": 1}
+    told["database"] |= {"size": 4096, "wal_size": 8192}
     found = read(metrics(told))
     wanted = {
         'pynchy_state{state="degraded"}': 1,
@@ -59,6 +60,8 @@ def test_a_document_becomes_samples() -> None:
         "pynchy_messages_inbound_total": 12,
         'pynchy_deliveries{state="dead"}': 1,
         "pynchy_holds": 2,
+        "pynchy_database_bytes": 4096,
+        "pynchy_database_wal_bytes": 8192,
     }
     assert wanted.items() <= found.items()
 

@@ -23,8 +23,8 @@ from pynchy_cli.store import (
     requests,
     runs,
     sessions,
-    status,
     steering,
+    totals,
 )
 from pynchy_cli.store.connection import Connection, Store
 from pynchy_cli.store.migrate import migrate
@@ -531,7 +531,7 @@ def test_a_task_s_run_is_not_retried_but_run_anew(store: Store) -> None:
         runs.finish(db, sure(runs.claim(db, ME, 5, clock.now())), "failed", NOW, "why")
     with pytest.raises(UsageWrong, match="`pynchy tasks run daily`"), store.atomic() as db:
         runs.retry(db, firing, NOW)
-    assert status.given_up(store.db) == {"given_up": 0, "runs": []}
+    assert totals.given_up(store.db) == {"given_up": 0, "runs": []}
 
 
 def test_a_conversation_is_not_at_work_because_of_a_task_beside_it(store: Store) -> None:

@@ -27,7 +27,7 @@ CHAT = "whatsapp:4915550001@s.whatsapp.net"
 def listening(home: Home, connected: bool, error: str | None) -> Iterator[None]:
     """A stage that holds the account, as its row and its locks tell."""
     with Store.open(home.database) as store, store.atomic() as db:
-        facts = {"version": "1", "config_hash": "", "settings": "{}", "now": NOW}
+        facts = {"version": "1", "config_hash": "", "settings": "{}", "hashes": "{}", "now": NOW}
         one = processes.start(db, stage="listen@whatsapp", pid=os.getpid(), **facts)
         lock = locks.take(processes.owner_lock(home.locks, one))
         processes.connected(db, one, connected)
