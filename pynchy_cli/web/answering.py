@@ -71,6 +71,7 @@ def _headers(request: web.BaseRequest) -> guard.Headers:
         request.headers.get("Origin"),
         request.headers.get("Sec-Fetch-Site"),
         request.headers.get("Authorization"),
+        any(name in request.headers for name in guard.FORWARDED),
     )
 
 

@@ -14,6 +14,8 @@ from pynchy_cli.config.settings import Serve
 Who = Literal["owner", "api"]
 """The owner may do all; `api` reads, and says what is never obeyed."""
 BEARER = "bearer "
+FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+"""Headers by which proxies tell for whom they speak; to claim that makes nobody more."""
 OURS = ("same-origin", "none")
 """What a browser says of calls that come from our own pages, or from its address line."""
 
@@ -45,18 +47,20 @@ class Headers:
     origin: str | None = None
     fetch_site: str | None = None
     authorization: str | None = None
+    is_forwarded: bool = False
+    """Whether a proxy says that it speaks for somebody, who may be anywhere."""
 
 
 def who(door: Door, headers: Headers, serve: Serve, token: str) -> Who:
     """Who is asking. Raises Refused."""
-    if door.is_unix:
+    if door.is_unix and not headers.is_forwarded:
         return "owner"
     _require_ours(door, headers, serve)
     if headers.authorization is not None:
         if not shows(headers.authorization, token):
             raise Refused(401, "token_wrong", "That is not the token that .env has.")
         return "owner"
-    if door.is_beyond:
+    if door.is_beyond or headers.is_forwarded:
         raise Refused(401, "token_needed", "Show the token: Authorization: Bearer TOKEN.")
     return "api"
 

@@ -252,6 +252,11 @@ def raw(house: House, data: bytes) -> socket.socket:
     return end
 
 
+def test_a_proxy_of_this_machine_brings_nobody_in(house: House) -> None:
+    for name in ("Forwarded", "via", "X-Forwarded-For", "X-Forwarded-Host", "x-real-ip"):
+        assert house.call("GET", "/api/groups", headers={name: "127.0.0.1"}).status == 401
+
+
 def test_what_is_no_proper_http_gets_nothing(house: House) -> None:
     lines = house.log.read_text()
     host = b"Host: localhost\r\n"

@@ -43,6 +43,14 @@ def test_what_is_not_the_token_is_refused(shown: str) -> None:
     assert refusal(PORT, asked) == (401, "token_wrong")
 
 
+@pytest.mark.parametrize("door", [PORT, Door(is_unix=True)])
+def test_whom_a_proxy_speaks_for_must_show_the_token(door: Door) -> None:
+    asked = dataclasses.replace(USUAL, is_forwarded=True)
+    assert refusal(door, asked) == (401, "token_needed")
+    shown = dataclasses.replace(asked, authorization=f"Bearer {TOKEN}")
+    assert who(door, shown, SERVE, TOKEN) == "owner"
+
+
 def test_no_token_is_shown_where_there_is_none() -> None:
     assert not shows("Bearer ", "")
     assert refusal(PORT, dataclasses.replace(USUAL, authorization="Bearer "), "")[0] == 401
