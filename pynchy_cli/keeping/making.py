@@ -116,7 +116,11 @@ def make(
                 raise BackupFailed(
                     f"{path.parent} is full: no backup was made. Older ones are kept."
                 ) from error
-            raise
+            where = f" ({error.filename})" if error.filename else ""
+            raise BackupFailed(
+                f"No backup was made in {path.parent}: {error.strerror}{where}. Older ones are"
+                " kept. Is the disk in order (`dmesg`)?"
+            ) from error
     return Made(path, size, writer.contents, facts, tuple(warnings), verify)
 
 

@@ -24,13 +24,15 @@ LIMIT = 60.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a look at the configuration found. `problem` is what is wrong, if anything is."""
+    """What a look at the configuration found. `problem` is what is wrong, if anything is; `unable`
+    is why it can't be said just now, where that is so."""
 
     services: list[str] = field(default_factory=list)
     concerned: list[str] = field(default_factory=list)
     grace: float = 0.0
     accepted: str = ""
     problem: str | None = None
+    unable: str | None = None
 
 
 class Changes:
@@ -88,8 +90,8 @@ def _target(path: Path) -> Path:
         return path
 
 
-async def ask(command: Sequence[str], environ: Mapping[str, str]) -> Answer | None:
-    """Ask a command what the configuration means; None where it can't say that just now."""
+async def ask(command: Sequence[str], environ: Mapping[str, str]) -> Answer:
+    """Ask a command what the configuration means."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -102,8 +104,10 @@ async def ask(command: Sequence[str], environ: Mapping[str, str]) -> Answer | No
         async with asyncio.timeout(LIMIT):
             output, _ = await process.communicate()
         found = json.loads(output)
-    except (TimeoutError, ValueError):
-        return None
+    except TimeoutError:
+        return Answer(unable=f"it takes longer than {LIMIT:g} s")
+    except ValueError:
+        return Answer(unable=f"`config changed` ended with code {process.returncode}")
     finally:
         if process.returncode is None:
             process.kill()
@@ -111,11 +115,11 @@ async def ask(command: Sequence[str], environ: Mapping[str, str]) -> Answer | No
     return _answer(found, process.returncode)
 
 
-def _answer(found: dict[str, Any], code: int | None) -> Answer | None:
+def _answer(found: dict[str, Any], code: int | None) -> Answer:
     if found.get("ok"):
         services, concerned = list(found["services"]), list(found["concerned"])
         return Answer(services, concerned, float(found["grace"]), str(found["accepted"]))
     error = found.get("error", {})
     if code == EXIT_BROKEN and error.get("code") == "config_invalid":
         return Answer(problem=str(error.get("message")))
-    return None
+    return Answer(unable=str(error.get("message", f"`config changed` ended with code {code}")))

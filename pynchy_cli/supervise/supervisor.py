@@ -179,8 +179,9 @@ class Supervisor:
         # One that is just starting may have read what was there before.
         await self._steady()
         answer = await ask(self.plan.ask, self.plan.environ)
-        if answer is None:
-            self.printer.say("the configuration can't be looked at just now", "warning")
+        if answer.unable is not None:
+            said = "the configuration can't be looked at just now"
+            self.printer.say(f"{said}: {answer.unable}", "warning")
             return False
         if answer.problem is not None:
             said = "the configuration can't be used, so the old one stays in force"

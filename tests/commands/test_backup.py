@@ -130,6 +130,25 @@ def test_what_is_a_mount_of_its_own_is_found_before_anything_is_changed(
     assert sorted(one.name for one in home.iterdir()) == before
 
 
+def test_a_disk_that_fails_is_told_and_nothing_is_left_of_what_was_begun(
+    home: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "b").mkdir()
+    strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=fsync"]
+    command = [sys.executable, "-m", "pynchy_cli", "--home", str(home), "backup"]
+    done = subprocess.run(
+        [*strace, "-e", "inject=fsync:error=EIO", *command, str(tmp_path / "b")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"No backup was made in {tmp_path / 'b'}: Input/output error." in done.stderr
+    assert not [*(tmp_path / "b").iterdir()]
+
+
 def test_options_that_make_no_sense_are_refused(home: Path, pynchy: Pynchy, tmp_path: Path) -> None:
     assert "Where to?" in pynchy("backup", code=2).stderr
     assert "no folder" in pynchy("backup", str(tmp_path / "no"), "--keep", "2", code=2).stderr

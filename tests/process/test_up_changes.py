@@ -185,20 +185,22 @@ def test_stages_that_are_wanted_or_no_longer_are(start: Callable[..., Up], home:
 
 
 def test_what_had_given_up_is_tried_again(supervise: Callable[..., Up], tmp_path: Path) -> None:
-    """Whatever the change is; and what can't be asked just now, is asked again."""
+    """Whatever the change is; and what can't be asked just now is told, and asked again."""
     mended = tmp_path / "mended"
     asked = tmp_path / "asked"
     found = {"ok": True, "services": ["route"], "concerned": [], "grace": 30, "accepted": ""}
+    full = {"ok": False, "error": {"code": "database_full", "message": "The disk is full."}}
     ask = (
         f"import json, os\nif not os.path.exists({str(asked)!r}):\n"
-        f"    open({str(asked)!r}, 'w'); raise SystemExit(1)\nprint({json.dumps(found)!r})"
+        f"    open({str(asked)!r}, 'w'); print({json.dumps(full)!r}); raise SystemExit(111)\n"
+        f"print({json.dumps(found)!r})"
     )
     broken = f"import os\nif not os.path.exists({str(mended)!r}): raise SystemExit(100)\n{STEADY}"
     one = supervise({"again": 0.3}, home=tmp_path, ask=ask, route=broken, gateway=STEADY)
     one.until("route ended with code 100; it is not started again")
     mended.touch()
     (tmp_path / "config.toml").touch()
-    one.until("the configuration can't be looked at just now")
+    one.until(r"the configuration can't be looked at just now: The disk is full\.")
     one.until("gateway is no longer wanted; route is tried again")
     one.until("route is ready")
     assert one.stop(signal.SIGTERM) == 0
