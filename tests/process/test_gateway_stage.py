@@ -238,7 +238,9 @@ def test_a_new_key_in_the_file_is_used_without_a_restart(world: World) -> None:
         until(lambda: b"stays as it was" in world.log.read_bytes(), "a word about the mistake")
         assert "sk-ant-second" in call_seen(world.socket("s1-1"), fake)
         world.home.env.write_text("")
-        until(lambda: b"to change who answers" in world.log.read_bytes(), "a word about the mode")
+        until(
+            lambda: b"who answers changes with" in world.log.read_bytes(), "a word about the mode"
+        )
         assert "sk-ant-second" in call_seen(world.socket("s1-1"), fake)
     assert b"sk-ant-" not in world.log.read_bytes()
     for name in ("messages.db", "messages.db-wal"):
