@@ -196,6 +196,28 @@ def test_the_stage_makes_one_when_it_is_due_and_removes_old_ones_then(
     assert len(archives(tmp_path / "c")) == 1
 
 
+def test_with_every_it_goes_on_until_it_is_stopped(
+    home: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "b"
+    folder.mkdir()
+    old = folder / f"pynchy-{Home(home).id}-20200101T000000000Z.tar.gz"
+    old.touch()
+    command = [sys.executable, "-m", "pynchy_cli", "--home", str(home), "backup", str(folder)]
+    child = subprocess.Popen([*command, "--every", "1h", "--keep", "1"], env=environment)
+    try:
+        until = time.monotonic() + LIMIT
+        while len(found := archives(folder)) != 1 or found == [old]:
+            assert time.monotonic() < until
+            assert child.poll() is None
+            time.sleep(0.05)
+        child.terminate()
+        assert child.wait(LIMIT) == 0
+    finally:
+        child.kill()
+        child.wait(LIMIT)
+
+
 def test_one_that_fails_is_told_with_the_last_that_was_made(
     home: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
