@@ -81,6 +81,10 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         lambda db: totals.given_up(db),
         "runs USING INDEX runs_given_up",
     ),
+    "what status tells of runs that are tried again": (
+        lambda db: totals.tried_again(db),
+        "runs USING INDEX runs_claim",
+    ),
     "what status counts of replies on their way": (
         lambda db: totals.undelivered(db),
         "outbound_deliveries USING INDEX outbound_due",
