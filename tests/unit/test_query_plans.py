@@ -103,7 +103,7 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     ),
     "what status tells of channels": (
         lambda db: running.channels(db, [], {}),
-        "SEARCH chats USING INDEX chats_of_channel",
+        "INDEX chats_of_channel",
     ),
     "how often status says that a stage was restarted": (
         lambda db: running.add_restarts(db, {}, NOW),
