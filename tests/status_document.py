@@ -238,6 +238,17 @@ SCHEMA = _record(
             ),
             5,
         ),
+        runs_again=_list(
+            "runs of which an attempt failed, and that aren't over, the newest first",
+            _record(
+                id=_of("integer"),
+                group=_of("string"),
+                attempts=_of("integer"),
+                error=_of("string?"),
+                retry_at=_of("string?"),
+            ),
+            5,
+        ),
     ),
     sandbox=_record(
         runtime=_of("string?"),

@@ -76,6 +76,7 @@ def failures(db: sqlite3.Connection) -> Document:
         "retrying": counts.get("retrying", 0),
         "rows": [dict(zip(names, row, strict=True)) for row in rows],
         **given_up(db),
+        "runs_again": tried_again(db),
     }
 
 
@@ -95,6 +96,19 @@ def given_up(db: sqlite3.Connection) -> Document:
         "given_up": number(db, f"SELECT count(*) {which}"),
         "runs": [dict(zip(names, row, strict=True)) for row in rows],
     }
+
+
+def tried_again(db: sqlite3.Connection) -> list[Document]:
+    """The runs of which an attempt failed and that aren't over, the newest first."""
+    names = ("id", "group", "attempts", "error", "retry_at")
+    which = "SELECT id, group_folder, attempts, error, not_before FROM runs INDEXED BY"
+    rows = db.execute(
+        f"{which} runs_claim WHERE state = 'queued' AND attempts > 0 AND error IS NOT NULL"
+        f" UNION ALL {which} runs_at_work WHERE state = 'running' AND error IS NOT NULL"
+        " ORDER BY 1 DESC LIMIT ?",
+        (GIVEN_UP,),
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def number(db: sqlite3.Connection, sql: str) -> int:

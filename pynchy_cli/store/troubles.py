@@ -73,6 +73,10 @@ def _warnings(told: Document) -> Iterator[Document]:
     yield from _findings(told, "warning", "warning")
     yield from _restarts(told)
     yield from _failures(told, "retrying", "warning", "is tried again")
+    for run in told["failures"]["runs_again"]:
+        name, count = f"run:{run['id']}", _count(run["attempts"], "attempt", "attempts")
+        text = f"{name} of {run['group']} isn't done after {count}: {run['error']}"
+        yield _trouble("warning", name, text, f"pynchy why {name}")
     for run in told["failures"]["runs"]:
         text = f"run:{run['id']} of {run['group']} failed for good: {run['error']}"
         yield _trouble("warning", f"run:{run['id']}", text, f"pynchy why run:{run['id']}")

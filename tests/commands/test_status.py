@@ -83,7 +83,8 @@ NOTHING: dict[str, Any] = {
     "host_jobs": [],
     "host_job_counts": {"total": 0, "active": 0, "paused": 0, "failing": 0},
     "groups": {"total": 1, "active_sessions": 0},
-    "failures": {"set_aside": 0, "retrying": 0, "rows": [], "given_up": 0, "runs": []},
+    "failures": {"set_aside": 0, "retrying": 0, "rows": [], "given_up": 0, "runs": []}
+    | {"runs_again": []},
     "sandbox": {"runtime": None, "missing": [], "warning": None},
     "findings": {},
     "configuration": {"state": None, "message": None, "at": None},
@@ -278,6 +279,33 @@ def test_runs_that_were_given_up_are_told_until_they_are_tried_again(
     given_up(home, 20)
     told = json.loads(pynchy("status", code=4).stdout)["failures"]
     assert (told["given_up"], len(told["runs"])) == (totals.GIVEN_UP + 1, totals.GIVEN_UP)
+
+
+def test_a_run_whose_attempt_failed_is_told_of_while_it_goes_on(home: Path) -> None:
+    for id, state, error, owner in (
+        (1, "queued", "the model can't be reached.", None),
+        (2, "running", "the same", 1),
+        (3, "queued", None, None),
+    ):
+        run_sql(
+            home,
+            "INSERT INTO runs(id, group_folder, lane, kind, state, attempts, error, created_at,"
+            " not_before, owner) VALUES (?, 'main', 'lane' || ?, 'shell', ?, 2, ?, 'a', 'b', ?)",
+            *(id, id, state, error, owner),
+        )
+    told = told_of(home)
+    again = told["failures"]["runs_again"]
+    assert [one["id"] for one in again] == [2, 1]
+    assert again[1] == {
+        "id": 1,
+        "group": "main",
+        "attempts": 2,
+        "error": "the model can't be reached.",
+        "retry_at": "b",
+    }
+    (line,) = (one for one in status_table.lines(told, str(home), clock.now()) if "run:1" in one)
+    why = "isn't done after 2 attempts: the model can't be reached; `pynchy why run:1`"
+    assert line == f"warning    run:1 of main {why}"
 
 
 def test_the_table_names_what_was_given_up(home: Path) -> None:

@@ -81,6 +81,10 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
         lambda db: totals.given_up(db),
         "runs USING INDEX runs_given_up",
     ),
+    "what status tells of runs that are tried again": (
+        lambda db: totals.tried_again(db),
+        "runs USING INDEX runs_claim",
+    ),
     "what status counts of replies on their way": (
         lambda db: totals.undelivered(db),
         "outbound_deliveries USING INDEX outbound_due",
@@ -99,7 +103,7 @@ ASKED: dict[str, tuple[Callable[[Connection], Any], str]] = {
     ),
     "what status tells of channels": (
         lambda db: running.channels(db, [], {}),
-        "SEARCH chats USING INDEX chats_of_channel",
+        "INDEX chats_of_channel",
     ),
     "how often status says that a stage was restarted": (
         lambda db: running.add_restarts(db, {}, NOW),
