@@ -20,6 +20,8 @@ Pynchy = Callable[..., subprocess.CompletedProcess[str]]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background, we would hand on that Ctrl-C is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 NO_ENGINE = "unix:///nowhere/docker.sock"
 """Tests use a container engine of their own, and never one of this machine's."""

@@ -4,10 +4,6 @@ that the code logs, and no other."""
 from __future__ import annotations
 
 EVENTS = {
-    "… done": "An errand, such as pruning or a backup, ran as a child of its own and is done.",
-    "… failed": (
-        "An errand, such as pruning or a backup, failed; `error` tells why, and it is tried again."
-    ),
     "the port is tried again": (
         "The HTTP interface can't listen at its port yet; its unix socket works."
     ),

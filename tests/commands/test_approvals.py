@@ -252,5 +252,6 @@ def test_from_a_request_s_file_to_its_answer(pynchy: Pynchy, home: Path) -> None
     assert json.loads(pynchy("audit", "--verify").stdout)["ok"] is True
     told = json.loads(pynchy("status", code=4).stdout)
     assert told["requests"] == {"total": 3, "refused": 2, "failed": 0, "unreadable": 0} | {
-        "waiting": 0
+        "waiting": 0,
+        "errors": [],
     }

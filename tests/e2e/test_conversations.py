@@ -236,9 +236,11 @@ def test_the_queries_of_operators_show_what_an_agent_does(talk: Talk) -> None:
     assert "|pynchy-main" in shown["active sessions"]
     told = shown["traces"].splitlines()
     assert [line.split("|")[1:5] for line in told] == [
+        ["begun", "main", "1", JID],
         ["thinking", "main", "1", JID],
+        ["begun", "main", "2", JID],
         ["text", "main", "2", JID],
         ["tool_use", "main", "2", JID],
         ["tool_result", "main", "2", JID],
     ]
-    assert '"input": {"command": "echo plinth"}' in told[2]
+    assert '"input": {"command": "echo plinth"}' in told[4]

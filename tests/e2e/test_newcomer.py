@@ -17,7 +17,7 @@ from tests.engine import Engine
 pytestmark = pytest.mark.timeout(1800)
 CHECKOUT = Path(__file__).parent.parent.parent
 README = CHECKOUT / "README.md"
-INSIDE = "/root/checkout"
+INSIDE = "/opt/checkout"
 SAID = "Hello! What can you do?"
 TALKING = f"""
 up=$!

@@ -13,7 +13,8 @@ import pytest
 from tests.sweep import FOLLOWED, PLAIN, STOPPED, Point, Story, Sweep
 
 PARTS = {"listen@stdin": 1, "route": 1, "run-agent": 3}
-"""The stages, and into how many tests the sweep of each is cut, so that two processors share it."""
+"""The stages, and into how many tests the sweep of each is cut. Of each the first is always run; all
+are by `make chaos`."""
 CLAUDE = 2
 """The same of the sweep with Claude."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +45,12 @@ def kill(made: Sweep, points: Sequence[Point]) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("stage", "part"), [(stage, part) for stage, parts in PARTS.items() for part in range(parts)]
+    ("stage", "part"),
+    [
+        pytest.param(stage, part, marks=[pytest.mark.chaos] if part else [])
+        for stage, parts in PARTS.items()
+        for part in range(parts)
+    ],
 )
 def test_every_message_has_one_answer_wherever_a_stage_was_killed(
     tmp_path: Path, environment: dict[str, str], stage: str, part: int
@@ -56,7 +62,10 @@ def test_every_message_has_one_answer_wherever_a_stage_was_killed(
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("part", range(CLAUDE))
+@pytest.mark.parametrize(
+    "part",
+    [pytest.param(part, marks=[pytest.mark.chaos] if part else []) for part in range(CLAUDE)],
+)
 def test_so_it_is_with_claude(tmp_path: Path, environment: dict[str, str], part: int) -> None:
     with sweep(tmp_path, environment, "run-agent", "claude") as made:
         points = made.points()

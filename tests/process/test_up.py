@@ -179,7 +179,7 @@ def test_what_a_dead_one_left_is_ended_before_the_next_start(supervise: Callable
         f"print('left', left.pid, flush=True)\n{READY}raise SystemExit(1)"
     )
     one = supervise(leaver=leaver)
-    first, _ = one.until(r"left (\d+)", 2)
+    first, *_ = one.until(r"left (\d+)", 2)
     if psutil.pid_exists(int(first)):
         gone([psutil.Process(int(first))])
     assert one.stop(signal.SIGTERM) == 0
