@@ -13,8 +13,8 @@ import pytest
 from tests.sweep import FOLLOWED, PLAIN, STOPPED, Point, Story, Sweep
 
 PARTS = {"listen@stdin": 1, "route": 1, "run-agent": 3}
-"""The stages, and into how many tests the sweep of each is cut. Of each the first is always run; all
-are by `make chaos`."""
+"""The stages, and into how many tests the sweep of each is cut. Of each the first is always run,
+and all are by `make chaos`."""
 CLAUDE = 2
 """The same of the sweep with Claude."""
 ROOT = Path(__file__).resolve().parents[2]
