@@ -263,7 +263,7 @@ def test_an_end_is_noted_as_soon_as_the_disk_has_room(host: Host) -> None:
     one = psutil.Process(stage.pid)
     one.rlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
     (host.home.root / "go").touch()
-    wait_for(lambda: "can't be written" in host.said, "a word on it")
+    wait_for(lambda: "can't be used" in host.said, "a word on it")
     assert host.rows("SELECT status FROM host_job_logs") == ["running"]
     one.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     ended = host.ended("slow")

@@ -35,11 +35,11 @@ def test_what_was_approved_waits_for_a_disk_that_is_full(house: House, type: str
     one = psutil.Process(stage.pid)
     one.rlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
     assert house.decide("approved", agent, "a")
-    wait_for(lambda: "can't be written" in house.said, "a word on it")
+    wait_for(lambda: "can't be used" in house.said, "a word on it")
     spent = busy(stage.pid)
     time.sleep(2)  # it tries again meanwhile, and says nothing more
     assert busy(stage.pid) - spent < 0.5
-    assert house.said.count("can't be written") == 1
+    assert house.said.count("can't be used") == 1
     assert house.outside == []
     one.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert agent.code("a") == "ok"
