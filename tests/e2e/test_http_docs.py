@@ -25,7 +25,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    if shutil.which("curl") is None and "CI" not in os.environ:
+    if shutil.which("curl") is None:
         why = "curl is not installed"
         pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
     made = housed(tmp_path)
